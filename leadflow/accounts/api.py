@@ -1,0 +1,174 @@
+"""How the API knows who calls, what they may do, and how it says no."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from leadflow import clock
+from leadflow.accounts.actors import Actor
+from leadflow.accounts.keys import find_key
+from leadflow.accounts.models import ApiKey, IdempotencyRecord, Role, User
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+
+KEY_USED_EVERY = timedelta(minutes=1)
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+
+# What a signed-in person may do through the API, by role; "read" scopes are for everybody.
+ROLE_SCOPES: dict[str, set[str]] = {
+    Role.REP: {"handoffs:write", "outcomes:write"},
+    Role.SALES_MANAGER: {"handoffs:write", "outcomes:write", "agreements:write", "leads:write"},
+    Role.MARKETER: {"leads:write", "activities:write", "agreements:write", "handoffs:write"},
+    Role.MARKETING_MANAGER: {"leads:write", "activities:write", "agreements:write", "handoffs:write"},
+}
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer KEY`."""
+
+    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:  # type: ignore[override]
+        parts = get_authorization_header(request).split()
+        if not parts or parts[0].lower() != b"bearer":
+            return None
+        key = find_key(parts[1].decode("latin-1")) if len(parts) == 2 else None
+        if key is None:
+            raise exceptions.AuthenticationFailed("This key is unknown or was revoked.")
+        now = clock.now()
+        if key.last_used_at is None or now - key.last_used_at > KEY_USED_EVERY:
+            ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+        return None, key
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    """Tells the OpenAPI document about the keys."""
+
+    target_class = "leadflow.accounts.api.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class HasScope(BasePermission):
+    """Closed by default: a view names the scope of each method in `scopes`, or nobody gets in."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        needed = getattr(view, "scopes", {}).get(request.method)
+        if isinstance(request.auth, ApiKey):
+            return needed == "any" or needed in request.auth.scopes
+        user = request.user
+        if not isinstance(user, User) or needed is None:
+            return False
+        return (
+            needed == "any"
+            or user.role == Role.ADMIN
+            or needed.endswith(":read")
+            or needed in ROLE_SCOPES.get(user.role, set())
+        )
+
+
+def actor_of(request: Request) -> Actor:
+    """Who calls."""
+    if isinstance(request.auth, ApiKey):
+        return Actor(api_key=request.auth)
+    return Actor(user=request.user)
+
+
+def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Every error as application/problem+json with `errors: [{path, message}]`."""
+    status, title, faults = _describe(exc)
+    if status is None:
+        return None
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "errors": [{"path": f.path, "message": f.message} for f in faults],
+    }
+    if isinstance(exc, Conflict):
+        body["current"] = exc.current
+    headers = {}
+    if isinstance(exc, exceptions.APIException) and getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = exc.auth_header
+    return Response(body, status=status, headers=headers, content_type="application/problem+json")
+
+
+def _describe(exc: Exception) -> tuple[int | None, str, list[Fault]]:
+    if isinstance(exc, BadInput):
+        return 400, exc.message, exc.faults
+    if isinstance(exc, Conflict):
+        return 409, exc.message, []
+    if isinstance(exc, Forbidden | PermissionDenied):
+        return 403, str(exc) or "You may not do this.", []
+    if isinstance(exc, NotVisible | Http404):
+        return 404, "There is nothing here by that name.", []
+    if isinstance(exc, exceptions.ValidationError):
+        return 400, "Some of it could not be read.", list(_flatten(exc.detail))
+    if isinstance(exc, exceptions.APIException):
+        return exc.status_code, str(exc.detail), []
+    return None, "", []
+
+
+def _flatten(detail: Any, path: str = "") -> list[Fault]:
+    if isinstance(detail, dict):
+        return [f for k, v in detail.items() for f in _flatten(v, f"{path}.{k}" if path else str(k))]
+    if isinstance(detail, list):
+        return [f for v in detail for f in _flatten(v, path)]
+    return [Fault(path, str(detail))]
+
+
+def idempotent(method: Callable[..., Response]) -> Callable[..., Response]:
+    """For a view method: with an `Idempotency-Key`, the same request is carried out once and answered alike.
+
+    The answer is stored in the act's own transaction. The same key with another body is a Conflict.
+    """
+
+    def inner(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get("Idempotency-Key", "")
+        if not key:
+            return method(view, request, *args, **kwargs)
+        if len(key) > 200:
+            raise BadInput("The Idempotency-Key is longer than 200 characters.")
+        body = json.dumps(request.data, sort_keys=True, default=str)
+        digest = hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()
+        actor = actor_of(request)
+        with transaction.atomic():
+            record = _claim(actor, key, digest)
+            if record.status:
+                return Response(record.response, status=record.status)
+            response = method(view, request, *args, **kwargs)
+            record.status, record.response = response.status_code, json.loads(json.dumps(response.data, default=str))
+            record.save(update_fields=["status", "response"])
+            return response
+
+    inner.__doc__ = method.__doc__
+    inner.__name__ = method.__name__
+    return inner
+
+
+def _claim(actor: Actor, key: str, digest: str) -> IdempotencyRecord:
+    # The unique key makes a second request wait here until the first has committed.
+    now = clock.now()
+    who = {"api_key": actor.api_key, "user": actor.user, "key": key}
+    IdempotencyRecord.objects.filter(**who, at__lt=now - IDEMPOTENCY_KEPT).delete()
+    record, made = IdempotencyRecord.objects.get_or_create(
+        **who, defaults={"request_hash": digest, "status": 0, "response": {}, "at": now}
+    )
+    if not made and record.request_hash != digest:
+        raise Conflict("This Idempotency-Key was used for another request.")
+    return record

@@ -1,0 +1,3 @@
+"""The API's addresses, gathered from the rooms."""
+
+urlpatterns: list = []

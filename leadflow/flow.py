@@ -1,0 +1,82 @@
+"""The conveyor: which worker pulls which pending rows. Tasks are shims; the rooms do the work."""
+
+from leadflow import clock, nudge
+from leadflow.celery import app
+
+# How many passes one task makes before it lets others have a turn.
+PASSES = 50
+
+
+@app.task(name="flow.score")
+def score() -> None:
+    """Score the leads that changed, then open the handoffs of those that became ready."""
+    from scoring import engine
+
+    nudge.clear("flow.score")
+    _until_empty(lambda: engine.score_pending(clock.now()))
+    open_handoffs()
+
+
+@app.task(name="flow.open")
+def open_handoffs() -> None:
+    """Turn pending crossings into handoffs, or into a wait for room."""
+    from handoff import machine
+
+    nudge.clear("flow.open")
+    _until_empty(lambda: machine.pull_contacts(clock.now()))
+    _until_empty(lambda: machine.open_pending(clock.now()))
+
+
+@app.task(name="flow.refresh")
+def refresh() -> None:
+    """Rescore leads whose points fade with time."""
+    from scoring import engine
+
+    engine.queue_refresh(clock.now())
+    score()
+
+
+@app.task(name="clock.tick")
+def tick() -> None:
+    """Warn, mark late and escalate what is due; wake what slept; offer what waited for room."""
+    from feedback import nurture
+    from handoff import admission, clocks
+    from scoring import engine
+
+    at = clock.now()
+    _until_empty(lambda: clocks.tick(at))
+    engine.end_holds(at)
+    admission.refill(at)
+    nurture.tick(at)
+
+
+@app.task(name="clock.deliver")
+def deliver() -> None:
+    """Send what waits in the outbox."""
+    from handoff import outbox
+
+    nudge.clear("clock.deliver")
+    outbox.deliver(clock.now())
+
+
+@app.task(name="clock.in_force")
+def in_force() -> None:
+    """Put a signed agreement into force when its day has come."""
+    from scoring import agreements
+
+    agreements.start_due(clock.now())
+
+
+@app.task(name="bulk.work")
+def work() -> None:
+    """Work on the chunks of long jobs."""
+    from leadflow.jobs import runner
+
+    nudge.clear("bulk.work")
+    _until_empty(runner.work_one)
+
+
+def _until_empty(step) -> None:  # type: ignore[no-untyped-def]
+    for _ in range(PASSES):
+        if not step():
+            return

@@ -1,0 +1,31 @@
+"""Text folded once, here, so that SQL only ever compares bytes."""
+
+import unicodedata
+
+
+def fold(text: str) -> str:
+    """The match key of a text: NFC, casefolded, blanks collapsed, trimmed."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return " ".join(folded.split())
+
+
+def words(text: str) -> str:
+    """The words of a text, folded, each with one blank before and after: ' vice president '.
+
+    A word ends at every character that is neither letter nor digit, so that "CTO" is never found in
+    "Director". Empty when there is no word.
+    """
+    kept = "".join(c if c.isalnum() else " " for c in fold(text))
+    found = kept.split()
+    return f" {' '.join(found)} " if found else ""
+
+
+def domain_of(email: str) -> str:
+    """The folded domain of an address; empty without an @."""
+    return fold(email).rpartition("@")[2] if "@" in email else ""
+
+
+def phone_key(phone: str) -> str:
+    """The digits of a phone number, with a leading + kept."""
+    digits = "".join(c for c in phone if c.isdigit())
+    return f"+{digits}" if phone.strip().startswith("+") else digits

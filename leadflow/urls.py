@@ -1,0 +1,9 @@
+"""Every address of the product. Each room lists its own; the order here is that of the navigation."""
+
+from django.urls import include, path
+
+from leadflow import api_urls
+
+urlpatterns = [
+    path("api/v1/", include((api_urls.urlpatterns, "api"))),
+]

@@ -1,0 +1,91 @@
+"""Small helpers that every room's views share: toasts, safe CSV cells, the query of the present page."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+# A spreadsheet runs what begins with one of these.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?%?\Z")
+
+
+def toast(
+    text: str,
+    *,
+    detail: str = "",
+    icon: str = "check",
+    undo: str = "",
+    link: tuple[str, str] | None = None,
+    late: bool = False,
+) -> SafeString:
+    """A toast as an out-of-band fragment, to be added to the body of an htmx answer.
+
+    `undo` is the URL that a POST takes the act back with (key Z), `link` is (url, words), `late` colours
+    it as a failure and keeps it until closed.
+    """
+    context = {"text": text, "detail": detail, "icon": icon, "undo": undo, "link": link, "late": late}
+    return render_to_string("_toast.html", context)
+
+
+def with_toast(response: HttpResponse, text: str, **options: Any) -> HttpResponse:
+    """The same answer with a toast behind it; for htmx answers only. Options as in `toast`."""
+    response.content += toast(text, **options).encode()
+    return response
+
+
+def safe_cell(value: Any) -> str:
+    """A CSV cell that no spreadsheet takes for a formula; numbers stay numbers, None is empty."""
+    text = "" if value is None else str(value)
+    if text.startswith(_FORMULA) and not _NUMBER.match(text):
+        return "'" + text
+    return text
+
+
+class _Echo:
+    """A file that hands back what is written, so that csv can stream."""
+
+    def write(self, value: str) -> str:
+        return value
+
+
+def csv_rows(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """The lines of a CSV, with a byte order mark first (Excel reads UTF-8 only with one)."""
+    yield "\ufeff"
+    writer = csv.writer(_Echo())
+    yield writer.writerow([safe_cell(cell) for cell in header])
+    for row in rows:
+        yield writer.writerow([safe_cell(cell) for cell in row])
+
+
+def csv_response(name: str, header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> StreamingHttpResponse:
+    """A streamed CSV download called `name` (without ending), every cell formula-safe."""
+    response = StreamingHttpResponse(csv_rows(header, rows), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+def csv_text(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """The same CSV as one string, without the mark; for files that we write ourselves."""
+    out = io.StringIO()
+    for line in list(csv_rows(header, rows))[1:]:
+        out.write(line)
+    return out.getvalue()
+
+
+def changed_query(query: QueryDict, changes: Mapping[str, Any]) -> str:
+    """`?…` of the present page with some keys set, or dropped where the value is None or empty."""
+    fresh = query.copy()
+    for key, value in changes.items():
+        if value in (None, ""):
+            fresh.pop(key, None)
+        elif isinstance(value, (list, tuple)):
+            fresh.setlist(key, [str(item) for item in value])
+        else:
+            fresh[key] = str(value)
+    return "?" + fresh.urlencode()

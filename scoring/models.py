@@ -1,0 +1,223 @@
+"""The agreement, its signatures, the scores it gives, and the leads that reach the bar."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from leadflow.leads.models import Lead
+
+USER = settings.AUTH_USER_MODEL
+
+
+class Agreement(models.Model):
+    """One version of the contract between marketing and sales. Immutable once proposed.
+
+    `content` is canonical JSON (see docs/agreement.md), `sha256` its hash from the proposal on.
+    `lock_version` counts the saves of a draft, so that two people do not overwrite each other.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        PROPOSED = "proposed", "Proposed"
+        SIGNED = "signed", "Signed"
+        IN_FORCE = "in_force", "In force"
+        SUPERSEDED = "superseded", "Superseded"
+        DECLINED = "declined", "Declined"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    class Release(models.TextChoices):
+        TRICKLE = "trickle", "Trickle in, best first"
+        NEW_EVIDENCE = "new_evidence", "Only on new evidence"
+        ALL_NOW = "all_now", "All now"
+
+    number = models.PositiveIntegerField(unique=True)
+    state = models.CharField(max_length=12, choices=State, default=State.DRAFT)
+    content = models.JSONField()
+    sha256 = models.CharField(max_length=64, blank=True)
+    engine = models.PositiveSmallIntegerField(default=1)
+    based_on = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
+    note = models.TextField(blank=True)
+    zone = models.CharField(max_length=50, default="UTC")
+    created_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    proposed_at = models.DateTimeField(null=True)
+    proposed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    # When it is to be in force: null = as soon as both have signed.
+    in_force_from = models.DateTimeField(null=True)
+    in_force_at = models.DateTimeField(null=True)
+    superseded_at = models.DateTimeField(null=True)
+    release = models.CharField(max_length=12, choices=Release, default=Release.TRICKLE)
+    release_job_id = models.BigIntegerField(null=True)
+    lock_version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["state"], name="one_agreement_in_force", condition=Q(state="in_force"))
+        ]
+
+    def __str__(self) -> str:
+        return f"Agreement v{self.number}"
+
+
+class Signature(models.Model):
+    """One side's yes to one version. `voided_at`: a later draft took its place before it was in force."""
+
+    class Side(models.TextChoices):
+        MARKETING = "marketing", "Marketing"
+        SALES = "sales", "Sales"
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="signatures")
+    side = models.CharField(max_length=10, choices=Side)
+    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    method = models.CharField(max_length=20, default="password")
+    voided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agreement", "side"], name="one_signature_per_side", condition=Q(voided_at__isnull=True)
+            )
+        ]
+
+
+class Decline(models.Model):
+    """One side's no, with the reason."""
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="declines")
+    side = models.CharField(max_length=10, choices=Signature.Side)
+    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    comment = models.TextField()
+    at = models.DateTimeField()
+
+
+class ListSnapshot(models.Model):
+    """A long list (free-mail domains) as it was on one day, named by the SHA-256 of its sorted entries."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    key = models.CharField(max_length=40)
+    at = models.DateTimeField()
+
+
+class ListEntry(models.Model):
+    """One entry of a snapshot, folded."""
+
+    snapshot = models.ForeignKey(ListSnapshot, on_delete=models.CASCADE, related_name="entries", db_index=False)
+    value = models.CharField(max_length=253)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["snapshot", "value"], name="list_entry_once")]
+
+
+class LeadScore(models.Model):
+    """The present score of a lead: integers only. Written only when something changed."""
+
+    lead = models.OneToOneField(Lead, primary_key=True, on_delete=models.CASCADE, related_name="score")
+    fit = models.SmallIntegerField()
+    behaviour = models.SmallIntegerField()
+    value = models.SmallIntegerField()
+    total = models.SmallIntegerField()
+    grade = models.CharField(max_length=2)
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="+", db_index=False)
+    draft_sha = models.CharField(max_length=64, blank=True)
+    # A preview comes from an unsigned draft: nothing goes to sales by it.
+    preview = models.BooleanField(default=False)
+    ready = models.BooleanField(default=False)
+    scored_at = models.DateTimeField()
+    known_at = models.DateTimeField()
+    refresh_due_at = models.DateTimeField(null=True)
+    # Since when `mql_leave_when` has held without a break.
+    leave_since = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["refresh_due_at"], name="score_refresh", condition=Q(refresh_due_at__isnull=False)),
+            models.Index(fields=["-total", "lead"], name="score_total"),
+        ]
+
+
+class ScoreChange(models.Model):
+    """A change of an integer of a score. Append only; `from_…` null for the first score."""
+
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="score_changes", db_index=False)
+    at = models.DateTimeField()
+    known_at = models.DateTimeField()
+    from_fit = models.SmallIntegerField(null=True)
+    from_behaviour = models.SmallIntegerField(null=True)
+    from_value = models.SmallIntegerField(null=True)
+    from_total = models.SmallIntegerField(null=True)
+    from_grade = models.CharField(max_length=2, blank=True)
+    fit = models.SmallIntegerField()
+    behaviour = models.SmallIntegerField()
+    value = models.SmallIntegerField()
+    total = models.SmallIntegerField()
+    grade = models.CharField(max_length=2)
+    cause = models.CharField(max_length=80)
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["lead", "at", "id"], name="scorechange_lead")]
+
+
+class Crossing(models.Model):
+    """A scoring found the lead ready (or left out). Handoff pulls the unhandled ones."""
+
+    class Kind(models.TextChoices):
+        BAR = "bar"
+        FAST_TRACK = "fast_track"
+        EXISTING_CUSTOMER = "existing_customer"
+        CALLBACK = "callback"
+        REPAIRED = "repaired"
+        EXCLUDE = "exclude"
+
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="crossings")
+    at = models.DateTimeField()
+    known_at = models.DateTimeField()
+    kind = models.CharField(max_length=20, choices=Kind)
+    fast_track_no = models.PositiveSmallIntegerField(null=True)
+    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="+")
+    # {"activity": id} or {"field": key} or {"hold": id}: what made it ready, for "why now".
+    cause = models.JSONField(default=dict)
+    handled_at = models.DateTimeField(null=True)
+    # opened · waiting · withdrawn · dropped (no longer ready)
+    handled_as = models.CharField(max_length=20, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["lead", "kind"], name="one_crossing_pending", condition=Q(handled_at__isnull=True)
+            )
+        ]
+        indexes = [models.Index(fields=["id"], name="crossing_pending", condition=Q(handled_at__isnull=True))]
+
+
+class Hold(models.Model):
+    """Why a lead is not ready although its score says so. Written only through `scoring.engine.hold()`.
+
+    It ends when `until` has passed and the evidence was recorded after `since`.
+    `evidence`: {"kind": "any"} any own act · {"kind": "criteria", "ids": […]} · {"kind": "fields",
+    "keys": […]} · {"kind": "none"} (only the date, or a person, ends it) · {"kind": "repair"}.
+    """
+
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="holds")
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    evidence = models.JSONField(default=dict)
+    reason_key = models.CharField(max_length=20, blank=True)
+    # Even a fast-track act does not end it.
+    closes = models.BooleanField(default=False)
+    handoff_id = models.BigIntegerField(null=True)
+    # When the date comes the lead is offered again whatever its score (kinds callback and repaired).
+    reopens_as = models.CharField(max_length=20, blank=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lead"], name="one_open_hold", condition=Q(ended_at__isnull=True))
+        ]
+        indexes = [
+            models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True))
+        ]
