@@ -1,10 +1,151 @@
-"""What every page's frame needs."""
+"""What every page's frame needs: who, where, what waits. Two queries, and none for a fragment."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from feedback.models import Dispute, RepAnswer
+from handoff.models import Handoff, Notice, State
+from leadflow import clock
+from leadflow.accounts.models import SALES, Organisation, Role, User
+from leadflow.leads.models import Lead, Stage
+from scoring.models import Agreement
+
+THEMES = (("auto", "Auto", "device-desktop"), ("light", "Light", "sun"), ("dark", "Dark", "moon"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of the navigation: its first address part tells whether the reader is there."""
+
+    key: str
+    label: str
+    icon: str
+    href: str
+
+
+HOME = Place("home", "Home", "home", "/")
+QUEUE = Place("queue", "Queue", "inbox", "/queue/")
+MQLS = Place("mqls", "MQLs", "list-check", "/mqls/")
+LEADS = Place("leads", "Leads", "users", "/leads/")
+AGREEMENT = Place("agreement", "Agreement", "file-certificate", "/agreement/")
+FEEDBACK = Place("feedback", "Feedback", "message-2", "/feedback/")
+REPORTS = Place("reports", "Reports", "chart-bar", "/reports/")
+SETTINGS = Place("settings", "Settings", "settings", "/settings/")
+
+_MARKETING = (HOME, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS)
+NAV: dict[str, tuple[Place, ...]] = {
+    Role.MARKETER: _MARKETING,
+    Role.MARKETING_MANAGER: _MARKETING,
+    Role.REP: (HOME, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS),
+    Role.SALES_MANAGER: (HOME, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
+    Role.ADMIN: (HOME, QUEUE, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
+}
+# What a thumb reaches on a phone; the rest stands under "More".
+BOTTOM = ("home", "queue", "mqls", "leads", "feedback")
+BOTTOM_SLOTS = 4
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Counts and notes of the navigation; a fixed number of queries."""
-    return {}
+    """The frame, worked out when a template first asks for it."""
+    return {"frame": SimpleLazyObject(lambda: _frame(request))}
+
+
+def _frame(request: HttpRequest) -> dict[str, Any]:
+    user = getattr(request, "user", None)
+    base = {"now": clock.now(), "zone": timezone.get_current_timezone_name(), "themes": THEMES}
+    if not isinstance(user, User) or not user.is_authenticated:
+        return base | {"theme": "auto", "shortcuts": False, "nav": [], "bottom": [], "more": []}
+    counts = _counts(user)
+    agreements = _agreements()
+    notes = {"mqls": counts["mqls"], "queue": counts["queue"], "feedback": counts["feedback"]}
+    if agreements["open"]:
+        notes["agreement"] = {"draft": "draft", "proposed": "to sign", "signed": "signed"}[agreements["open"]]
+    nav = [_item(place, request.path, notes) for place in NAV[user.role]]
+    bottom = [item for item in nav if item["key"] in BOTTOM][:BOTTOM_SLOTS]
+    return base | {
+        "theme": user.theme,
+        "shortcuts": user.shortcuts,
+        "nav": nav,
+        "bottom": bottom,
+        "more": [item for item in nav if item not in bottom],
+        "unread": counts["unread"],
+        "org": {"name": counts["name"], "currency": counts["currency"], "demo": counts["demo"]},
+        "agreement": agreements["in_force"],
+        "agreement_url": "/agreement/",
+        "unsigned": agreements["in_force"] is None,
+    }
+
+
+def _item(place: Place, path: str, notes: dict[str, Any]) -> dict[str, Any]:
+    here = path == "/" if place.href == "/" else path.startswith(place.href)
+    note = notes.get(place.key) or ""
+    return {
+        "key": place.key,
+        "label": place.label,
+        "icon": place.icon,
+        "href": place.href,
+        "here": here,
+        "note": f"{note:,}" if isinstance(note, int) else note,
+    }
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    """The number of rows as a column, so that all counts of the frame come in one query."""
+    one = rows.order_by().annotate(one_group=Coalesce(OuterRef("pk"), 1)).values("one_group")
+    return Coalesce(Subquery(one.annotate(n=Count("pk")).values("n"), output_field=IntegerField()), 0)
+
+
+def _counts(user: User) -> dict[str, Any]:
+    offered = Handoff.objects.filter(state=State.OFFERED, snoozed_until=None)
+    mine = Q(owner=user)
+    if user.role == Role.SALES_MANAGER:
+        mine = Q(team__manager=user) | Q(team=user.team_id) if user.team_id else Q(team__manager=user)
+    elif user.role == Role.ADMIN:
+        mine = Q()
+    if user.role in SALES:
+        waiting = RepAnswer.objects.filter(to=user, seen_at=None)
+        if user.role == Role.SALES_MANAGER:
+            waiting_rows: QuerySet[Any] = Dispute.objects.filter(settled_at=None)
+        else:
+            waiting_rows = waiting
+    else:
+        waiting_rows = Dispute.objects.filter(settled_at=None)
+    row = (
+        Organisation.objects.filter(pk=1)
+        .annotate(
+            unread=_count(Notice.objects.filter(user=user, read_at=None)),
+            queue=_count(offered.filter(mine)),
+            mqls=_count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)),
+            feedback=_count(waiting_rows),
+        )
+        .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback")
+        .first()
+    )
+    return row or {"name": "", "currency": "EUR", "demo": False, "unread": 0, "queue": 0, "mqls": 0, "feedback": 0}
+
+
+def _agreements() -> dict[str, Any]:
+    """The agreement in force, and the state of the next one on its way."""
+    states = Agreement.State
+    rows = Agreement.objects.filter(
+        state__in=[states.DRAFT, states.PROPOSED, states.SIGNED, states.IN_FORCE]
+    ).values_list("number", "state", "in_force_at")
+    in_force: dict[str, Any] | None = None
+    coming = ""
+    for number, state, since in sorted(rows):
+        if state == states.IN_FORCE:
+            in_force = {"number": number, "since": _date(since)}
+        else:
+            coming = state
+    return {"in_force": in_force, "open": coming}
+
+
+def _date(value: datetime | None) -> datetime | None:
+    return timezone.localtime(value) if value else None

@@ -23,7 +23,7 @@ SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "CHF": "CHF", "INR": "₹", "J
 DEFAULT_WARN = timedelta(minutes=30)
 STAGES = {
     "visitor": "Visitor",
-    "conversion": "Lead",
+    "conversion": "Conversion",
     "prospect": "Prospect",
     "mql": "MQL",
     "sql": "SQL",
