@@ -128,7 +128,15 @@ def _counts(user: User) -> dict[str, Any]:
         .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback")
         .first()
     )
-    return row or {"name": "", "currency": "EUR", "demo": False, "unread": 0, "queue": 0, "mqls": 0, "feedback": 0}
+    return row or {
+        "name": "",
+        "currency": "EUR",
+        "demo": False,
+        "unread": 0,
+        "queue": 0,
+        "mqls": 0,
+        "feedback": 0,
+    }
 
 
 def _agreements() -> dict[str, Any]:
