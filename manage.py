@@ -7,6 +7,11 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leadflow.settings")
+    from leadflow import embedded
+
+    # Before the settings load: they read the secret key and the address that this call provides.
+    embedded.ensure_database()
+
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
