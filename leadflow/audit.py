@@ -1,0 +1,148 @@
+"""Do the books balance? Every lead in exactly one place, every ledger equal to the row it explains.
+
+Each check is one set-based statement that returns strays: (subject, id, what is wrong).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+# Rows that wait may wait this long before somebody should ask why.
+PATIENCE_MINUTES = 15
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something that fell between the lines: what it is, its id, and what is wrong with it."""
+
+    subject: str
+    id: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.id}: {self.problem}"
+
+
+# The place of a lead: the first that applies (DESIGN "The books balance").
+PLACE = """
+    CASE WHEN l.erased_at IS NOT NULL THEN 'erased'
+         WHEN l.merged_into_id IS NOT NULL THEN 'merged'
+         WHEN l.stage = 'excluded' THEN 'excluded'
+         WHEN h.state IS NOT NULL THEN h.state
+         WHEN w.id IS NOT NULL THEN 'waiting for room'
+         WHEN l.stage IN ('customer', 'disqualified') THEN l.stage
+         WHEN r.lead_id IS NOT NULL THEN 'repair list'
+         WHEN l.stage IN ('nurturing', 'mql', 'prospect', 'conversion') THEN l.stage
+    END"""
+PLACES_FROM = """
+    FROM leads_lead l
+    LEFT JOIN handoff_handoff h ON h.lead_id = l.id AND h.state IN ('offered','accepted','working','opportunity')
+    LEFT JOIN handoff_roomwait w ON w.lead_id = l.id AND w.left_at IS NULL
+    LEFT JOIN (SELECT DISTINCT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL) r
+           ON r.lead_id = l.id"""
+PLACES = (
+    "conversion",
+    "prospect",
+    "mql",
+    "waiting for room",
+    "offered",
+    "accepted",
+    "working",
+    "opportunity",
+    "customer",
+    "nurturing",
+    "repair list",
+    "disqualified",
+    "excluded",
+    "merged",
+    "erased",
+)
+
+CHECKS: dict[str, str] = {
+    # A lead whose stage and rows name no place at all.
+    "lead: is in no place": f"SELECT l.id {PLACES_FROM} WHERE ({PLACE}) IS NULL",
+    "lead: its stage is not the last line of its ledger": """
+        SELECT l.id FROM leads_lead l LEFT JOIN LATERAL (
+            SELECT to_stage FROM leads_stagechange s WHERE s.lead_id = l.id ORDER BY at DESC, id DESC LIMIT 1
+        ) s ON true
+        WHERE l.stage IS DISTINCT FROM s.to_stage""",
+    "lead: a line of its stage ledger does not start where the one before ended": """
+        SELECT DISTINCT lead_id FROM (
+            SELECT lead_id, from_stage, lag(to_stage, 1, '') OVER (PARTITION BY lead_id ORDER BY at, id) AS before
+            FROM leads_stagechange
+        ) s WHERE from_stage <> before""",
+    "lead: its score is not the last line of its ledger": """
+        SELECT s.lead_id FROM scoring_leadscore s LEFT JOIN LATERAL (
+            SELECT fit, behaviour, value, total, grade FROM scoring_scorechange c
+            WHERE c.lead_id = s.lead_id ORDER BY at DESC, id DESC LIMIT 1
+        ) c ON true
+        WHERE NOT s.preview
+          AND (s.fit, s.behaviour, s.value, s.total, s.grade)
+              IS DISTINCT FROM (c.fit, c.behaviour, c.value, c.total, c.grade)""",
+    "lead: is with sales by its stage, but no handoff is open and none waits for room": f"""
+        SELECT l.id {PLACES_FROM} WHERE l.stage IN ('sql', 'opportunity') AND h.state IS NULL AND w.id IS NULL
+          AND NOT EXISTS (SELECT 1 FROM scoring_crossing c WHERE c.lead_id = l.id AND c.handled_at IS NULL)""",
+    "lead: a handoff is open, but its stage does not say so": f"""
+        SELECT l.id {PLACES_FROM} WHERE h.state IS NOT NULL AND l.stage NOT IN ('sql', 'opportunity', 'customer')""",
+    "lead: waits for room and is with sales at once": f"""
+        SELECT l.id {PLACES_FROM} WHERE h.state IS NOT NULL AND w.id IS NOT NULL""",
+    "lead: nurturing without a date on which somebody looks again": """
+        SELECT l.id FROM leads_lead l WHERE l.stage = 'nurturing' AND l.review_at IS NULL
+          AND NOT EXISTS (SELECT 1 FROM scoring_hold d WHERE d.lead_id = l.id AND d.ended_at IS NULL
+                          AND (d.until IS NOT NULL OR d.closes))
+          AND NOT EXISTS (SELECT 1 FROM feedback_enrolment e WHERE e.lead_id = l.id AND e.ended_at IS NULL
+                          AND e.next_step_at IS NOT NULL)
+          AND NOT EXISTS (SELECT 1 FROM feedback_task t WHERE t.lead_id = l.id AND t.done_at IS NULL)""",
+    "lead: with marketing without a date on which somebody looks again": """
+        SELECT l.id FROM leads_lead l
+        WHERE l.stage IN ('conversion', 'prospect', 'mql') AND l.review_at IS NULL AND l.merged_into_id IS NULL
+          AND l.erased_at IS NULL""",
+    "handoff: its state is not the last line of its ledger": """
+        SELECT h.id FROM handoff_handoff h LEFT JOIN LATERAL (
+            SELECT to_state FROM handoff_transition t WHERE t.handoff_id = h.id ORDER BY at DESC, id DESC LIMIT 1
+        ) t ON true
+        WHERE h.state IS DISTINCT FROM t.to_state""",
+    "handoff: its owner has left": """
+        SELECT h.id FROM handoff_handoff h JOIN accounts_user u ON u.id = h.owner_id
+        WHERE h.state IN ('offered','accepted','working','opportunity') AND NOT u.is_active""",
+    "handoff: nobody owns it and it is in no pool": """
+        SELECT id FROM handoff_handoff WHERE state IN ('offered','accepted','working','opportunity')
+          AND owner_id IS NULL AND NOT pool""",
+    "handoff: it promises something, but no clock runs": """
+        SELECT id FROM handoff_handoff WHERE state IN ('offered', 'accepted', 'working') AND sla_tick_at IS NULL""",
+    "handoff: its clock should have been looked at": """
+        SELECT id FROM handoff_handoff WHERE sla_tick_at < %(at)s - make_interval(mins => %(patience)s)""",
+    "crossing: waits too long for a handoff": """
+        SELECT id FROM scoring_crossing WHERE handled_at IS NULL AND at < %(at)s - make_interval(mins => %(patience)s)""",
+    "lead: changed and was not scored": """
+        SELECT DISTINCT lead_id FROM leads_leadchanged WHERE recorded_at < %(at)s - make_interval(mins => %(patience)s)""",
+    "outcome: names a lead that is not a customer": """
+        SELECT o.id FROM leads_outcome o JOIN leads_lead l ON l.id = o.lead_id
+        WHERE o.kind = 'won' AND o.voided_at IS NULL AND o.replaced_by_id IS NULL
+          AND l.stage <> 'customer' AND l.merged_into_id IS NULL AND l.erased_at IS NULL AND l.stage <> 'excluded'
+          AND NOT EXISTS (SELECT 1 FROM leads_outcome c WHERE c.lead_id = o.lead_id AND c.at >= o.at
+                          AND c.kind = 'churned' AND c.voided_at IS NULL)""",
+    "task: nobody and no team is to do it": """
+        SELECT id FROM feedback_task WHERE done_at IS NULL AND owner_id IS NULL AND team_id IS NULL""",
+}
+
+
+def strays(at: datetime) -> Iterator[Stray]:
+    """Everything that does not add up at `at`; nothing when the books balance."""
+    with connection.cursor() as cursor:
+        for name, statement in CHECKS.items():
+            subject, _, problem = name.partition(": ")
+            cursor.execute(statement, {"at": at, "patience": PATIENCE_MINUTES})
+            yield from (Stray(subject, row[0], problem) for row in cursor.fetchall())
+
+
+def places() -> dict[str, int]:
+    """How many leads stand in each place now; together they are all leads."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {PLACE} AS place, count(*) {PLACES_FROM} GROUP BY 1")  # noqa: S608 (constants)
+        found = dict(cursor.fetchall())
+    return {place: found.get(place, 0) for place in PLACES} | {
+        k or "nowhere": v for k, v in found.items() if k not in PLACES
+    }

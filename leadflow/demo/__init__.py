@@ -1,0 +1,1 @@
+"""A believable company, lived through the real engine and machine."""

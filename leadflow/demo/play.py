@@ -1,0 +1,301 @@
+"""Live the demo company's months through the real doors: intake, engine, machine, verdicts.
+
+Time jumps from one due instant to the next: hours at which what leads did is taken in, instants at which
+a rep acts, instants at which a promise falls due. The house's clock is injected at each of them.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from itertools import count
+from zoneinfo import ZoneInfo
+
+from django.db.models import Min
+
+from feedback import nurture, verdicts
+from handoff import admission, calendars, clocks, machine
+from handoff.models import Handoff, State
+from leadflow import clock
+from leadflow.accounts.actors import SYSTEM, person
+from leadflow.accounts.models import User
+from leadflow.demo import reps
+from leadflow.demo.story import Cast
+from leadflow.demo.world import Event, Person
+from leadflow.errors import BadInput, Conflict, Forbidden
+from leadflow.leads import intake
+from scoring import engine
+
+# When what leads did since the last time is taken in, local to the company.
+WORKDAY_HOURS = (time(8, 45), time(11, 15), time(14, 30), time(17, 15))
+WEEKEND_HOURS = (time(13, 0),)
+# Those who ask for us are seen at once.
+AT_ONCE = frozenset({"demo_requested", "trial_started"})
+Act = Callable[[datetime], None]
+
+
+class Play:
+    """One run: the people of the world against the people of the company."""
+
+    def __init__(self, seed: int, people: list[Person], cast: Cast, end: datetime) -> None:
+        self.seed = seed
+        self.people = people
+        self.cast = cast
+        self.end = end
+        self.zone = ZoneInfo("Europe/Berlin")
+        self.calendar = calendars.for_team(cast.sam.team_id)
+        self.by_lead: dict[int, Person] = {}
+        self.lead_of: dict[int, int] = {}
+        self.seen: dict[int, int | None] = {}
+        self._agenda: list[tuple[datetime, int, Act]] = []
+        self._order = count()
+        self._newcomers = 0
+        self._stream: list[tuple[datetime, int, int, Event]] = sorted(
+            (e.at, p.n, i, e) for p in people for i, e in enumerate(p.events)
+        )
+        self._streamed = 0
+
+    def plan(self, at: datetime, act: Act) -> None:
+        """Put an act on the agenda; what lies after the end never happens."""
+        if at < self.end:
+            heapq.heappush(self._agenda, (at, next(self._order), act))
+
+    def run(self, progress: Callable[[datetime], None] = lambda at: None) -> None:
+        """Live from the first lead to the end."""
+        for at in self._hours():
+            self.plan(at, self.take_in)
+        for at, _, _, event in self._stream:
+            if event.kind in AT_ONCE:
+                self.plan(at + timedelta(seconds=20), self.take_in)
+        while self._agenda:
+            at, _, act = heapq.heappop(self._agenda)
+            with clock.use(at):
+                act(at)
+                self._keep_promises(at)
+            progress(at)
+        with clock.use(self.end):
+            self.take_in(self.end)
+            self._keep_promises(self.end)
+
+    def _hours(self) -> Iterator[datetime]:
+        day = self.people[0].created_at.astimezone(self.zone).date()
+        while day <= self.end.astimezone(self.zone).date():
+            for hour in WORKDAY_HOURS if day.weekday() < 5 else WEEKEND_HOURS:
+                yield datetime.combine(day, hour, self.zone).astimezone(UTC)
+            day += timedelta(days=1)
+
+    # What leads do
+
+    def take_in(self, at: datetime) -> None:
+        """Record who came and what was done up to `at`, score it, and hand over who is ready."""
+        self._take_people(at)
+        self._take_events(at)
+        while engine.score_pending(at):
+            pass
+        engine.end_holds(at)
+        while machine.open_pending(at):
+            pass
+        admission.refill(at)
+        nurture.tick(at)
+        self._meet_offers()
+
+    def _take_people(self, at: datetime) -> None:
+        arrived: list[Person] = []
+        while self._newcomers < len(self.people) and self.people[self._newcomers].created_at <= at:
+            arrived.append(self.people[self._newcomers])
+            self._newcomers += 1
+        if not arrived:
+            return
+        rows = [{**p.facts, "external_id": f"p{p.n}"} for p in arrived]
+        result = intake.upsert_leads(rows, source="demo", actor=SYSTEM)
+        for p, lead_id in zip(arrived, result.accepted, strict=True):
+            self.by_lead[lead_id] = p
+            self.lead_of[p.n] = lead_id
+
+    def _take_events(self, at: datetime) -> None:
+        rows = []
+        while self._streamed < len(self._stream) and self._stream[self._streamed][0] <= at:
+            moment, n, i, event = self._stream[self._streamed]
+            self._streamed += 1
+            rows.append(
+                {
+                    "source": "demo",
+                    "external_id": f"p{n}-{i}",
+                    "kind": event.kind,
+                    "lead_id": self.lead_of[n],
+                    "occurred_at": moment,
+                    **event.more,
+                }
+            )
+        if rows:
+            intake.record_activities(rows, actor=SYSTEM)
+
+    # What sales does
+
+    def _rng(self, handoff: Handoff, what: str) -> random.Random:
+        return random.Random(f"{self.seed}:{self.by_lead[handoff.lead_id].n}:{handoff.kind}:{what}")  # noqa: S311
+
+    def _handle(self, user: User) -> str:
+        return user.email.partition("@")[0]
+
+    def _meet_offers(self) -> None:
+        """Let the holder of each new or moved offer plan an answer."""
+        for handoff in Handoff.objects.filter(state=State.OFFERED, closed_at=None).select_related("owner"):
+            if handoff.pk in self.seen and self.seen[handoff.pk] == handoff.owner_id:
+                continue
+            self.seen[handoff.pk] = handoff.owner_id
+            rng = self._rng(handoff, f"answer{handoff.owner_id}")
+            rep = handoff.owner or rng.choice(
+                [r for r in self.cast.reps if r.team_id == handoff.team_id] or self.cast.reps
+            )
+            asked = handoff.kind == Handoff.Kind.FAST_TRACK
+            wait = reps.minutes_to_answer(rng, self._handle(rep), asked)
+            self.plan(
+                self.calendar.add(clock.now(), wait),
+                lambda at, pk=handoff.pk, rep=rep, asked=asked: self.answer(at, pk, rep, asked),
+            )
+
+    def _holds(self, pk: int, rep: User, *states: State) -> Handoff | None:
+        handoff = Handoff.objects.filter(pk=pk, state__in=states).first()
+        if handoff is None or (handoff.owner_id not in (None, rep.pk)):
+            return None
+        return handoff
+
+    def answer(self, at: datetime, pk: int, rep: User, asked: bool) -> None:
+        """The rep looks at the offer: accept, call at once, or reject."""
+        handoff = self._holds(pk, rep, State.OFFERED)
+        if handoff is None:
+            return
+        rng = self._rng(handoff, "verdict")
+        decision = reps.answer(rng, self.by_lead[handoff.lead_id], asked)
+        if decision.accept and rng.random() < 0.3:
+            self.call(at, pk, rep, 1)
+        elif decision.accept:
+            if self._try(lambda: machine.apply("accept", pk, person(rep), at=at)):
+                median = 300 if self._handle(rep) == reps.SLOW else 12 if asked else 90
+                wait = timedelta(minutes=median * rng.lognormvariate(0, 0.6))
+                self.plan(self.calendar.add(at, wait), lambda then: self.call(then, pk, rep, 1))
+        else:
+            self._reject(at, handoff, rep, decision)
+
+    def _reject(self, at: datetime, handoff: Handoff, rep: User, decision: reps.Decision) -> None:
+        date = (at + timedelta(days=decision.in_days)).date() if decision.in_days else None
+        done = self._try(
+            lambda: verdicts.reject(
+                handoff.pk, person(rep), reason_key=decision.reason, note=decision.note, date=date, at=at
+            )
+        )
+        rng = self._rng(handoff, "dispute")
+        if done and decision.reason in ("2", "5") and rng.random() < 0.12:
+            self.plan(at + timedelta(hours=rng.uniform(3, 40)), lambda then: self.dispute(then, handoff.pk))
+
+    def call(self, at: datetime, pk: int, rep: User, attempt: int) -> None:
+        """One contact; reached leads are decided in the talk or some days later."""
+        handoff = self._holds(pk, rep, State.OFFERED, State.ACCEPTED, State.WORKING)
+        if handoff is None:
+            return
+        rng = self._rng(handoff, f"call{attempt}")
+        p = self.by_lead[handoff.lead_id]
+        late = bool(handoff.first_touch_due_at and at > handoff.first_touch_due_at and attempt == 1)
+        reached = reps.reaches(rng, p, late)
+        result = (
+            rng.choice(["talked", "talked", "meeting"]) if reached else rng.choice(["voicemail", "no_answer"])
+        )
+        channel = "phone" if attempt % 3 or reached else "email"
+        action = "log_contact" if handoff.state == State.WORKING else "touch"
+        note = "Wants to see two depots." if reached and rng.random() < 0.2 else ""
+        if not self._try(
+            lambda: machine.apply(action, pk, person(rep), at=at, channel=channel, result=result, note=note)
+        ):
+            return
+        if reached:
+            wait = timedelta(hours=8 * rng.choice([0.1, 1, 2, 4, 6]))
+            self.plan(self.calendar.add(at, wait), lambda then: self.decide(then, pk, rep, late))
+        elif attempt < 7:
+            wait = timedelta(hours=8 * rng.uniform(1.0, 2.2))
+            self.plan(self.calendar.add(at, wait), lambda then: self.call(then, pk, rep, attempt + 1))
+        else:
+            self._try(lambda: verdicts.return_(pk, person(rep), reason_key="8", note="", at=at))
+
+    def decide(self, at: datetime, pk: int, rep: User, late: bool) -> None:
+        """After the talk: an opportunity, or back to marketing."""
+        handoff = self._holds(pk, rep, State.ACCEPTED, State.WORKING)
+        if handoff is None:
+            return
+        rng = self._rng(handoff, "decide")
+        p = self.by_lead[handoff.lead_id]
+        decision = reps.after_talk(rng, p, late)
+        if not decision.accept:
+            date = (at + timedelta(days=decision.in_days)).date() if decision.in_days else None
+            self._try(
+                lambda: verdicts.return_(
+                    pk, person(rep), reason_key=decision.reason, note=decision.note, date=date, at=at
+                )
+            )
+            return
+        amount = reps.amount(rng, p)
+        close = at + timedelta(days=rng.randint(12, 50))
+        if self._try(
+            lambda: verdicts.qualify(
+                pk, person(rep), amount=amount, need="Plans tours by hand today.", date=close.date(), at=at
+            )
+        ):
+            self.plan(self.calendar.add(close, timedelta()), lambda then: self.close(then, pk, rep, amount))
+
+    def close(self, at: datetime, pk: int, rep: User, amount: int) -> None:
+        """The deal is won or lost."""
+        handoff = self._holds(pk, rep, State.OPPORTUNITY)
+        if handoff is None:
+            return
+        rng = self._rng(handoff, "close")
+        if reps.wins(rng, self.by_lead[handoff.lead_id]):
+            self._try(lambda: verdicts.win(pk, person(rep), amount=amount, at=at))
+        else:
+            reason = rng.choice(["2", "5"])
+            self._try(
+                lambda: verdicts.lose(
+                    pk, person(rep), reason_key=reason, note="Went with what they have.", at=at
+                )
+            )
+
+    def dispute(self, at: datetime, pk: int) -> None:
+        """Mia objects to a rejection; most are settled within two days."""
+        rng = random.Random(f"{self.seed}:dispute:{pk}")  # noqa: S311
+        if not self._try(
+            lambda: verdicts.dispute(
+                pk, person(self.cast.mia), comment="Came to the pricing page twice that week.", at=at
+            )
+        ):
+            return
+        wait = timedelta(hours=rng.uniform(2, 30))
+        stands = rng.random() < 0.6
+        self.plan(
+            self.calendar.add(at, wait),
+            lambda then: self._try(
+                lambda: verdicts.settle(
+                    pk,
+                    person(self.cast.rosa),
+                    overturned=not stands,
+                    comment="Heard the call, agreed.",
+                    at=then,
+                )
+            ),
+        )
+
+    def _keep_promises(self, at: datetime) -> None:
+        """Let the clocks tick at the very instants that fell due since the last look."""
+        due = Handoff.objects.aggregate(first=Min("sla_tick_at"))["first"]
+        if due is None or due > at:
+            return
+        while clocks.tick(at):
+            pass
+        self._meet_offers()
+
+    @staticmethod
+    def _try(act: Callable[[], object]) -> bool:
+        """Carry out an act; a person whose lead has moved on meanwhile simply goes on to the next."""
+        try:
+            act()
+        except (Conflict, Forbidden, BadInput):
+            return False
+        return True
