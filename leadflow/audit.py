@@ -38,7 +38,8 @@ PLACE = """
     END"""
 PLACES_FROM = """
     FROM leads_lead l
-    LEFT JOIN handoff_handoff h ON h.lead_id = l.id AND h.state IN ('offered','accepted','working','opportunity')
+    LEFT JOIN handoff_handoff h
+           ON h.lead_id = l.id AND h.state IN ('offered', 'accepted', 'working', 'opportunity')
     LEFT JOIN handoff_roomwait w ON w.lead_id = l.id AND w.left_at IS NULL
     LEFT JOIN (SELECT DISTINCT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL) r
            ON r.lead_id = l.id"""
@@ -70,7 +71,8 @@ CHECKS: dict[str, str] = {
         WHERE l.stage IS DISTINCT FROM s.to_stage""",
     "lead: a line of its stage ledger does not start where the one before ended": """
         SELECT DISTINCT lead_id FROM (
-            SELECT lead_id, from_stage, lag(to_stage, 1, '') OVER (PARTITION BY lead_id ORDER BY at, id) AS before
+            SELECT lead_id, from_stage,
+                   lag(to_stage, 1, '') OVER (PARTITION BY lead_id ORDER BY at, id) AS before
             FROM leads_stagechange
         ) s WHERE from_stage <> before""",
     "lead: its score is not the last line of its ledger": """
@@ -82,10 +84,12 @@ CHECKS: dict[str, str] = {
           AND (s.fit, s.behaviour, s.value, s.total, s.grade)
               IS DISTINCT FROM (c.fit, c.behaviour, c.value, c.total, c.grade)""",
     "lead: is with sales by its stage, but no handoff is open and none waits for room": f"""
-        SELECT l.id {PLACES_FROM} WHERE l.stage IN ('sql', 'opportunity') AND h.state IS NULL AND w.id IS NULL
-          AND NOT EXISTS (SELECT 1 FROM scoring_crossing c WHERE c.lead_id = l.id AND c.handled_at IS NULL)""",
+        SELECT l.id {PLACES_FROM}
+        WHERE l.stage IN ('sql', 'opportunity') AND h.state IS NULL AND w.id IS NULL AND NOT EXISTS (
+            SELECT 1 FROM scoring_crossing c WHERE c.lead_id = l.id AND c.handled_at IS NULL)""",
     "lead: a handoff is open, but its stage does not say so": f"""
-        SELECT l.id {PLACES_FROM} WHERE h.state IS NOT NULL AND l.stage NOT IN ('sql', 'opportunity', 'customer')""",
+        SELECT l.id {PLACES_FROM}
+        WHERE h.state IS NOT NULL AND l.stage NOT IN ('sql', 'opportunity', 'customer')""",
     "lead: waits for room and is with sales at once": f"""
         SELECT l.id {PLACES_FROM} WHERE h.state IS NOT NULL AND w.id IS NOT NULL""",
     "lead: nurturing without a date on which somebody looks again": """
@@ -97,11 +101,12 @@ CHECKS: dict[str, str] = {
           AND NOT EXISTS (SELECT 1 FROM feedback_task t WHERE t.lead_id = l.id AND t.done_at IS NULL)""",
     "lead: with marketing without a date on which somebody looks again": """
         SELECT l.id FROM leads_lead l
-        WHERE l.stage IN ('conversion', 'prospect', 'mql') AND l.review_at IS NULL AND l.merged_into_id IS NULL
-          AND l.erased_at IS NULL""",
+        WHERE l.stage IN ('conversion', 'prospect', 'mql') AND l.review_at IS NULL
+          AND l.merged_into_id IS NULL AND l.erased_at IS NULL""",
     "handoff: its state is not the last line of its ledger": """
         SELECT h.id FROM handoff_handoff h LEFT JOIN LATERAL (
-            SELECT to_state FROM handoff_transition t WHERE t.handoff_id = h.id ORDER BY at DESC, id DESC LIMIT 1
+            SELECT to_state FROM handoff_transition t WHERE t.handoff_id = h.id
+            ORDER BY at DESC, id DESC LIMIT 1
         ) t ON true
         WHERE h.state IS DISTINCT FROM t.to_state""",
     "handoff: its owner has left": """
@@ -111,17 +116,20 @@ CHECKS: dict[str, str] = {
         SELECT id FROM handoff_handoff WHERE state IN ('offered','accepted','working','opportunity')
           AND owner_id IS NULL AND NOT pool""",
     "handoff: it promises something, but no clock runs": """
-        SELECT id FROM handoff_handoff WHERE state IN ('offered', 'accepted', 'working') AND sla_tick_at IS NULL""",
+        SELECT id FROM handoff_handoff
+        WHERE state IN ('offered', 'accepted', 'working') AND sla_tick_at IS NULL""",
     "handoff: its clock should have been looked at": """
         SELECT id FROM handoff_handoff WHERE sla_tick_at < %(at)s - make_interval(mins => %(patience)s)""",
     "crossing: waits too long for a handoff": """
-        SELECT id FROM scoring_crossing WHERE handled_at IS NULL AND at < %(at)s - make_interval(mins => %(patience)s)""",
+        SELECT id FROM scoring_crossing
+        WHERE handled_at IS NULL AND at < %(at)s - make_interval(mins => %(patience)s)""",
     "lead: changed and was not scored": """
-        SELECT DISTINCT lead_id FROM leads_leadchanged WHERE recorded_at < %(at)s - make_interval(mins => %(patience)s)""",
+        SELECT DISTINCT lead_id FROM leads_leadchanged
+        WHERE recorded_at < %(at)s - make_interval(mins => %(patience)s)""",
     "outcome: names a lead that is not a customer": """
         SELECT o.id FROM leads_outcome o JOIN leads_lead l ON l.id = o.lead_id
         WHERE o.kind = 'won' AND o.voided_at IS NULL AND o.replaced_by_id IS NULL
-          AND l.stage <> 'customer' AND l.merged_into_id IS NULL AND l.erased_at IS NULL AND l.stage <> 'excluded'
+          AND l.stage NOT IN ('customer', 'excluded') AND l.merged_into_id IS NULL AND l.erased_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM leads_outcome c WHERE c.lead_id = o.lead_id AND c.at >= o.at
                           AND c.kind = 'churned' AND c.voided_at IS NULL)""",
     "task: nobody and no team is to do it": """
@@ -141,7 +149,7 @@ def strays(at: datetime) -> Iterator[Stray]:
 def places() -> dict[str, int]:
     """How many leads stand in each place now; together they are all leads."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {PLACE} AS place, count(*) {PLACES_FROM} GROUP BY 1")  # noqa: S608 (constants)
+        cursor.execute(f"SELECT {PLACE} AS place, count(*) {PLACES_FROM} GROUP BY 1")
         found = dict(cursor.fetchall())
     return {place: found.get(place, 0) for place in PLACES} | {
         k or "nowhere": v for k, v in found.items() if k not in PLACES

@@ -133,7 +133,7 @@ class Play:
     # What sales does
 
     def _rng(self, handoff: Handoff, what: str) -> random.Random:
-        return random.Random(f"{self.seed}:{self.by_lead[handoff.lead_id].n}:{handoff.kind}:{what}")  # noqa: S311
+        return random.Random(f"{self.seed}:{self.by_lead[handoff.lead_id].n}:{handoff.kind}:{what}")
 
     def _handle(self, user: User) -> str:
         return user.email.partition("@")[0]
@@ -260,7 +260,7 @@ class Play:
 
     def dispute(self, at: datetime, pk: int) -> None:
         """Mia objects to a rejection; most are settled within two days."""
-        rng = random.Random(f"{self.seed}:dispute:{pk}")  # noqa: S311
+        rng = random.Random(f"{self.seed}:dispute:{pk}")
         if not self._try(
             lambda: verdicts.dispute(
                 pk, person(self.cast.mia), comment="Came to the pricing page twice that week.", at=at

@@ -52,7 +52,7 @@ NOTES = {
 
 
 def minutes_to_answer(rng: random.Random, handle: str, fast: bool) -> timedelta:
-    """Working time until a rep looks at an offer: a median of 8 minutes on the fast track, else about an hour."""
+    """Working time until a rep looks at an offer: mostly minutes on the fast track, else about an hour."""
     median = (50 if fast else 430) if handle == SLOW else (7 if fast else 65)
     return timedelta(minutes=median * rng.lognormvariate(0, 0.75))
 
@@ -98,10 +98,7 @@ def after_talk(rng: random.Random, p: Person, late: bool) -> Decision:
         chance *= 0.4
     if rng.random() < chance - (0.12 if late else 0):
         return Decision(accept=True)
-    if p.tiny:
-        reason = "1"
-    else:
-        reason = rng.choices(["2", "3", "5"], weights=[5, 3, 2 if p.type == "buyer" else 4])[0]
+    reason = "1" if p.tiny else rng.choices("235", weights=[5, 3, 2 if p.type == "buyer" else 4])[0]
     return Decision(False, reason, rng.choice(NOTES[reason]), rng.randint(25, 80) if reason == "3" else None)
 
 

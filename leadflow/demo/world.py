@@ -53,7 +53,7 @@ class Event:
 
 @dataclass
 class Person:
-    """A lead as it really is. `type`: buyer, evaluator, reader or gone; `ready_at`: from then on it may buy."""
+    """A lead as it really is: buyer, evaluator, reader or gone. From `ready_at` on it may buy."""
 
     n: int
     facts: dict[str, Any]
