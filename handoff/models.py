@@ -1,7 +1,6 @@
 """The handoff of a lead to sales, its clocks, calendars, routing, and what leaves the house by mail."""
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -40,8 +39,8 @@ class Promise(models.TextChoices):
 class Handoff(models.Model):
     """One episode of a lead with sales; at most one open per lead. Only `handoff.machine` writes it.
 
-    `sla_due_at` is the promise shown (`sla_promise` names it); `sla_ticks` lists the coming
-    warn, due and escalate instants as [{"at", "do", "promise"}, …] in order, `sla_tick_at` is the next.
+    `sla_due_at` is the promise shown (`sla_promise` names it); `sla_ticks` lists the coming instants as
+    [{"at", "do", "promise", "scope", "from"}, …] in order (see `handoff.promises`), `sla_tick_at` is the next.
     """
 
     class Kind(models.TextChoices):
@@ -69,9 +68,15 @@ class Handoff(models.Model):
     first_touch_at = models.DateTimeField(null=True)
     reached_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
+    # The present holder's dues, and the lead's own: a reassignment moves the former, never the latter.
     acceptance_due_at = models.DateTimeField(null=True)
     first_touch_due_at = models.DateTimeField(null=True)
     followup_due_at = models.DateTimeField(null=True)
+    lead_acceptance_due_at = models.DateTimeField(null=True)
+    lead_first_touch_due_at = models.DateTimeField(null=True)
+    lead_followup_due_at = models.DateTimeField(null=True)
+    # The contact from which the follow-up runs.
+    last_contact_at = models.DateTimeField(null=True)
     sla_promise = models.CharField(max_length=12, choices=Promise, blank=True)
     sla_due_at = models.DateTimeField(null=True)
     sla_ticks = models.JSONField(default=list)
@@ -84,7 +89,8 @@ class Handoff(models.Model):
     snooze_count = models.PositiveSmallIntegerField(default=0)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_date = models.DateTimeField(null=True)
-    # {"facts", "score": {…}, "explanation": [lines], "must_know_gaps": […], "why_now": "…", "sla": {…}, "reasons": […]}
+    # As it was at the offer: {"facts", "score", "explanation": [lines], "must_know_gaps", "why_now", "sla"
+    # (the policy), "give_up", "snooze", "undo_minutes", "reasons"}
     frozen = models.JSONField(default=dict)
     # The one line in the queue, and the score at the offer for ordering.
     why_now = models.CharField(max_length=300, blank=True)
@@ -111,7 +117,9 @@ class Handoff(models.Model):
             models.CheckConstraint(condition=_OPEN | Q(sla_tick_at__isnull=True), name="no_tick_when_closed"),
         ]
         indexes = [
-            models.Index(fields=["sla_tick_at", "id"], name="handoff_tick", condition=Q(sla_tick_at__isnull=False)),
+            models.Index(
+                fields=["sla_tick_at", "id"], name="handoff_tick", condition=Q(sla_tick_at__isnull=False)
+            ),
             models.Index(fields=["owner", "sla_due_at"], name="handoff_owner", condition=_OPEN),
             models.Index(fields=["team", "pool", "sla_due_at"], name="handoff_team", condition=_OPEN),
             models.Index(fields=["first_offered_at"], name="handoff_offered"),
@@ -131,8 +139,12 @@ class Transition(models.Model):
     at = models.DateTimeField()
     reason_key = models.CharField(max_length=20, blank=True)
     note = models.TextField(blank=True)
-    owner_before = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
-    owner_after = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    owner_before = models.ForeignKey(
+        USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    owner_after = models.ForeignKey(
+        USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     # What an undo needs to put back: the row's columns before the act, ids of the rows the act wrote.
     before = models.JSONField(default=dict)
     undoes = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="undone_by")
@@ -147,7 +159,8 @@ class Transition(models.Model):
 
 class SlaResult(models.Model):
     """How a promise ended, dated by its due instant. `scope` lead: from the first offer, never restarted;
-    holder: of the one who held it. `late_by` in seconds of working time."""
+    holder: of the one who held it. `late_by` in seconds of working time. A promise that fell due and is
+    still not kept is missed already, with `finished_at` null until it is kept or ended."""
 
     class Scope(models.TextChoices):
         LEAD = "lead"
@@ -166,7 +179,7 @@ class SlaResult(models.Model):
     team = models.ForeignKey(Team, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     start = models.DateTimeField()
     due = models.DateTimeField()
-    finished_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
     result = models.CharField(max_length=10, choices=Result)
     late_by = models.IntegerField(default=0)
     corrected_from = models.CharField(max_length=10, blank=True)
@@ -174,6 +187,13 @@ class SlaResult(models.Model):
     voided_at = models.DateTimeField(null=True)
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["handoff", "promise", "scope"],
+                name="one_result_running",
+                condition=Q(finished_at__isnull=True, voided_at__isnull=True),
+            )
+        ]
         indexes = [models.Index(fields=["due", "team", "holder"], name="slaresult_due")]
 
 
@@ -222,7 +242,9 @@ class CalendarDay(models.Model):
 class TeamCalendar(models.Model):
     """Which calendar a team works by."""
 
-    team = models.OneToOneField(Team, primary_key=True, on_delete=models.CASCADE, related_name="team_calendar")
+    team = models.OneToOneField(
+        Team, primary_key=True, on_delete=models.CASCADE, related_name="team_calendar"
+    )
     calendar = models.ForeignKey(Calendar, on_delete=models.PROTECT, related_name="teams")
 
 
@@ -293,9 +315,13 @@ class RoomWait(models.Model):
     left_why = models.CharField(max_length=20, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["lead"], name="one_room_wait", condition=Q(left_at__isnull=True))]
+        constraints = [
+            models.UniqueConstraint(fields=["lead"], name="one_room_wait", condition=Q(left_at__isnull=True))
+        ]
         indexes = [
-            models.Index(fields=["-total", "entered_at"], name="roomwait_order", condition=Q(left_at__isnull=True))
+            models.Index(
+                fields=["-total", "entered_at"], name="roomwait_order", condition=Q(left_at__isnull=True)
+            )
         ]
 
 
@@ -333,7 +359,11 @@ class Outbox(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["next_try_at", "id"], name="outbox_due", condition=Q(next_try_at__isnull=False))]
+        indexes = [
+            models.Index(
+                fields=["next_try_at", "id"], name="outbox_due", condition=Q(next_try_at__isnull=False)
+            )
+        ]
 
 
 class Notice(models.Model):
