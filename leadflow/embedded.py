@@ -218,18 +218,20 @@ def spawn(
 
 
 def stop(
-    child: Child | None, ask: signal.Signals, patience: float, insist: signal.Signals = signal.SIGKILL
+    *children: Child | None, ask: signal.Signals, patience: float, insist: signal.Signals = signal.SIGKILL
 ) -> None:
-    """Ask a child to end, wait `patience` seconds, then insist, then kill."""
-    if child is None:
-        return
-    _unwatch(child)
+    """Ask children to end, all at once, wait `patience` seconds, then insist, then kill."""
+    left = [child for child in children if child is not None]
+    for child in left:
+        _unwatch(child)
     for word, seconds in ((ask, patience), (insist, 10.0), (signal.SIGKILL, 10.0)):
-        if child.poll() is not None:
-            return
-        child.send_signal(word)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(seconds)
+        left = [child for child in left if child.poll() is None]
+        for child in left:
+            child.send_signal(word)
+        until = time.monotonic() + seconds
+        for child in left:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(max(until - time.monotonic(), 0.01))
 
 
 @dataclass
@@ -246,14 +248,24 @@ class Servers:
     valkey: Child | None = None
     user: int | None = None
 
-    def start(
-        self, *, database: bool = True, broker: bool = True, say: Callable[[str], None] = lambda line: None
-    ) -> "Servers":
-        """Lock, look for room, start. After EmbeddedError (one sentence) nothing is left running."""
+    def hold(self) -> "Servers":
+        """Take the data folder: make it, lock it, look for room on the disk. Raises EmbeddedError."""
         prepare(self.data)
         self.lock = Lock.take(self.data)
         try:
             check_room(self.data)
+        except EmbeddedError:
+            self.stop()
+            raise
+        return self
+
+    def start(
+        self, *, database: bool = True, broker: bool = True, say: Callable[[str], None] = lambda line: None
+    ) -> "Servers":
+        """Hold the folder if that is not done, and start. After EmbeddedError nothing is left running."""
+        if self.lock is None:
+            self.hold()
+        try:
             self.user = _service_user(self.data)
             self._make_socket_folder()
             if database:
@@ -327,8 +339,8 @@ class Servers:
 
     def stop(self) -> None:
         """Stop the broker, then the database, then let go of the lock. May be called twice."""
-        stop(self.valkey, signal.SIGTERM, 10)
-        stop(self.postgres, signal.SIGINT, 60, signal.SIGQUIT)
+        stop(self.valkey, ask=signal.SIGTERM, patience=10)
+        stop(self.postgres, ask=signal.SIGINT, patience=60, insist=signal.SIGQUIT)
         self.valkey = self.postgres = None
         if self.lock is not None:
             shutil.rmtree(socket_folder(self.data), ignore_errors=True)

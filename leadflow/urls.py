@@ -2,8 +2,10 @@
 
 from django.urls import include, path
 
-from leadflow import api_urls
+from leadflow import api_urls, health
 
 urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]

@@ -13,7 +13,7 @@ from leadflow import embedded
 
 
 def ensure() -> None:
-    """Start what the environment does not name, once per test run; workers of the run inherit the addresses."""
+    """Start what the environment does not name, once per test run; its workers inherit the addresses."""
     os.environ.setdefault("SECRET_KEY", "a-key-for-the-tests-only-of-fifty-characters-or-more")
     own_database, own_broker = not os.environ.get("DATABASE_URL"), not os.environ.get("REDIS_URL")
     if not (own_database or own_broker):
