@@ -1,0 +1,1 @@
+"""Files of leads, activities and outcomes: read, mapped, checked, taken in."""

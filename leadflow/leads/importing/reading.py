@@ -1,0 +1,232 @@
+"""Read a table from a file as a stream: CSV in any usual dress, or a sheet of an .xlsx.
+
+Nothing here knows what the columns mean. A file larger than memory is no problem.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from leadflow.errors import BadInput
+
+SNIFF_BYTES = 256 * 1024
+DELIMITERS = ",;\t|"
+# The longest cell that is taken; more is a file with a lost quote.
+CELL_LIMIT = 100_000
+COLUMNS_LIMIT = 500
+csv.field_size_limit(CELL_LIMIT)
+
+NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", "": ""}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What kind of file it is: its format, encoding, delimiter, and the names of its columns."""
+
+    format: str
+    encoding: str
+    delimiter: str
+    columns: list[str]
+
+    @property
+    def says(self) -> str:
+        """The shape in words, for the page and the console."""
+        if self.format == "xlsx":
+            return f"Excel sheet, {len(self.columns)} columns"
+        return (
+            f"{self.encoding.upper()}, {NAMES[self.delimiter]} between columns, {len(self.columns)} columns"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: the line on which it starts, its cells by column, or why it cannot be read."""
+
+    line: int
+    cells: dict[str, str]
+    problem: str = ""
+    raw: tuple[str, ...] = ()
+
+
+def look_at(path: Path) -> Shape:
+    """Find out the shape of a file. Raises BadInput with what is wrong and what to do."""
+    if not path.exists():
+        raise BadInput(f"There is no file {path}.")
+    if _is_xlsx(path):
+        header = next(_sheet(path), None)
+        return Shape("xlsx", "", "", _columns(header[1] if header else []))
+    head = _head(path)
+    if not head.strip(b"\x00\r\n\t ,;\xff\xfe\xef\xbb\xbf"):
+        raise BadInput("The file is empty: there is no line with column names.")
+    encoding = _encoding(head)
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+    if "\x00" in text:
+        raise BadInput("This is not a table of text. Save it as CSV or .xlsx and try again.")
+    delimiter = _delimiter(text)
+    try:
+        header_cells = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise BadInput(f"The first line cannot be read ({error}). Is a quote missing?") from error
+    return Shape("csv", encoding, delimiter, _columns(header_cells))
+
+
+def rows(path: Path, shape: Shape) -> Iterator[Row]:
+    """The rows below the header, one by one; a row that cannot be read says why and the rest goes on."""
+    source = _sheet(path) if shape.format == "xlsx" else _lines(path, shape)
+    width = len(shape.columns)
+    for line, cells in islice(source, 1, None):
+        if not any(cells):
+            continue
+        problem = _problem(cells, width)
+        named = dict(zip(shape.columns, cells, strict=False))
+        yield Row(line, named, problem, tuple(cells))
+
+
+def samples(path: Path, shape: Shape, count: int = 200) -> list[Row]:
+    """The first rows, to suggest a mapping from."""
+    return list(islice(rows(path, shape), count))
+
+
+def _problem(cells: list[str], width: int) -> str:
+    if len(cells) > width and any(cells[width:]):
+        return f"It has {len(cells)} cells, the first line has {width}. Is a quote missing?"
+    if any("�" in cell or any("\ud800" <= c <= "\udfff" for c in cell) for cell in cells):
+        return "It has characters that do not fit the file's encoding. Save the file as UTF-8."
+    return ""
+
+
+def _is_xlsx(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if "xl/workbook.xml" in archive.namelist():
+                return True
+    except zipfile.BadZipFile as error:
+        raise BadInput("The file is damaged: it starts like an Excel file and then breaks off.") from error
+    raise BadInput("This is a zip archive. Unpack it and import the table inside.")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        yield gzip.GzipFile(fileobj=file) if packed else file
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with _open(path) as file:
+            return file.read(SNIFF_BYTES)
+    except (OSError, EOFError) as error:
+        raise BadInput(f"The file cannot be unpacked ({error}).") from error
+
+
+def _encoding(head: bytes) -> str:
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if head.startswith(mark):
+            return name
+    # UTF-16 without a mark: every second byte of Western text is a zero.
+    even, odd = head[0:2000:2].count(0), head[1:2000:2].count(0)
+    if max(even, odd) > len(head[:2000]) // 4:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter under which the first lines have the most cells, all alike."""
+    lines = text.splitlines(keepends=True)[:30]
+
+    def score(delimiter: str) -> tuple[float, int]:
+        try:
+            widths = [len(r) for r in csv.reader(lines, delimiter=delimiter) if r]
+        except csv.Error:
+            return (0, 0)
+        first = widths[0] if widths else 0
+        alike = sum(w == first for w in widths) / max(1, len(widths))
+        return (alike if first > 1 else 0, first)
+
+    best = max(DELIMITERS, key=score)
+    return best if score(best)[1] > 1 else ","
+
+
+def _lines(path: Path, shape: Shape) -> Iterator[tuple[int, list[str]]]:
+    # Bytes that do not fit become the replacement sign, and their row is told so.
+    with _open(path) as file, io.TextIOWrapper(file, shape.encoding, errors="replace", newline="") as text:
+        reader = csv.reader(text, delimiter=shape.delimiter)
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield line, ["�"]
+                continue
+            yield line, [cell.strip() for cell in cells]
+
+
+def _sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:
+        # openpyxl raises whatever its XML parser does; all of it means the same to a person.
+        raise BadInput("The Excel file cannot be read. Save it again as .xlsx or as CSV.") from error
+    try:
+        sheet = book.worksheets[0]
+        for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+            yield line, [_cell(value) for value in cells]
+    finally:
+        book.close()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _columns(header: list[str]) -> list[str]:
+    """Names of the columns, each once; one without a name is named by its place."""
+    cells = [cell.strip() for cell in header]
+    while cells and not cells[-1]:
+        cells.pop()
+    if not any(cells):
+        raise BadInput("The first line holds no column names.")
+    if len(cells) > COLUMNS_LIMIT:
+        raise BadInput(f"The file has {len(cells)} columns; {COLUMNS_LIMIT} are the most.")
+    names: list[str] = []
+    for place, cell in enumerate(cells, start=1):
+        name = base = cell or f"column {place}"
+        again = 2
+        while name in names:
+            name, again = f"{base} ({again})", again + 1
+        names.append(name)
+    return names
