@@ -61,7 +61,9 @@ class Enrolment(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["lead"], name="one_active_enrolment", condition=Q(ended_at__isnull=True))
+            models.UniqueConstraint(
+                fields=["lead"], name="one_active_enrolment", condition=Q(ended_at__isnull=True)
+            )
         ]
         indexes = [
             models.Index(

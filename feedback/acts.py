@@ -1,0 +1,166 @@
+"""Acts of sales with an effect on nurture, as pages post them: they read the form and answer."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.dateparse import parse_date
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from feedback import terms, verdicts
+from handoff.models import Handoff
+from leadflow.accounts.actors import person
+from leadflow.accounts.models import Role
+from leadflow.accounts.rights import roles
+from leadflow.errors import BadInput, Fault
+from leadflow.web import toast
+
+SALES = (Role.REP, Role.SALES_MANAGER)
+
+
+def date_of(text: str, path: str = "date") -> dt.date | None:
+    """A date written YYYY-MM-DD; None for nothing. BadInput in words for anything else."""
+    if not text.strip():
+        return None
+    try:
+        found = parse_date(text.strip())
+    except ValueError:
+        found = None
+    if found is None:
+        raise BadInput("This is no date.", [Fault(path, "Write the date as 2026-12-31.")])
+    return found
+
+
+def amount_of(text: str, path: str = "amount") -> Decimal | None:
+    """An amount of money, not negative; None for nothing. BadInput in words for anything else."""
+    plain = str(text).strip().replace(" ", "").replace(",", "")
+    if not plain:
+        return None
+    try:
+        amount = Decimal(plain)
+    except InvalidOperation:
+        raise BadInput(
+            "This is no amount.", [Fault(path, "Write the amount in figures, as 24000.")]
+        ) from None
+    if not amount.is_finite() or amount < 0 or amount >= 10**12:
+        raise BadInput("This amount cannot be.", [Fault(path, "An amount is zero or more.")])
+    return amount
+
+
+def answered(
+    request: HttpRequest, handoff: Handoff, action: str, words: str, *, detail: str = "", undo: bool = True
+) -> HttpResponse:
+    """The answer to an act: for htmx a toast with Undo and an event for the lists; else a redirect."""
+    back = reverse("feedback:undo", args=[handoff.pk]) if undo else ""
+    if request.htmx:  # type: ignore[attr-defined]
+        response = HttpResponse(toast(words, detail=detail, undo=back))
+        response["HX-Reswap"] = "none"
+        event = {"id": handoff.pk, "lead": handoff.lead_id, "state": handoff.state, "action": action}
+        response["HX-Trigger"] = json.dumps({"handoff-changed": event, "lf:close": {}})
+        return response
+    messages.success(request, f"{words} {detail}".strip())
+    return redirect(_next(request) or f"/leads/{handoff.lead_id}/")
+
+
+def _next(request: HttpRequest) -> str:
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()})
+    return wanted if safe else ""
+
+
+def _by_reason(
+    act: Callable[..., Handoff], action: str, done: str
+) -> Callable[[HttpRequest, int], HttpResponse]:
+    @require_POST
+    @roles(*SALES)
+    def view(request: HttpRequest, pk: int) -> HttpResponse:
+        key = request.POST.get("reason") or request.POST.get("reason_key") or ""
+        if not key:
+            raise BadInput("Choose a reason.", [Fault("reason", "Choose one of the reasons.")])
+        handoff = act(
+            pk,
+            person(request.user),  # type: ignore[arg-type]
+            reason_key=key,
+            note=request.POST.get("note", "").strip(),
+            date=date_of(request.POST.get("date", "")),
+        )
+        reason = terms.reason_of(handoff, handoff.reason_key)
+        return answered(
+            request, handoff, action, f"{handoff.lead} {done}: {reason.text.lower()}.", detail=reason.says
+        )
+
+    view.__name__ = action
+    return view
+
+
+reject = _by_reason(verdicts.reject, "reject", "rejected")
+return_ = _by_reason(verdicts.return_, "return", "returned")
+lose = _by_reason(verdicts.lose, "lose", "lost")
+
+
+@require_POST
+@roles(*SALES)
+def qualify(request: HttpRequest, pk: int) -> HttpResponse:
+    """An opportunity, with amount, need and next date."""
+    handoff = verdicts.qualify(
+        pk,
+        person(request.user),  # type: ignore[arg-type]
+        amount=amount_of(request.POST.get("amount", "")),
+        need=request.POST.get("need", "").strip(),
+        date=date_of(request.POST.get("date", "")),
+    )
+    return answered(request, handoff, "qualify", f"{handoff.lead} is an opportunity.")
+
+
+@require_POST
+@roles(*SALES)
+def win(request: HttpRequest, pk: int) -> HttpResponse:
+    """A won deal."""
+    amount = amount_of(request.POST.get("amount", ""))
+    handoff = verdicts.win(pk, person(request.user), amount=amount)  # type: ignore[arg-type]
+    return answered(request, handoff, "win", f"Won: {handoff.lead} is a customer.")
+
+
+@require_POST
+@roles(*SALES, Role.MARKETER, Role.MARKETING_MANAGER)
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take back the act just done."""
+    handoff = verdicts.undo(pk, person(request.user))  # type: ignore[arg-type]
+    return answered(request, handoff, "undo", f"Taken back: {handoff.lead} is as before.", undo=False)
+
+
+@require_POST
+@roles(Role.MARKETER, Role.MARKETING_MANAGER)
+def dispute(request: HttpRequest, pk: int) -> HttpResponse:
+    """Marketing objects to a rejection."""
+    made = verdicts.dispute(pk, person(request.user), comment=request.POST.get("comment", ""))  # type: ignore[arg-type]
+    return answered(
+        request, made.handoff, "dispute", "Disputed.", detail="Sales decides in two working days.", undo=False
+    )
+
+
+@require_POST
+@roles(Role.SALES_MANAGER)
+def settle(request: HttpRequest, pk: int) -> HttpResponse:
+    """The sales manager decides about a dispute."""
+    result: Any = request.POST.get("result", "")
+    if result not in ("stands", "overturned"):
+        raise BadInput(
+            "Decide: the answer stands, or the lead is offered again.", [Fault("result", "Choose one.")]
+        )
+    made = verdicts.settle(
+        pk,
+        person(request.user),  # type: ignore[arg-type]
+        overturned=result == "overturned",
+        comment=request.POST.get("comment", "").strip(),
+    )
+    return answered(
+        request, made.handoff, "settle", f"Decided: {made.get_result_display().lower()}.", undo=False
+    )

@@ -1,0 +1,147 @@
+"""What became of a lead: by one click, or from outside. An open handoff hears of it through the machine."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from handoff import machine
+from handoff.models import OPEN, Handoff
+from leadflow import clock
+from leadflow.accounts.actors import SYSTEM, Actor
+from leadflow.accounts.models import Role
+from leadflow.errors import BadInput, Fault, Forbidden, NotVisible
+from leadflow.leads import ledgers, stages
+from leadflow.leads.models import Lead, Outcome, Stage, TrackSignal
+from scoring import engine
+
+BATCH = 500
+CLICKED = "leadflow"
+# What an outcome without an open handoff does to the stage; the others leave it.
+STAGE = {
+    Outcome.Kind.OPPORTUNITY: Stage.OPPORTUNITY,
+    Outcome.Kind.WON: Stage.CUSTOMER,
+    Outcome.Kind.CHURNED: Stage.NURTURING,
+}
+# Who left us is asked again after this, and only if there is something new.
+CHURN_WAIT = timedelta(days=90)
+TO_HANDOFF = (Outcome.Kind.OPPORTUNITY, Outcome.Kind.WON, Outcome.Kind.LOST)
+MAY = (Role.REP, Role.SALES_MANAGER, Role.MARKETING_MANAGER, Role.ADMIN)
+
+
+def record(
+    lead_id: int,
+    kind: str,
+    actor: Actor,
+    *,
+    amount: Decimal | None = None,
+    reason: str = "",
+    at: datetime | None = None,
+) -> Outcome:
+    """One click on the lead page of a lead without an open handoff; the stage follows.
+
+    Raises BadInput (unknown kind, a lead with sales: use the handoff's own buttons), Forbidden, NotVisible.
+    """
+    if not actor.has_role(*MAY):
+        raise Forbidden("Outcomes are written down by sales or the managers.")
+    if kind not in Outcome.Kind.values:
+        raise BadInput(
+            "This is no outcome.", [Fault("kind", f"Choose one of {', '.join(Outcome.Kind.values)}.")]
+        )
+    with transaction.atomic():
+        if Handoff.objects.select_for_update().filter(lead=lead_id, state__in=OPEN).exists():
+            raise BadInput("This lead is with sales: say won or lost on the handoff.")
+        lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id, erased_at=None).first()
+        if lead is None:
+            raise NotVisible("There is no such lead.")
+        at = at or clock.now()
+        made = ledgers.record_outcome(
+            source=CLICKED,
+            external_id=f"lead:{lead_id}:{at.isoformat(timespec='seconds')}",
+            kind=kind,
+            lead_id=lead_id,
+            at=at,
+            amount=amount,
+            reason=reason,
+            actor=actor,
+        )
+        _move([made], at, actor)
+    return made
+
+
+def pull(at: datetime) -> int:
+    """Outcomes that came from outside reach the open handoff, else the stage; returns how many were taken."""
+    total = 0
+    for _ in range(20):
+        count = _pull_some(at)
+        total += count
+        if not count:
+            break
+    return total
+
+
+def _pull_some(at: datetime) -> int:
+    with transaction.atomic():
+        signals = list(
+            TrackSignal.objects.select_for_update(skip_locked=True)
+            .filter(kind="outcome")
+            .order_by("id")[:BATCH]
+        )
+        if not signals:
+            return 0
+        TrackSignal.objects.filter(pk__in=[signal.pk for signal in signals]).delete()
+        rows = Outcome.objects.filter(pk__in=[signal.activity_id for signal in signals], voided_at=None)
+        taken = list(rows.order_by("lead_id", "at", "pk"))
+        # Handoffs before leads: the lock order of the house.
+        open_by_lead = {
+            found.lead_id: found
+            for found in Handoff.objects.select_for_update()
+            .filter(lead__in=[row.lead_id for row in taken], state__in=OPEN)
+            .order_by("pk")
+        }
+        alone = [row for row in taken if row.lead_id not in open_by_lead or row.kind not in TO_HANDOFF]
+        for row in taken:
+            if row.lead_id in open_by_lead and row.kind in TO_HANDOFF:
+                _tell(open_by_lead[row.lead_id], row, at)
+        _move([row for row in alone if row.lead_id not in open_by_lead], at, SYSTEM)
+        return len(signals)
+
+
+def _tell(handoff: Handoff, row: Outcome, at: datetime) -> None:
+    present = Handoff.objects.get(pk=handoff.pk)
+    if present.state not in OPEN or (row.kind == "opportunity" and present.state == "opportunity"):
+        return
+    machine.apply(
+        "outcome",
+        handoff.pk,
+        SYSTEM,
+        at=at,
+        kind=row.kind,
+        amount=row.amount,
+        reason=row.reason,
+        outcome_id=row.pk,
+    )
+
+
+def _move(rows: Sequence[Outcome], at: datetime, actor: Actor) -> None:
+    """The stage follows the outcome; a customer stays one until it churns, a lost deal changes nothing."""
+    moves = {}
+    for row in rows:
+        to = STAGE.get(Outcome.Kind(row.kind))
+        if to is not None:
+            moves[row.lead_id] = stages.Move(row.lead_id, to, f"outcome: {row.get_kind_display().lower()}")
+    customers = set(Lead.objects.filter(pk__in=moves, stage=Stage.CUSTOMER).values_list("pk", flat=True))
+    for row in rows:
+        if row.kind == Outcome.Kind.CHURNED:
+            engine.hold(
+                row.lead_id,
+                since=at,
+                until=at + CHURN_WAIT,
+                evidence={"kind": "any"},
+                reason_key="",
+                closes=False,
+                handoff_id=None,
+            )
+    wanted = [m for m in moves.values() if m.to != Stage.OPPORTUNITY or m.lead_id not in customers]
+    stages.move(wanted, at=at, actor=actor)

@@ -1,0 +1,201 @@
+"""What all reports share: the period and its filters, tables whose figures lead to their leads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from leadflow import clock
+from leadflow.accounts.models import Organisation, Team
+from leadflow.charts import Chart
+from leadflow.errors import BadInput, Fault
+
+DEFAULT_DAYS = 28
+LONGEST = timedelta(days=366 * 5)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A period of whole days in the company's zone (`start` to `end`, both included), a team, a source.
+
+    `at` is the instant of looking: nothing later counts.
+    """
+
+    start: date
+    end: date
+    at: datetime
+    zone: str = "UTC"
+    team: int | None = None
+    source: str = ""
+
+    @property
+    def low(self) -> datetime:
+        """The first instant of the period."""
+        return _midnight(self.start, self.zone)
+
+    @property
+    def high(self) -> datetime:
+        """The first instant after the period."""
+        return _midnight(self.end + timedelta(days=1), self.zone)
+
+    @property
+    def before(self) -> "Filters":
+        """The period of the same length just before, looked at at the same age."""
+        days = (self.end - self.start).days + 1
+        shift = timedelta(days=days)
+        return replace(self, start=self.start - shift, end=self.end - shift, at=self.at - shift)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The filters as they stand in an address; `at` is not among them."""
+        pairs = {"from": self.start.isoformat(), "to": self.end.isoformat()}
+        if self.team:
+            pairs["team"] = str(self.team)
+        if self.source:
+            pairs["source"] = self.source
+        return pairs
+
+    @property
+    def words(self) -> str:
+        """The period in words: "26 Oct to 22 Nov"."""
+        return f"{day_words(self.start, self.end)} to {day_words(self.end, self.end)}"
+
+
+def day_words(day: date, other: date) -> str:
+    """Writes "26 Oct", with the year where it is not that of the present."""
+    text = f"{day.day} {day:%b}"
+    return text if day.year == clock.now().year and other.year == day.year else f"{text} {day.year}"
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+
+
+def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filters:
+    """The filters of an address (`from`, `to`, `team`, `source`); without dates the last `days` days.
+
+    Raises BadInput in words for what is no date, a reversed or endless range, an unknown team.
+    """
+    zone, now = Organisation.get().tz, clock.now()
+    today = now.astimezone(ZoneInfo(zone)).date()
+    end = _date(query, "to") or today
+    start = _date(query, "from") or end - timedelta(days=days - 1)
+    if start > end:
+        raise BadInput(
+            f"The period ends ({end:%d.%m.%Y}) before it begins ({start:%d.%m.%Y}).",
+            [Fault("from", "Give a first day that is not after the last.")],
+        )
+    if end - start > LONGEST:
+        raise BadInput("That period is longer than five years.", [Fault("from", "Choose a later first day.")])
+    return Filters(start, end, now, zone, _team(query.get("team", "")), query.get("source", "").strip())
+
+
+def _date(query: Mapping[str, str], name: str) -> date | None:
+    text = query.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"“{text[:40]}” is no date.", [Fault(name, "Write the day as 2026-11-24.")]) from None
+    if not 2000 <= found.year <= 2100:
+        raise BadInput("That year is out of reach.", [Fault(name, "Choose a day between 2000 and 2100.")])
+    return found
+
+
+def _team(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.isdecimal() or not Team.objects.filter(pk=int(text)).exists():
+        raise BadInput("There is no such team.", [Fault("team", "Choose one of the teams.")])
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One cell: the value as it goes into JSON and CSV, the words on the page, and which leads it counts.
+
+    `cell` is empty where nothing can be listed (a share, a name). `tone` marks it: "hot", "warm", "".
+    """
+
+    value: Any
+    text: str = ""
+    cell: str = ""
+    tone: str = ""
+    small: str = ""
+    href: str = ""
+
+    @property
+    def words(self) -> str:
+        """What stands in the cell."""
+        if self.text:
+            return self.text
+        if self.value is None:
+            return "–"
+        return f"{self.value:,}" if isinstance(self.value, int) else str(self.value)
+
+
+@dataclass
+class Table:
+    """A table of figures; the first column names the row. `foot` is the line below."""
+
+    key: str
+    title: str
+    columns: Sequence[str]
+    rows: list[list[Figure]]
+    foot: list[Figure] = field(default_factory=list)
+    sub: str = ""
+    note: str = ""
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as JSON objects."""
+        return [
+            {column: figure.value for column, figure in zip(self.columns, row, strict=True)}
+            for row in self.rows
+        ]
+
+
+@dataclass
+class Report:
+    """What a report found. `population` says in words whom it counts, `say` what came out."""
+
+    name: str
+    title: str
+    population: str
+    definition: str
+    say: list[tuple[str, str]]
+    filters: Filters
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    empty: bool = False
+
+    def link(self, cell: str) -> str:
+        """The address of the leads behind a figure."""
+        if not cell:
+            return ""
+        return f"/reports/{self.name}/leads/?{urlencode(self.filters.query | {'cell': cell})}"
+
+    def csv(self, table: str) -> str:
+        """The address of a table as CSV."""
+        return f"/reports/{self.name}/?{urlencode(self.filters.query | {'format': 'csv', 'table': table})}"
+
+    def table(self, key: str) -> Table:
+        """The table of that name; the first for an empty one. BadInput for one that is not there."""
+        for table in self.tables:
+            if not key or table.key == key:
+                return table
+        raise BadInput("This report has no such table.", [Fault("table", "Choose one of its tables.")])
+
+
+def share(part: int, whole: int) -> float | None:
+    """Per cent, one digit; None of nothing."""
+    return round(100 * part / whole, 1) if whole else None
+
+
+def percent(part: int, whole: int) -> str:
+    """Writes "76%", a dash of nothing."""
+    return f"{100 * part / whole:.0f}%" if whole else "–"

@@ -1,0 +1,156 @@
+"""What people of ours should do for a lead by a date: repairs, answers, steps of a track, duplicates."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from feedback.models import Task
+from handoff import calendars
+from handoff.models import Handoff
+from leadflow import clock
+from leadflow.accounts import audit
+from leadflow.accounts.actors import Actor
+from leadflow.accounts.models import MARKETING, Role, Team, User
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+from leadflow.leads import intake, stages
+from leadflow.leads.models import Lead, Stage
+from scoring import engine
+
+WORKING_DAY = timedelta(hours=8)
+DUE = {
+    Task.Kind.REPAIR: 2 * WORKING_DAY,
+    Task.Kind.DUPLICATE: 2 * WORKING_DAY,
+    Task.Kind.ANSWER: WORKING_DAY,
+    Task.Kind.TRACK: WORKING_DAY,
+    Task.Kind.CALL: WORKING_DAY,
+}
+REVIEW_AFTER = timedelta(days=90)
+REPAIRABLE = ("email", "phone", "name")
+
+
+def create_many(
+    wanted: Sequence[tuple[int, str]], *, kind: Task.Kind, at: datetime, handoff: Handoff | None = None
+) -> None:
+    """One task of marketing for each (lead id, words), due in working time."""
+    if not wanted:
+        return
+    team = Team.objects.filter(kind=Team.Kind.MARKETING).order_by("pk").first()
+    # A house without a marketing team still has somebody who does it.
+    owner = None if team else _somebody()
+    due = calendars.for_team(team.pk if team else None).add(at, DUE[kind])
+    Task.objects.bulk_create(
+        [
+            Task(
+                kind=kind,
+                lead_id=lead,
+                text=text[:300],
+                team=team,
+                owner=owner,
+                handoff=handoff,
+                created_at=at,
+                due_at=due,
+            )
+            for lead, text in wanted
+        ]
+    )
+
+
+def _somebody() -> User | None:
+    found = User.objects.filter(is_active=True, role__in=(*MARKETING, Role.ADMIN))
+    return found.order_by("role", "pk").last()
+
+
+def open_tasks() -> QuerySet[Task]:
+    """All that is still to be done, soonest first."""
+    living = Q(lead__erased_at=None, lead__merged_into=None)
+    return (
+        Task.objects.filter(living, done_at=None)
+        .select_related("lead__company", "owner")
+        .order_by("due_at", "pk")
+    )
+
+
+def undo(handoff: Handoff, *, at: datetime) -> None:
+    """The answer that asked for these tasks was taken back."""
+    Task.objects.filter(handoff=handoff, done_at=None).update(done_at=at, result="undone")
+
+
+def finish(task_id: int, actor: Actor, *, result: str, at: datetime | None = None) -> Task:
+    """A person did the task; `result` says what came of it. Conflict when somebody else was faster."""
+    with transaction.atomic():
+        task = _lock(task_id, actor)
+        if task.kind == Task.Kind.REPAIR:
+            raise BadInput("A repair needs the mended data, or the word that it cannot be mended.")
+        return _done(task, actor, result or "done", at or clock.now())
+
+
+def repair(
+    task_id: int, actor: Actor, fields: Mapping[str, str], *, note: str = "", at: datetime | None = None
+) -> Task:
+    """The contact data is mended: the lead is offered again, to the same rep.
+
+    `fields` holds what is new among e-mail, phone and name; without a change a note must say how the old
+    data was confirmed. Raises BadInput, Conflict, Forbidden.
+    """
+    with transaction.atomic():
+        task = _lock(task_id, actor)
+        if task.kind != Task.Kind.REPAIR:
+            raise BadInput("This task is no repair.")
+        at = at or clock.now()
+        wanted = {key: value.strip() for key, value in fields.items() if key in REPAIRABLE and value.strip()}
+        changed = {key: value for key, value in wanted.items() if value != getattr(task.lead, key)}
+        if not changed and len(note.strip()) < 10:
+            raise BadInput(
+                "Nothing is different.",
+                [
+                    Fault(
+                        "note",
+                        "Give a new e-mail or phone, or say in ten characters how you confirmed the old one.",
+                    )
+                ],
+            )
+        if changed:
+            intake.change_lead(task.lead_id, changed, actor=actor, cause="repair", at=at)
+        _done(task, actor, note or "mended: " + ", ".join(sorted(changed)), at)
+        engine.end_hold(task.lead_id, at=at, by="repaired")
+    return task
+
+
+def give_up_repair(task_id: int, actor: Actor, *, note: str, at: datetime | None = None) -> Task:
+    """The data cannot be mended: the lead goes back to what its score says and is looked at in 90 days."""
+    with transaction.atomic():
+        task = _lock(task_id, actor)
+        at = at or clock.now()
+        _done(task, actor, f"cannot be mended: {note}", at)
+        # The hold stays: only a person's handing over by hand ends it.
+        Lead.objects.filter(pk=task.lead_id).update(review_at=at + REVIEW_AFTER)
+        fallen = engine.stage_by_score([task.lead_id], at)
+        stage = fallen.get(task.lead_id, Stage.PROSPECT)
+        stages.move([stages.Move(task.lead_id, stage, "cannot be mended")], at=at, actor=actor)
+    return task
+
+
+def _lock(task_id: int, actor: Actor) -> Task:
+    if not actor.has_role(*MARKETING, Role.ADMIN, Role.SALES_MANAGER):
+        raise Forbidden("These tasks are marketing's.")
+    # The lead first, as everywhere; the task row is read again behind that lock.
+    lead_id = Task.objects.filter(pk=task_id).values_list("lead_id", flat=True).first()
+    if lead_id is None:
+        raise NotVisible("There is no such task.")
+    Lead.objects.select_for_update(no_key=True).get(pk=lead_id)
+    task = Task.objects.select_for_update().select_related("done_by").get(pk=task_id)
+    if task.done_at:
+        raise Conflict(
+            f"{task.done_by or 'LeadFlow'} has done this already.",
+            {"by": str(task.done_by or "LeadFlow"), "at": task.done_at.isoformat()},
+        )
+    return task
+
+
+def _done(task: Task, actor: Actor, result: str, at: datetime) -> Task:
+    task.done_at, task.done_by, task.result = at, actor.user, result[:200]
+    task.save(update_fields=["done_at", "done_by", "result"])
+    audit.record(actor, "task.done", task, after={"result": task.result})
+    return task

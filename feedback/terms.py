@@ -1,0 +1,47 @@
+"""What the agreement says about an answer of sales: its reasons and its nurture tracks."""
+
+from collections.abc import Iterable
+
+from handoff.models import Handoff
+from leadflow.errors import BadInput, Fault
+from scoring import agreements
+from scoring.document import Document, Reason, Track
+from scoring.models import Agreement
+
+
+def agreement_of(handoff: Handoff | None = None) -> tuple[int, Document]:
+    """The agreement under which this handoff was opened; without one, that in force or the latest draft.
+
+    Raises BadInput when there is no agreement at all.
+    """
+    found = None
+    if handoff is not None and handoff.agreement_id:
+        found = Agreement.objects.filter(pk=handoff.agreement_id).first()
+    found = found or agreements.current()
+    if found is None:
+        raise BadInput("There is no agreement yet, so there are no reasons and no tracks.")
+    return found.pk, Document(found.content)
+
+
+def documents(agreement_ids: Iterable[int]) -> dict[int, Document]:
+    """The texts of several agreements, in one query."""
+    rows = Agreement.objects.filter(pk__in=set(agreement_ids)).values_list("pk", "content")
+    return {pk: Document(content) for pk, content in rows}
+
+
+def reason_of(handoff: Handoff, key: str) -> Reason:
+    """The reason that an answer named, as the agreement of that handoff has it. BadInput if it has none."""
+    reason = agreement_of(handoff)[1].reason(key)
+    if reason is None:
+        raise BadInput(
+            "This reason is not in the agreement.", [Fault("reason_key", "Choose one of the reasons.")]
+        )
+    return reason
+
+
+def track_named(document: Document, key: str) -> Track:
+    """A track of the agreement. BadInput if it has none of that name."""
+    track = document.track(key)
+    if track is None:
+        raise BadInput("This track is not in the agreement.", [Fault("track", "Choose one of the tracks.")])
+    return track

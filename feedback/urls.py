@@ -1,0 +1,17 @@
+"""Addresses of sales' answers, the marketer's screens and the reports."""
+
+from django.urls import path
+
+from feedback import acts
+
+app_name = "feedback"
+urlpatterns = [
+    path("handoffs/<int:pk>/reject/", acts.reject, name="reject"),
+    path("handoffs/<int:pk>/return/", acts.return_, name="return"),
+    path("handoffs/<int:pk>/qualify/", acts.qualify, name="qualify"),
+    path("handoffs/<int:pk>/win/", acts.win, name="win"),
+    path("handoffs/<int:pk>/lose/", acts.lose, name="lose"),
+    path("handoffs/<int:pk>/undo/", acts.undo, name="undo"),
+    path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
+    path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
+]
