@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
@@ -53,7 +54,8 @@ def tasks_have_queues(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
     """Every task that beat sends exists and names one of the three queues in its first word."""
     from leadflow.celery import QUEUES, app
 
-    app.loader.import_default_modules()
+    # Not by Celery's loader: a worker runs these checks from within it.
+    import_module("leadflow.flow")
     names = {entry["task"] for entry in app.conf.beat_schedule.values()}
     names |= {name for name in app.tasks if not name.startswith("celery.")}
     return [

@@ -130,22 +130,23 @@ class Command(BaseCommand):
         and gains nothing from a second hand on two cores. `clock` has four threads: a hanging webhook takes
         one, the deadlines use another.
         """
-        python = [sys.executable, "-m"]
-        celery = [*python, "celery", "-A", "leadflow"]
-        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
-        worker = [*celery, "worker", *quiet]
-        beat_memory = str(self.data / "beat")
+        celery = [sys.executable, "-m", "celery", "-A", "leadflow"]
+        worker = [
+            *celery,
+            "worker",
+            *"--without-gossip --without-mingle --without-heartbeat -l WARNING".split(),
+        ]
+        web = (
+            f"--worker-class gthread --workers {min(os.cpu_count() or 1, 4)} --threads 8 --timeout 60 "
+            "--graceful-timeout 5 --keep-alive 5 --no-control-socket --log-level warning"
+        )
         return {
-            "web": [
-                *python, "gunicorn", "leadflow.wsgi:application", *_bind(self.port), "--worker-class", "gthread",
-                "--workers", str(min(os.cpu_count() or 1, 4)), "--threads", "8", "--timeout", "60",
-                "--graceful-timeout", "5", "--keep-alive", "5", "--no-control-socket", "--log-level", "warning",
-            ],
-            "flow worker": [*worker, "-Q", "flow", "-n", "flow@%h", "-P", "solo"],
-            "clock worker": [*worker, "-Q", "clock", "-n", "clock@%h", "-P", "threads", "-c", "4"],
-            "bulk worker": [*worker, "-Q", "bulk", "-n", "bulk@%h", "-P", "solo"],
-            "beat": [*celery, "beat", "-s", beat_memory, "--pidfile=", "-l", "WARNING"],
-        }  # fmt: skip
+            "web": [sys.executable, "-m", "gunicorn", "leadflow.wsgi", *_bind(self.port), *web.split()],
+            "flow worker": [*worker, *"-Q flow -n flow@%h -P solo".split()],
+            "clock worker": [*worker, *"-Q clock -n clock@%h -P threads -c 4".split()],
+            "bulk worker": [*worker, *"-Q bulk -n bulk@%h -P solo".split()],
+            "beat": [*celery, "beat", "-s", str(self.data / "beat"), "--pidfile=", "-l", "WARNING"],
+        }
 
     def _starter(self, name: str, words: list[str]) -> Callable[[], Child]:
         return lambda: embedded.spawn(
@@ -178,11 +179,12 @@ class Command(BaseCommand):
         """Say the address when all is ready; start again whatever dies, with growing pauses."""
         told = False
         due: dict[str, float] = {}
-        complain_at = time.monotonic() + 60
+        ask_at, complain_at = 0.0, time.monotonic() + 60
         while True:
             for part in self.parts:
                 self._look_after(part, due)
-            if not told:
+            if not told and time.monotonic() > ask_at:
+                ask_at = time.monotonic() + 1
                 ready, why = _ready(self.port)
                 if ready:
                     told = True
