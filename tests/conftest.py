@@ -13,6 +13,8 @@ from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.accounts.models import Organisation, Role, Team, User
 
+pytest_plugins = ["tests.loud"]
+
 BERLIN = ZoneInfo("Europe/Berlin")
 # A Tuesday morning in working hours, as in the mockups.
 NOW = datetime(2026, 11, 24, 9, 12, tzinfo=BERLIN)
