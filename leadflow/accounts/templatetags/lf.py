@@ -373,3 +373,40 @@ def hidden_query(context: Context, *without: str) -> SafeString:
         for value in values
     ]
     return format_html_join("", '<input type="hidden" name="{}" value="{}">', pairs)
+
+
+# Reasons ----------------------------------------------------------------------------------
+
+GROUP_WORDS = (("fit", "Who they are"), ("behaviour", "What they do"), ("value", "Who is buying"))
+
+
+def _read(thing: Any, key: str, default: Any = None) -> Any:
+    """A part of an explanation, which is an object when fresh and JSON when frozen in a handoff."""
+    return thing.get(key, default) if isinstance(thing, dict) else getattr(thing, key, default)
+
+
+@register.inclusion_tag("_reasons.html")
+def reasons(explanation: Any, note: str = "", lines: Any = None) -> dict[str, Any]:
+    """Why this score: the lines by group, each group with its sum; they add up to the total.
+
+    Takes scoring's Explanation, or what a handoff froze of it; `lines` where these are kept apart.
+    """
+    rows = lines if lines is not None else _read(explanation, "lines", [])
+    sums = _read(explanation, "groups", None) or {}
+    groups = [
+        {
+            "label": label,
+            "points": _read(sums, key) if _read(sums, key) is not None else _read(explanation, key),
+            "lines": [row for row in rows if _read(row, "group") == key],
+        }
+        for key, label in GROUP_WORDS
+    ]
+    known = {key for key, _ in GROUP_WORDS}
+    rest = [row for row in rows if _read(row, "group") not in known]
+    return {"groups": groups, "rest": rest, "total": _read(explanation, "total"), "note": note}
+
+
+@register.filter
+def points(value: Any) -> str:
+    """Points of a line, also from frozen JSON where they are text: "+4.31"."""
+    return signed(Decimal(str(value))) if value not in (None, "") else ""

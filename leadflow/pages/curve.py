@@ -1,0 +1,101 @@
+"""The score over time as a picture made here: a few SVG numbers, no script needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from scoring.models import ScoreChange
+
+WIDTH, HEIGHT = 742, 190
+LEFT, RIGHT, TOP, BOTTOM = 30, 742, 10, 166
+NARROW = 326
+# What counts as a jump worth a number, and how many numbers fit.
+JUMP, MARKS = 4, 6
+MONTHS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A numbered jump of the score."""
+
+    n: int
+    x: float
+    y: float
+    label_y: float
+    change: ScoreChange
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Everything the template draws; x and y in the picture's own units."""
+
+    width: int
+    line: str
+    grid: list[tuple[float, float, int]]
+    ticks: list[tuple[float, str]]
+    marks: list[Mark]
+    bar: tuple[float, int] | None
+    first: int
+    last: int
+
+
+def curve(
+    changes: Sequence[ScoreChange], now: datetime, bar: int | None, narrow: bool = False
+) -> Curve | None:
+    """The curve of these score changes (oldest first) up to now; None when there is none."""
+    if not changes:
+        return None
+    right = NARROW if narrow else RIGHT
+    start = min(changes[0].at, now - timedelta(days=7))
+    whole = max((now - start).total_seconds(), 1.0)
+
+    def x(at: datetime) -> float:
+        return round(LEFT + (right - LEFT - 6) * (at - start).total_seconds() / whole, 1)
+
+    def y(total: int) -> float:
+        return round(BOTTOM - (BOTTOM - TOP) * max(0, min(100, total)) / 100, 1)
+
+    spots = [(x(changes[0].at), y(changes[0].total))]
+    for change in changes[1:]:
+        if change.from_total is not None:
+            spots.append((x(change.at), y(change.from_total)))
+        spots.append((x(change.at), y(change.total)))
+    spots.append((x(now), y(changes[-1].total)))
+    marks = [
+        Mark(n, x(change.at), y(change.total), max(y(change.total) - 9, 10), change)
+        for n, change in enumerate(jumps(changes), 1)
+    ]
+    return Curve(
+        width=right,
+        line=" ".join(f"{px},{py}" for px, py in spots),
+        grid=[(y(value), y(value) + 4, value) for value in (0, 25, 50, 75, 100)],
+        ticks=_ticks(start, now, x, 4 if narrow else MONTHS_SHOWN),
+        marks=marks,
+        bar=(y(bar), bar) if bar is not None else None,
+        first=changes[0].total,
+        last=changes[-1].total,
+    )
+
+
+def jumps(changes: Sequence[ScoreChange]) -> list[ScoreChange]:
+    """The first score and the largest moves, in the order of time; each gets a number."""
+    if not changes:
+        return []
+    moved = [c for c in changes[1:] if c.from_total is not None and abs(c.total - c.from_total) >= JUMP]
+    largest = sorted(moved, key=lambda c: abs(c.total - (c.from_total or 0)), reverse=True)[: MARKS - 1]
+    return [changes[0], *sorted(largest, key=lambda c: (c.at, c.pk))]
+
+
+def _ticks(start: datetime, now: datetime, x, most: int) -> list[tuple[float, str]]:  # type: ignore[no-untyped-def]
+    here = timezone.localtime(start)
+    month = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    months = []
+    while month <= now:
+        if month >= start:
+            months.append(month)
+        month = (month + timedelta(days=32)).replace(day=1)
+    step = max(1, -(-len(months) // most))
+    ticks = [(x(one), f"{one:%b}") for one in months[::step]]
+    return ticks or [(x(start), f"{here.day} {here:%b}")]

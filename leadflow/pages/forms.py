@@ -1,0 +1,253 @@
+"""Forms of the settings."""
+
+from itertools import pairwise
+from typing import Any
+
+from django import forms
+
+from handoff.models import Calendar, CalendarDay
+from leadflow.accounts.forms import zone_choices
+from leadflow.accounts.keys import SCOPES
+from leadflow.accounts.models import Organisation, Role, Team, User
+from leadflow.leads.models import CustomField, WordList
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+CURRENCIES = [
+    (code, code)
+    for code in (
+        "EUR",
+        "USD",
+        "GBP",
+        "CHF",
+        "INR",
+        "JPY",
+        "SEK",
+        "NOK",
+        "DKK",
+        "PLN",
+        "CZK",
+        "AUD",
+        "CAD",
+        "BRL",
+    )
+]
+DATE_ORDERS = [
+    ("DMY", "24.11.2026 (day first)"),
+    ("MDY", "11/24/2026 (month first)"),
+    ("YMD", "2026-11-24 (year first)"),
+]
+
+
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A person: who, which role, which team."""
+
+    tz = forms.ChoiceField(label="Time zone", required=False, choices=lambda: zone_choices("as the team"))
+
+    class Meta:
+        model = User
+        fields = ("name", "email", "role", "team", "tz", "capacity_open", "weight", "is_active")
+        labels = {
+            "capacity_open": "Room for open leads",
+            "weight": "Share when leads are dealt out",
+            "is_active": "May sign in",
+        }
+        help_texts = {
+            "capacity_open": "Empty: as the agreement says. For sales only.",
+            "weight": "2 gets twice as many as 1; 0 gets none.",
+            "is_active": "Somebody who left is switched off, never deleted: the history names them.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        team = self.fields["team"]
+        assert isinstance(team, forms.ModelChoiceField)
+        team.empty_label = "no team"
+
+    def clean_email(self) -> str:
+        """Folded, so that one person cannot be made twice."""
+        return str(self.cleaned_data["email"]).strip().casefold()
+
+
+class TeamForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A team, the zone in which its days run, and the hours it works by."""
+
+    tz = forms.ChoiceField(label="Time zone", choices=lambda: zone_choices("")[1:])
+    calendar = forms.ModelChoiceField(
+        Calendar.objects.all(),
+        label="Working hours",
+        required=False,
+        empty_label="Mon to Fri, 09:00–12:30, 13:30–18:00",
+    )
+
+    class Meta:
+        model = Team
+        fields = ("name", "kind", "tz", "manager")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        manager = self.fields["manager"]
+        assert isinstance(manager, forms.ModelChoiceField)
+        manager.queryset = User.objects.filter(
+            is_active=True, role__in=(Role.SALES_MANAGER, Role.MARKETING_MANAGER)
+        )
+        manager.empty_label = "nobody"
+
+
+class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The company that uses this LeadFlow."""
+
+    tz = forms.ChoiceField(label="Time zone", choices=lambda: zone_choices("")[1:])
+    currency = forms.ChoiceField(choices=CURRENCIES)
+    date_order = forms.ChoiceField(label="Dates in files", choices=DATE_ORDERS)
+
+    class Meta:
+        model = Organisation
+        fields = ("name", "currency", "tz", "country", "date_order")
+        help_texts = {"country": "Two letters (DE, FR, IN): whose public holidays are kept."}
+
+    def clean_country(self) -> str:
+        """Two capital letters."""
+        code = str(self.cleaned_data["country"]).strip().upper()
+        if len(code) != 2 or not code.isalpha():
+            raise forms.ValidationError("Two letters, as in DE or FR.")
+        return code
+
+
+class KeyForm(forms.Form):
+    """A new API key."""
+
+    name = forms.CharField(
+        label="What will use it", max_length=80, help_text="The CRM, the website, a script of Mia’s."
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        choices=[(key, words) for key, words in SCOPES.items()],
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+
+class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A company's own fact."""
+
+    class Meta:
+        model = CustomField
+        fields = ("label", "key", "subject", "type", "after_contact")
+        labels = {"key": "Key", "subject": "Of the", "after_contact": "Written only after sales was in touch"}
+        help_texts = {
+            "key": "Small letters and underscores; as it stands in files and in the API.",
+            "after_contact": "Then it cannot score: it would reward what sales did, not what the lead is.",
+        }
+
+
+class ListForm(forms.Form):
+    """A word list, one entry a line."""
+
+    label = forms.CharField(max_length=80)
+    key = forms.SlugField(max_length=50, help_text="Small letters and underscores; rules name it.")
+    entries = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 10}), required=False, help_text="One a line."
+    )
+
+    def clean_key(self) -> str:
+        """A key that rules can name."""
+        return str(self.cleaned_data["key"]).replace("-", "_").casefold()
+
+
+def list_initial(row: WordList) -> dict[str, str]:
+    """What the form of a list starts with."""
+    return {"label": row.label, "key": row.key, "entries": "\n".join(str(entry) for entry in row.entries)}
+
+
+class HoursForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Working hours: one line a weekday, "09:00-12:30, 13:30-18:00"; empty is closed."""
+
+    tz = forms.ChoiceField(label="Time zone", choices=lambda: zone_choices("")[1:])
+
+    class Meta:
+        model = Calendar
+        fields = ("name", "tz", "country", "region")
+        help_texts = {
+            "country": "Two letters: its public holidays are days off. Empty: none.",
+            "region": "As BY for Bavaria, where holidays differ within the country.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        week = self.instance.week or {}
+        for number, name in enumerate(DAYS):
+            spans = week.get(str(number), [])
+            self.fields[f"day{number}"] = forms.CharField(
+                label=name,
+                required=False,
+                max_length=80,
+                initial=", ".join(f"{start}-{end}" for start, end in spans),
+                widget=forms.TextInput(attrs={"placeholder": "closed"}),
+            )
+
+    def week_fields(self) -> list[Any]:
+        """The seven lines."""
+        return [self[f"day{number}"] for number in range(7)]
+
+    def clean(self) -> dict[str, Any]:
+        """Read the seven lines into `week`."""
+        data: dict[str, Any] = super().clean() or {}
+        week = {}
+        for number in range(7):
+            try:
+                week[str(number)] = read_spans(str(data.get(f"day{number}", "")))
+            except ValueError as fault:
+                self.add_error(f"day{number}", str(fault))
+        if not any(week.values()) and not self.errors:
+            self.add_error("day0", "At least one day must be open: a clock that never runs promises nothing.")
+        data["week"] = week
+        return data
+
+
+class DayForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A day of its own in a calendar."""
+
+    hours = forms.CharField(required=False, max_length=80, help_text="Empty: closed all day.")
+
+    class Meta:
+        model = CalendarDay
+        fields = ("date", "label")
+        widgets = {"date": forms.DateInput(attrs={"type": "date"})}
+
+    def clean_hours(self) -> list[list[str]]:
+        """The spans of the day."""
+        try:
+            return read_spans(str(self.cleaned_data["hours"]))
+        except ValueError as fault:
+            raise forms.ValidationError(str(fault)) from None
+
+
+def read_spans(text: str) -> list[list[str]]:
+    """Reads "09:00-12:30, 13:30-18:00" as [["09:00", "12:30"], …]. Raises ValueError in words."""
+    spans = []
+    for part in text.replace("–", "-").replace(";", ",").split(","):
+        if not part.strip():
+            continue
+        start, dash, end = (piece.strip() for piece in part.partition("-"))
+        if not dash:
+            raise ValueError("Write hours as 09:00-12:30, 13:30-18:00.")
+        spans.append([_clock_time(start), _clock_time(end)])
+    for start, end in spans:
+        if start >= end:
+            raise ValueError(f"{start} to {end} ends before it begins.")
+    for (_, before), (after, _) in pairwise(spans):
+        if after < before:
+            raise ValueError("The hours overlap.")
+    # Calendars write the end of the day as the midnight that follows.
+    return [[start, "00:00" if end == "24:00" else end] for start, end in spans]
+
+
+def _clock_time(text: str) -> str:
+    hours, _, minutes = text.partition(":")
+    if not hours.isdecimal() or not (minutes or "0").isdecimal():
+        raise ValueError(f"“{text}” is not a time of day.")
+    hour, minute = int(hours), int(minutes or 0)
+    if hour == 24 and minute == 0:
+        return "24:00"
+    if hour > 23 or minute > 59:
+        raise ValueError(f"“{text}” is not a time of day.")
+    return f"{hour:02d}:{minute:02d}"

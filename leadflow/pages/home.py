@@ -1,0 +1,520 @@
+"""Home: three sentences for one's role, each a link, then what waits with a due date."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from feedback.models import Dispute, Task
+from handoff.models import OPEN, Handoff, Promise, RoomWait, SlaResult, State
+from leadflow import clock
+from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Role, User
+from leadflow.accounts.templatetags.lf import num
+from leadflow.jobs.models import Job
+from leadflow.leads.models import Answer, Lead, Outcome, Stage
+from scoring.document import Document
+from scoring.models import Agreement
+
+QUIET = timedelta(days=14)
+WAITS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a sentence; with `href` it is a link."""
+
+    text: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One of the three, with its icon."""
+
+    icon: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that waits for this person."""
+
+    title: str
+    what: str
+    note: str
+    due: datetime | None
+    href: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One promise of one side and how it was kept; `promised` is empty when the agreement names no figure."""
+
+    label: str
+    kept: str
+    href: str
+    promised: str = ""
+    short: bool = False
+
+
+def say(icon: str, *parts: str | Part) -> Sentence:
+    """A sentence from plain words and links."""
+    return Sentence(icon, tuple(Part(part) if isinstance(part, str) else part for part in parts))
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """The first page after signing in."""
+    user = request.user
+    assert isinstance(user, User)
+    now = clock.now()
+    agreement = _agreements()
+    says: dict[str, Callable[[User, datetime, dict[str, Agreement | None]], list[Sentence]]] = {
+        Role.MARKETER: _marketing,
+        Role.MARKETING_MANAGER: _marketing,
+        Role.REP: _rep,
+        Role.SALES_MANAGER: _manager,
+        Role.ADMIN: _admin,
+    }
+    waits = _waits(user, now, agreement)
+    context = {
+        "today": timezone.localtime(now),
+        "sentences": says[user.role](user, now, agreement),
+        "waits": waits[:WAITS_SHOWN],
+        "waits_more": max(0, len(waits) - WAITS_SHOWN),
+        "customers": _customers(now),
+        "promises": _promises(now, agreement["in_force"]),
+        "week": _last_week(now),
+        "can_import": user.role in (*MARKETING, Role.ADMIN),
+        "steps": _first_steps(agreement) if not _any_lead() else [],
+    }
+    return render(request, "pages/home.html", context)
+
+
+# The three sentences ----------------------------------------------------------------------
+
+
+def _marketing(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
+    return [_answers(now, agreement), _mqls(now), _version(user, agreement)]
+
+
+def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
+    mine = Handoff.objects.filter(owner=user, state__in=OPEN)
+    row = mine.aggregate(
+        offered=Count("pk", filter=Q(state=State.OFFERED)),
+        late=Count("pk", filter=Q(state=State.OFFERED, sla_due_at__lte=now)),
+        today=Count("pk", filter=~Q(state=State.OFFERED) & Q(sla_due_at__lt=_tomorrow(now))),
+        held=Count("pk", filter=~Q(state=State.OFFERED)),
+    )
+    first: list[str | Part] = [
+        Part(f"{_leads(row['offered'])}", "/queue/"),
+        f" wait{_s(row['offered'])} for your answer",
+    ]
+    if row["late"]:
+        first += [", ", Part(f"{num(row['late'])} already late", "/queue/"), "."]
+    elif row["offered"]:
+        first.append(", none of them late.")
+    else:
+        first = ["All answered: ", Part("no lead", "/queue/"), " waits for your answer."]
+    second = say(
+        "phone",
+        "You have ", Part(f"{num(row['held'])} in work", f"/leads/?owner={user.pk}"), "; ",
+        Part(f"{num(row['today'])} want a call today", "/queue/"), ".",
+    ) if row["held"] else say("phone", "You have ", Part("no lead in work", f"/leads/?owner={user.pk}"), " at the moment.")  # fmt: skip
+    return [
+        say("inbox", *first),
+        second,
+        _in_time(now, Q(holder=user, scope="holder"), "You answered", _late_now(mine, now)),
+    ]
+
+
+def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
+    team = _of_team(user)
+    row = team.filter(state__in=OPEN).aggregate(
+        offered=Count("pk", filter=Q(state=State.OFFERED)),
+        late=Count("pk", filter=Q(sla_due_at__lte=now)),
+        today=Count("pk", filter=Q(sla_due_at__gt=now, sla_due_at__lt=_tomorrow(now))),
+    )
+    first = say(
+        "inbox",
+        Part(_leads(row["offered"]), "/queue/"), f" wait{_s(row['offered'])} for your team’s answer; ",
+        Part(f"{num(row['late'])} promises are late", "/queue/") if row["late"] else "nothing is late",
+        ", ", Part(f"{num(row['today'])} more fall due today", "/queue/"), ".",
+    )  # fmt: skip
+    teams = Q(team__manager=user) | Q(team=user.team_id) if user.team_id else Q(team__manager=user)
+    second = _in_time(
+        now, teams & Q(scope="lead"), "Your team answered", _late_now(team.filter(state__in=OPEN), now)
+    )
+    return [first, second, _version(user, agreement)]
+
+
+def _admin(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
+    people = User.objects.filter(is_active=True).count()
+    keys = ApiKey.objects.filter(revoked_at=None).count()
+    jobs = Counter(
+        Job.objects.filter(created_at__gte=now - timedelta(days=7)).values_list("state", flat=True)
+    )
+    changes = AuditEntry.objects.filter(at__gte=now - timedelta(days=1)).count()
+    first = say(
+        "users",
+        Part(f"{num(people)} people", "/settings/people/"), " can sign in, and ",
+        Part(f"{num(keys)} API key{'' if keys == 1 else 's'}", "/settings/keys/"), " are open.",
+    )  # fmt: skip
+    running = jobs["waiting"] + jobs["running"]
+    done = f"{num(jobs['done'])} imports and other long work done this week"
+    second = say(
+        "upload", Part(done, "/leads/import/"), f", {num(running)} running, {num(jobs['failed'])} failed."
+    )
+    third = say(
+        "history", Part(f"{num(changes)} changes", "/settings/trail/"), " were written down since yesterday. "
+    )
+    version = _version(user, agreement)
+    return [first, Sentence(second.icon, second.parts), Sentence(version.icon, third.parts + version.parts)]
+
+
+def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
+    since = _day_start(now) - timedelta(days=1)
+    answers = list(
+        Answer.objects.filter(at__gte=since, at__lte=now, voided_at=None)
+        .exclude(kind=Answer.Kind.OFFERED)
+        .values_list("kind", "reason_key", "lead__first_source")
+    )
+    kinds = Counter(kind for kind, _, _ in answers)
+    refused = kinds[Answer.Kind.REJECTED] + kinds[Answer.Kind.RETURNED]
+    if not answers:
+        due = Handoff.objects.filter(state=State.OFFERED, acceptance_due_at__lt=_tomorrow(now)).count()
+        return say(
+            "message-2",
+            "No answer from sales since yesterday; ",
+            Part(f"{num(due)} are due today", "/feedback/"),
+            ".",
+        )
+    parts: list[str | Part] = [
+        "Sales answered ", Part(f"{num(len(answers))} of your leads", "/feedback/"), " since yesterday: ",
+        Part(f"{num(kinds[Answer.Kind.ACCEPTED])} accepted", "/feedback/"), ", ",
+        Part(f"{num(refused)} rejected", "/feedback/"),
+    ]  # fmt: skip
+    reasons = Counter(key for kind, key, _ in answers if key and kind != Answer.Kind.ACCEPTED)
+    if reasons:
+        key, count = reasons.most_common(1)[0]
+        sources = Counter(source for _, reason, source in answers if reason == key and source)
+        source, often = sources.most_common(1)[0] if sources else ("", 0)
+        parts.append(f"; {num(count)} of those because of “{_reason(agreement, key)}”")
+        if often == count and count > 1:
+            parts += [", ", Part(f"all from {source}", "/feedback/")]
+    return say("message-2", *parts, ".")
+
+
+def _reason(agreement: dict[str, Agreement | None], key: str) -> str:
+    current = agreement["in_force"] or agreement["coming"]
+    texts = {reason.key: reason.text for reason in Document(current.content).reasons} if current else {}
+    return texts.get(key, key)
+
+
+def _mqls(now: datetime) -> Sentence:
+    row = Lead.objects.filter(stage=Stage.MQL, merged_into=None, erased_at=None).aggregate(
+        every=Count("pk"),
+        fresh=Count("pk", filter=Q(stage_since__gte=_day_start(now) - timedelta(days=7))),
+        quiet=Count("pk", filter=Q(last_own_act_at__lt=now - QUIET) | Q(last_own_act_at=None)),
+    )
+    if not row["every"]:
+        return say(
+            "list-check",
+            Part("No lead", "/leads/"),
+            " is MQL at the moment; they come when scores reach the first bar.",
+        )
+    return say(
+        "list-check",
+        Part(f"{num(row['every'])} MQLs", "/mqls/"), " are with you, ", Part(f"{num(row['fresh'])} new this week", "/mqls/"),
+        "; ", Part(f"{num(row['quiet'])} are going quiet", "/mqls/"), ".",
+    )  # fmt: skip
+
+
+def _version(user: User, agreement: dict[str, Agreement | None]) -> Sentence:
+    coming, in_force = agreement["coming"], agreement["in_force"]
+    if coming is None:
+        if in_force is None:
+            return say(
+                "file-certificate",
+                "There is no agreement yet: ",
+                Part("write the first one", "/agreement/"),
+                ".",
+            )
+        since = in_force.in_force_at
+        words = f"since {timezone.localtime(since):%-d %B}" if since else ""
+        return say(
+            "file-certificate",
+            Part(f"Agreement v{in_force.number}", "/agreement/"),
+            f" is in force {words}; no draft is open.",
+        )
+    name = Part(f"v{coming.number}", "/agreement/")
+    if coming.state == Agreement.State.PROPOSED:
+        return say(
+            "signature",
+            "Version ",
+            name,
+            " is proposed and waits for ",
+            Part("the signatures", "/agreement/"),
+            ".",
+        )
+    if coming.state == Agreement.State.SIGNED:
+        return say("signature", "Version ", name, " is signed by both sides and starts on its date.")
+    changed = timezone.localtime(coming.changed_at)
+    return say(
+        "file-certificate",
+        "The draft of ",
+        name,
+        f" was last changed on {changed:%-d %B}; ",
+        Part("see who would move", "/agreement/"),
+        ".",
+    )
+
+
+def _in_time(now: datetime, whose: Q, who: str, late: int) -> Sentence:
+    """Met ÷ (met + missed) of four weeks; a clock that runs past due counts as missed already."""
+    row = SlaResult.objects.filter(
+        whose, promise=Promise.ACCEPTANCE, voided_at=None, due__gte=now - timedelta(days=28), due__lte=now
+    ).aggregate(met=Count("pk", filter=Q(result="met")), missed=Count("pk", filter=Q(result="missed")))
+    every = row["met"] + row["missed"] + late
+    if not every:
+        return say(
+            "clock",
+            "No promise has fallen due in the last four weeks; ",
+            Part("see how they are counted", "/reports/"),
+            ".",
+        )
+    return say(
+        "clock", f"{who} ", Part(f"{num(row['met'])} of {num(every)} leads in time", "/reports/"),
+        f" in the last four weeks, {round(100 * row['met'] / every)}%.",
+    )  # fmt: skip
+
+
+def _late_now(rows: QuerySet[Handoff], now: datetime) -> int:
+    return rows.filter(state=State.OFFERED, acceptance_due_at__lte=now).count()
+
+
+# What waits -----------------------------------------------------------------------------------
+
+
+def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Wait]:
+    waits = _signatures(user, agreement) + _tasks(user)
+    if user.role in (Role.SALES_MANAGER, Role.ADMIN):
+        waits += _disputes()
+    if user.role in (Role.REP, Role.SALES_MANAGER):
+        waits += _handoffs(user, now)
+    if user.role in MARKETING:
+        waits += _room()
+    far = now + timedelta(days=3650)
+    return sorted(waits, key=lambda wait: wait.due or far)
+
+
+def _signatures(user: User, agreement: dict[str, Agreement | None]) -> list[Wait]:
+    coming = agreement["coming"]
+    side = {Role.MARKETING_MANAGER: "marketing", Role.SALES_MANAGER: "sales"}.get(Role(user.role))
+    if coming is None or coming.state != Agreement.State.PROPOSED or side is None:
+        return []
+    if coming.signatures.filter(side=side, voided_at=None).exists():
+        return []
+    return [
+        Wait(
+            f"Sign v{coming.number}",
+            f"for {side}",
+            "it starts when both sides have signed",
+            None,
+            "/agreement/",
+            "Read and sign",
+        )
+    ]
+
+
+def _tasks(user: User) -> list[Wait]:
+    mine = Q(owner=user)
+    if user.role in MARKETING:
+        mine |= Q(owner=None)
+    if user.team_id:
+        mine |= Q(owner=None, team=user.team_id)
+    rows = (
+        Task.objects.filter(mine, done_at=None)
+        .select_related("lead", "lead__company")
+        .order_by("due_at")[: WAITS_SHOWN + 20]
+    )
+    return [
+        Wait(
+            row.get_kind_display(), row.text or str(row.lead),
+            " · ".join(filter(None, [str(row.lead), row.lead.company.name if row.lead.company else ""])),
+            row.due_at, f"/leads/{row.lead_id}/", "Open",
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _disputes() -> list[Wait]:
+    rows = (
+        Dispute.objects.filter(settled_at=None)
+        .select_related("handoff__lead", "by")
+        .order_by("due_at")[:WAITS_SHOWN]
+    )
+    return [
+        Wait(
+            "Decide a dispute",
+            str(row.handoff.lead),
+            f"{row.by.name}: “{row.comment}”",
+            row.due_at,
+            "/feedback/",
+            "Decide",
+        )
+        for row in rows
+    ]
+
+
+def _handoffs(user: User, now: datetime) -> list[Wait]:
+    rows = Handoff.objects.filter(state__in=OPEN, sla_due_at__lt=_tomorrow(now))
+    rows = (
+        rows.filter(owner=user)
+        if user.role == Role.REP
+        else rows.filter(pk__in=_of_team(user).values("pk"), sla_due_at__lte=now)
+    )
+    words = {State.OFFERED: ("Answer", "Answer"), State.OPPORTUNITY: ("Look at", "Open")}
+    waits = []
+    for row in rows.select_related("lead", "lead__company", "owner").order_by("sla_due_at")[:WAITS_SHOWN]:
+        title, action = words.get(State(row.state), ("Call", "Call"))
+        holder = "" if row.owner_id == user.pk else f"with {row.owner.name}" if row.owner else "in the pool"
+        note = " · ".join(filter(None, [row.why_now, holder]))
+        company = row.lead.company.name if row.lead.company else row.lead.title
+        waits.append(
+            Wait(f"{title} {row.lead}", company, note, row.sla_due_at, f"/queue/?lead={row.pk}", action)
+        )
+    return waits
+
+
+def _room() -> list[Wait]:
+    waiting = RoomWait.objects.filter(left_at=None).count()
+    if not waiting:
+        return []
+    what = f"{num(waiting)} ready people wait for room"
+    return [
+        Wait(
+            "Sales is full",
+            what,
+            "they go over by themselves, best first",
+            None,
+            "/leads/?stage=sql&owner=marketing",
+            "See them",
+        )
+    ]
+
+
+# The rest of the page ------------------------------------------------------------------------------
+
+
+def _customers(now: datetime) -> list[Outcome]:
+    return list(
+        Outcome.objects.filter(kind=Outcome.Kind.WON, at__gte=now - timedelta(days=7), at__lte=now, voided_at=None, replaced_by=None)
+        .select_related("lead", "lead__company", "lead__owner")
+        .order_by("-at")[:5]
+    )  # fmt: skip
+
+
+def _last_week(now: datetime) -> tuple[datetime, datetime]:
+    """Monday to Sunday before this one, in the reader's zone: (first instant, first instant after)."""
+    monday = _day_start(now) - timedelta(days=timezone.localtime(now).weekday())
+    return monday - timedelta(days=7), monday
+
+
+def _promises(now: datetime, agreement: Agreement | None) -> list[dict[str, Any]]:
+    """Both sides' promises of last week, the figures only where there is something to count."""
+    start, end = _last_week(now)
+    offered = Handoff.objects.filter(first_offered_at__gte=start, first_offered_at__lt=end).aggregate(
+        every=Count("pk"), best=Count("pk", filter=Q(grade__startswith="A"))
+    )
+    kept = {
+        row["promise"]: row
+        for row in SlaResult.objects.filter(scope="lead", voided_at=None, due__gte=start, due__lt=end)
+        .values("promise")
+        .annotate(met=Count("pk", filter=Q(result="met")), missed=Count("pk", filter=Q(result="missed")))
+    }
+    refused = Answer.objects.filter(
+        at__gte=start, at__lt=end, voided_at=None, kind__in=[Answer.Kind.REJECTED, Answer.Kind.RETURNED]
+    ).aggregate(every=Count("pk"), told=Count("pk", filter=~Q(reason_key="")))
+    if not offered["every"] and not kept and not refused["every"]:
+        return []
+    marketing = [
+        Kept("ready leads handed over", num(offered["every"]), "/reports/"),
+        Kept("of them grade A", _share(offered["best"], offered["every"]), "/reports/"),
+    ]
+    sales = [
+        Kept("answered in time", _met(kept.get(Promise.ACCEPTANCE)), "/reports/"),
+        Kept("first call in time", _met(kept.get(Promise.FIRST_TOUCH)), "/reports/"),
+        Kept("a no with a reason", _share(refused["told"], refused["every"]), "/feedback/"),
+    ]
+    return [{"side": "Marketing", "rows": marketing}, {"side": "Sales", "rows": sales}]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{round(100 * part / whole)}%" if whole else "–"
+
+
+def _met(row: dict[str, Any] | None) -> str:
+    return _share(row["met"], row["met"] + row["missed"]) if row else "–"
+
+
+def _agreements() -> dict[str, Agreement | None]:
+    """The one in force and the one on its way."""
+    states = Agreement.State
+    rows = Agreement.objects.filter(
+        state__in=[states.IN_FORCE, states.DRAFT, states.PROPOSED, states.SIGNED]
+    ).order_by("number")
+    found: dict[str, Agreement | None] = {"in_force": None, "coming": None}
+    for row in rows:
+        found["in_force" if row.state == states.IN_FORCE else "coming"] = row
+    return found
+
+
+def _any_lead() -> bool:
+    return Lead.objects.exists()
+
+
+def _first_steps(agreement: dict[str, Agreement | None]) -> list[dict[str, Any]]:
+    """Day one: what to do first."""
+    signed = agreement["in_force"] is not None
+    return [
+        {"done": True, "title": "You can sign in", "text": "Your role decides what you see and may do."},
+        {
+            "done": False, "title": "Bring your leads", "text": "A CSV or Excel file with one person a line is enough.",
+            "href": "/leads/import/", "action": "Import a list", "primary": True,
+        },
+        {
+            "done": signed, "title": "Agree on what a lead is worth",
+            "text": "A default agreement is there to start from; both sides sign it.",
+            "href": "/agreement/", "action": "Open the agreement",
+        },
+    ]  # fmt: skip
+
+
+def _of_team(user: User) -> QuerySet[Handoff]:
+    teams = Q(team__manager=user)
+    if user.team_id:
+        teams |= Q(team=user.team_id)
+    return Handoff.objects.filter(teams)
+
+
+def _day_start(now: datetime) -> datetime:
+    return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _tomorrow(now: datetime) -> datetime:
+    return _day_start(now + timedelta(days=1))
+
+
+def _leads(count: int) -> str:
+    return f"{num(count)} lead{'' if count == 1 else 's'}"
+
+
+def _s(count: int) -> str:
+    return "s" if count == 1 else ""

@@ -1,0 +1,211 @@
+"""The page of one lead: where it stands, why, what happened, who it is, what sales said."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils.dateparse import parse_datetime
+
+from handoff import machine
+from handoff.models import OPEN, Handoff, State
+from leadflow import clock
+from leadflow.accounts.actors import person
+from leadflow.accounts.models import MARKETING, Role, User
+from leadflow.accounts.templatetags.lf import day_text, duration_text
+from leadflow.errors import NotVisible
+from leadflow.leads.models import Lead, Stage, StageChange
+from leadflow.pages.curve import curve
+from leadflow.pages.profile import profile_rows
+from leadflow.pages.story import story
+from scoring import engine
+from scoring.document import Document
+from scoring.models import Agreement, Hold, ScoreChange
+
+PATH = (Stage.CONVERSION, Stage.PROSPECT, Stage.MQL, Stage.SALES_QUALIFIED, Stage.OPPORTUNITY, Stage.CUSTOMER)
+BESIDE = (Stage.NURTURING, Stage.DISQUALIFIED, Stage.EXCLUDED)
+CHANGES_DRAWN = 200
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the path: `look` is "done", "here" or empty."""
+
+    label: str
+    note: str
+    look: str
+
+
+def find_lead(pk: int) -> Lead:
+    """The lead for its page. Raises NotVisible when it was erased or never was."""
+    lead = (
+        Lead.objects.select_related(
+            "company", "company__owner", "owner", "score", "first_campaign", "merged_into"
+        )
+        .filter(pk=pk, erased_at=None)
+        .first()
+    )
+    if lead is None:
+        raise NotVisible("There is no such lead; it may have been erased.")
+    return lead
+
+
+def lead(request: HttpRequest, pk: int) -> HttpResponse:
+    """The whole page."""
+    assert isinstance(request.user, User)
+    now = clock.now()
+    row = find_lead(pk)
+    if row.merged_into:
+        return render(request, "pages/lead_merged.html", {"lead": row})
+    agreement = _agreement()
+    document = Document(agreement.content) if agreement else None
+    moves = list(StageChange.objects.filter(lead=row).order_by("at", "id"))
+    changes = list(reversed(ScoreChange.objects.filter(lead=row).order_by("-at", "-id")[:CHANGES_DRAWN]))
+    handoffs = list(
+        Handoff.objects.filter(lead=row).select_related("owner", "team").order_by("-first_offered_at")
+    )
+    current = next((one for one in handoffs if one.state in OPEN), None)
+    hold = Hold.objects.filter(lead=row, ended_at=None).first()
+    items, more = story(row)
+    bar = document.sql_bar if document and hasattr(document, "sql_bar") else None
+    context = {
+        "lead": row,
+        "now": now,
+        "path": path(row, moves, now),
+        "curve": curve(changes, now, bar),
+        "curve_narrow": curve(changes, now, bar, narrow=True),
+        "explanation": engine.explain(row.pk) if hasattr(row, "score") else None,
+        "items": items,
+        "more": items[-1].at if more and items else None,
+        "rows": profile_rows(row, document),
+        "handoffs": handoffs,
+        "reasons": {reason.key: reason.text for reason in document.reasons} if document else {},
+        "current": current,
+        "hold": hold,
+        "actions": _actions(request.user, row, current, now),
+        "side": "",
+        # A link from another system: only a web address becomes a link.
+        "crm_url": row.crm_url if row.crm_url.startswith(("https://", "http://")) else "",
+    }
+    context["gaps"] = sum(1 for one in context["rows"] if one.gap)
+    return render(request, "pages/lead.html", context)
+
+
+def lead_story(request: HttpRequest, pk: int) -> HttpResponse:
+    """More of what happened: `?before=` an instant, `?side=theirs|ours`."""
+    row = find_lead(pk)
+    before = parse_datetime(request.GET.get("before", ""))
+    side = request.GET.get("side", "")
+    items, more = story(row, before, side)
+    template = "pages/_story_items.html" if before else "pages/_story.html"
+    context = {"lead": row, "items": items, "side": side, "more": items[-1].at if more and items else None}
+    return render(request, template, context)
+
+
+def lead_score(request: HttpRequest, pk: int) -> HttpResponse:
+    """Why the score was what it was at `?at=`; `?known_at=now` asks what we would say today."""
+    row = find_lead(pk)
+    at = parse_datetime(request.GET.get("at", ""))
+    known_at = clock.now() if request.GET.get("known_at") == "now" else None
+    explanation = engine.explain(row.pk, at=at, known_at=known_at)
+    context = {"lead": row, "explanation": explanation, "at": at, "today": known_at is not None}
+    return render(request, "pages/_why.html", context)
+
+
+def _agreement() -> Agreement | None:
+    """The agreement in force, else the latest draft, in one query."""
+    order = {"in_force": 0}
+    rows = Agreement.objects.filter(state__in=["in_force", "draft", "proposed", "signed"])
+    return min(rows, key=lambda one: (order.get(one.state, 1), -one.number), default=None)
+
+
+def path(row: Lead, moves: list[StageChange], now: datetime) -> list[Step]:
+    """The way through the stages: since when, how long, how often back."""
+    first: dict[str, datetime] = {}
+    spent: dict[str, float] = {}
+    for move, following in zip(moves, [*moves[1:], None], strict=True):
+        until = following.at if following else now
+        first.setdefault(move.to_stage, move.at)
+        spent[move.to_stage] = spent.get(move.to_stage, 0) + (until - move.at).total_seconds()
+    present = row.stage
+    order = [stage.value for stage in PATH]
+    reached = max((order.index(stage) for stage in first if stage in order), default=0)
+    steps = []
+    for index, stage in enumerate(PATH):
+        look = "here" if stage == present else "done" if index <= reached else ""
+        steps.append(Step(stage.label, _note(stage, row, first, spent, stage == present), look))
+    if present in BESIDE:
+        label = Stage(present).label
+        steps.append(Step(label, f"since {day_text(row.stage_since)}", "here"))
+    return steps
+
+
+def _note(stage: Stage, row: Lead, first: dict[str, datetime], spent: dict[str, float], here: bool) -> str:
+    if stage not in first:
+        return ""
+    since = day_text(first[stage])
+    days = int(spent[stage] // 86400)
+    level = f"{row.get_level_display()}, " if here and stage == Stage.PROSPECT and row.level else ""
+    return f"{level}{since}" + (f", {days} day{'s' if days != 1 else ''}" if days else "")
+
+
+@dataclass(frozen=True)
+class Button:
+    """An act that this reader may do now. `post` acts at once, otherwise the address opens."""
+
+    label: str
+    icon: str
+    href: str
+    key: str = ""
+    post: bool = False
+    primary: bool = False
+    dialog: bool = False
+
+
+# Act of the machine: (words, icon, key). Accepting is one key; the rest opens where it can be told.
+_ACTS = {
+    "accept": ("Accept", "check", "a"),
+    "reject": ("Reject", "x", "r"),
+    "touch": ("Log a contact", "phone", "c"),
+}
+
+
+def _actions(user: User, row: Lead, current: Handoff | None, now: datetime) -> dict[str, Any]:
+    """Buttons and a note, by role and by where the lead is."""
+    if current is not None:
+        return _sales_actions(user, current, now)
+    if user.role in (*MARKETING, Role.ADMIN):
+        return {"buttons": [], "note": "", "by_hand": row.stage != Stage.EXCLUDED}
+    if row.stage == Stage.EXCLUDED:
+        return {"buttons": [], "note": "Left out: not a lead."}
+    return {"buttons": [], "note": "With marketing, please do not contact yet."}
+
+
+def _sales_actions(user: User, current: Handoff, now: datetime) -> dict[str, Any]:
+    allowed = {str(getattr(act, "name", act)) for act in machine.allowed(current, person(user), now)}
+    buttons = []
+    if "accept" in allowed:
+        buttons.append(
+            Button("Accept", "check", _address("handoff:accept", current.pk), "a", post=True, primary=True)
+        )
+    if allowed & {"reject", "return", "touch", "log_contact", "qualify", "win", "lose"}:
+        buttons.append(
+            Button("Open in the queue", "inbox", f"/queue/?lead={current.pk}", "q", primary=not buttons)
+        )
+    note = ""
+    if not buttons:
+        who = current.owner.name if current.owner else "the pool"
+        since = duration_text(now - current.first_offered_at)
+        note = (
+            f"With {who} for {since}" if current.state != State.OFFERED else f"Offered to {who} {since} ago"
+        )
+    return {"buttons": buttons, "note": note}
+
+
+def _address(name: str, pk: int) -> str:
+    try:
+        return reverse(name, args=[pk])
+    except NoReverseMatch:
+        return f"/queue/{pk}/{name.rpartition(':')[2]}/"

@@ -1,0 +1,175 @@
+"""The list of leads: filters, order, pages, CSV."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from leadflow import clock
+from leadflow.accounts.models import MARKETING, Role, User
+from leadflow.accounts.rights import roles
+from leadflow.accounts.templatetags.lf import stage_name
+from leadflow.leads.folding import fold, phone_key
+from leadflow.leads.models import Campaign, Company, Lead, Stage
+from leadflow.pages.lists import page_of
+from leadflow.web import changed_query, csv_response
+
+SORTS = {
+    "created": ("created_at", "id"),
+    "score": ("score__total", "-score__lead"),
+    "seen": ("last_own_act_at", "id"),
+    "since": ("stage_since", "id"),
+    "name": ("name_key", "id"),
+}
+DEFAULT_SORT = "-created"
+# Sources are read from the newest leads only, so that the page stays quick at a million.
+SOURCES_FROM = 20_000
+_GRADE = re.compile(r"[A-D][1-4]?\Z")
+CSV_HEAD = (
+    "id", "name", "email", "phone", "title", "company", "country", "source", "stage", "level", "grade", "score",
+    "fit", "behaviour", "value", "owner", "last own act", "in stage since", "lead since",
+)  # fmt: skip
+
+
+def living() -> QuerySet[Lead]:
+    """Leads that were neither merged away nor erased."""
+    return Lead.objects.filter(merged_into=None, erased_at=None)
+
+
+def filtered(params: Any) -> QuerySet[Lead]:
+    """The leads that the query's filters leave; anything not understood is ignored."""
+    rows = living()
+    if stage := params.get("stage"):
+        rows = rows.filter(stage=stage)
+    if (grade := params.get("grade", "")) and _GRADE.match(grade):
+        rows = (
+            rows.filter(score__grade=grade)
+            if len(grade) == 2
+            else rows.filter(score__grade__startswith=grade)
+        )
+    if source := params.get("source"):
+        rows = rows.filter(first_source=source)
+    if (campaign := params.get("campaign", "")).isdecimal():
+        rows = rows.filter(first_campaign_id=int(campaign))
+    if (company := params.get("company", "")).isdecimal():
+        rows = rows.filter(company_id=int(company))
+    rows = _owned(rows, params.get("owner", ""))
+    if text := params.get("q", "").strip():
+        rows = rows.filter(matching(text))
+    return rows
+
+
+def _owned(rows: QuerySet[Lead], owner: str) -> QuerySet[Lead]:
+    if owner == "marketing":
+        return rows.filter(owner=None)
+    return rows.filter(owner_id=int(owner)) if owner.isdecimal() else rows
+
+
+def matching(text: str) -> Q:
+    """Leads whose name, e-mail, phone or company holds the text.
+
+    A union of four searches, not one OR: each then uses its own trigram index.
+    """
+    key = fold(text)
+    every = Lead.objects.order_by().values("pk")
+    ids = every.filter(name_key__contains=key).union(
+        every.alias(mail=Coalesce("email_key", Value(""))).filter(mail__contains=key),
+        every.filter(company__in=Company.objects.filter(name_key__contains=key).values("pk")),
+    )
+    if len(digits := phone_key(text).lstrip("+0")) >= 5:
+        ids = ids.union(every.filter(phone_key__contains=digits))
+    return Q(pk__in=ids)
+
+
+def ordered(rows: QuerySet[Lead], sort: str) -> QuerySet[Lead]:
+    """In the order asked for. By score only scored leads can stand in a row, so the others are left out."""
+    down, key = sort.startswith("-"), sort.lstrip("-")
+    first, second = SORTS.get(key, SORTS["created"])
+    if key == "score":
+        rows = rows.filter(score__isnull=False)
+    if key == "seen":
+        lead_order = F(first).desc(nulls_last=True) if down else F(first).asc(nulls_last=True)
+        return rows.order_by(lead_order, f"-{second}" if down else second)
+    flipped = second.lstrip("-") if second.startswith("-") else f"-{second}"
+    return rows.order_by(f"-{first}" if down else first, flipped if down else second)
+
+
+def leads(request: HttpRequest) -> HttpResponse:
+    """The list, filtered by the address; a fragment for htmx."""
+    params = request.GET
+    sort = params.get("sort", DEFAULT_SORT)
+    if sort.lstrip("-") not in SORTS:
+        sort = DEFAULT_SORT
+    rows = ordered(filtered(params), sort).select_related("company", "owner", "score")
+    used = {
+        key: params[key]
+        for key in ("stage", "grade", "source", "owner", "q", "campaign", "company")
+        if params.get(key)
+    }
+    context = {
+        "page": page_of(rows, params.get("page")),
+        "sort": sort,
+        "used": used,
+        "stages": Stage.choices,
+        "sources": _sources(),
+        "owners": User.objects.filter(role__in=(Role.REP, Role.SALES_MANAGER), is_active=True),
+        "campaign": Campaign.objects.filter(pk=used["campaign"]).first()
+        if used.get("campaign", "").isdecimal()
+        else None,
+        "can_export": _may_export(request),
+        "can_import": request.user.role in (*MARKETING, Role.ADMIN),  # type: ignore[union-attr]
+        "grades": ("A", "B", "C", "D"),
+        "now": clock.now(),
+    }
+    # htmx also asks for whole pages (history); only the filter form asks for the list alone.
+    part = request.htmx and request.htmx.target == "leads-list"  # type: ignore[attr-defined]
+    response = render(request, "pages/_leads.html" if part else "pages/leads.html", context)
+    if part:
+        response["HX-Push-Url"] = request.path + changed_query(QueryDict(), used | _kept(params))
+    return response
+
+
+def _kept(params: Any) -> dict[str, str]:
+    return {"sort": params["sort"]} if params.get("sort") else {}
+
+
+def _may_export(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.role != Role.REP
+
+
+def _sources() -> list[str]:
+    newest = Lead.objects.exclude(first_source="").order_by("-id").values("pk")[:SOURCES_FROM]
+    found = Lead.objects.filter(pk__in=newest).order_by().values_list("first_source", flat=True).distinct()
+    return sorted(found)
+
+
+@roles(Role.MARKETER, Role.MARKETING_MANAGER, Role.SALES_MANAGER)
+def leads_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """All leads of the filtered list as CSV, streamed; cells are safe for spreadsheets."""
+    rows = ordered(filtered(request.GET), request.GET.get("sort", DEFAULT_SORT))
+    rows = rows.select_related("company", "owner", "score")
+    return csv_response("leads", CSV_HEAD, _lines(rows))
+
+
+def _lines(rows: QuerySet[Lead]) -> Iterator[tuple[Any, ...]]:
+    for lead in rows.iterator(chunk_size=2000):
+        score = getattr(lead, "score", None)
+        yield (
+            lead.pk, lead.name, lead.email, lead.phone, lead.title,
+            lead.company.name if lead.company else "", lead.country, lead.first_source,
+            stage_name(lead.stage), lead.get_level_display() if lead.stage == Stage.PROSPECT else "",
+            score.grade if score else "", score.total if score else "", score.fit if score else "",
+            score.behaviour if score else "", score.value if score else "",
+            lead.owner.name if lead.owner else "Marketing",
+            _stamp(lead.last_own_act_at), _stamp(lead.stage_since), _stamp(lead.created_at),
+        )  # fmt: skip
+
+
+def _stamp(value: datetime | None) -> str:
+    return timezone.localtime(value).strftime("%Y-%m-%d %H:%M") if value else ""

@@ -1,0 +1,132 @@
+"""The facts of a lead as rows that can be filled in where they are missing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from leadflow.accounts.actors import person
+from leadflow.accounts.models import User
+from leadflow.accounts.templatetags.lf import num
+from leadflow.errors import BadInput
+from leadflow.leads import intake
+from leadflow.leads.facts import known_facts
+from leadflow.leads.models import Lead
+from scoring.document import Document
+
+# What everybody wants to see, in this order; must-know fields and custom fields follow.
+STANDARD = ("title", "company_name", "employees", "industry", "country", "phone", "email", "first_source")
+EDITABLE = {"name", "title", "phone", "email", "country", "city", "industry", "employees"}
+LABELS = {
+    "title": "Title", "company_name": "Company", "employees": "People", "industry": "Industry", "country": "Country",
+    "phone": "Phone", "email": "E-mail", "first_source": "First source", "name": "Name", "city": "City",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fact on the page. `gap`: the agreement wants it known and it is not."""
+
+    key: str
+    label: str
+    value: str
+    gap: bool
+    editable: bool
+    href: str = ""
+
+
+def profile_rows(lead: Lead, document: Document | None) -> list[Row]:
+    """The profile, with the gaps that the agreement's must-know list leaves."""
+    wanted = _wanted(document)
+    rows = [_row(lead, key, LABELS[key], wanted) for key in STANDARD]
+    custom = _custom(lead, document)
+    return [*rows, *custom]
+
+
+def _wanted(document: Document | None) -> set[str]:
+    keys = set(document.must_know) if document else set()
+    if "phone_or_email" in keys:
+        keys = (keys - {"phone_or_email"}) | {"phone", "email"}
+    return keys
+
+
+def _row(lead: Lead, key: str, label: str, wanted: set[str]) -> Row:
+    value = _value(lead, key)
+    reachable = key in ("phone", "email") and bool(lead.phone or lead.email)
+    gap = key in wanted and not value and not reachable
+    href = f"/leads/?company={lead.company_id}" if key == "company_name" and lead.company_id else ""
+    editable = key in EDITABLE and (key not in ("industry", "employees") or lead.company_id is not None)
+    return Row(key, label, value, gap, editable, href)
+
+
+def _value(lead: Lead, key: str) -> str:
+    company = lead.company
+    if key == "company_name":
+        return company.name if company else ""
+    if key == "employees":
+        return num(company.employees) if company and company.employees is not None else ""
+    if key == "industry":
+        return company.industry if company else ""
+    if key == "country":
+        return lead.country or (company.country if company else "")
+    return str(getattr(lead, key, "") or "")
+
+
+def _custom(lead: Lead, document: Document | None) -> list[Row]:
+    rows = []
+    wanted = {field.key: field for field in document.fields} if document else {}
+    values: dict[str, Any] = dict(lead.custom)
+    if lead.company:
+        values |= lead.company.custom
+    must = set(document.must_know) if document else set()
+    for key in [*wanted, *(key for key in values if key not in wanted)]:
+        value = values.get(key)
+        label = wanted[key].label if key in wanted else key.replace("_", " ").capitalize()
+        shown = (
+            ""
+            if value is None
+            else num(value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+            else str(value)
+        )
+        gap = not shown and (key in must or f"custom.{key}" in must)
+        rows.append(Row(f"custom.{key}", label, shown, gap, True))
+    return rows
+
+
+def profile_field(request: HttpRequest, pk: int, key: str) -> HttpResponse:
+    """Fill in or change one fact in place: GET the field, POST the value, back comes the row."""
+    from leadflow.pages.lead import _agreement, find_lead
+
+    assert isinstance(request.user, User)
+    lead = find_lead(pk)
+    facts = known_facts()
+    fact = facts.get(key)
+    if fact is None or not (key in EDITABLE or key.startswith("custom.")):
+        raise BadInput("This field cannot be changed here.")
+    agreement = _agreement()
+    document = Document(agreement.content) if agreement else None
+    if request.method == "POST":
+        value = request.POST.get("value", "").strip()
+        if fact.subject == "company":
+            intake.change_company(lead.company_id, {key: value}, actor=person(request.user), cause="by hand")
+        else:
+            intake.change_lead(lead.pk, {key: value}, actor=person(request.user), cause="by hand")
+        lead = find_lead(pk)
+    rows = {row.key: row for row in profile_rows(lead, document)}
+    row = rows.get(key) or Row(key, fact.label, "", False, True)
+    edit = request.method == "GET" and "cancel" not in request.GET
+    kind = {"number": "number", "date": "date"}.get(fact.type, "text")
+    context = {"lead": lead, "row": row, "edit": edit, "kind": kind, "raw": _raw(lead, key)}
+    return render(request, "pages/_profile_row.html", context)
+
+
+def _raw(lead: Lead, key: str) -> str:
+    if key.startswith("custom."):
+        name = key.removeprefix("custom.")
+        value = lead.custom.get(name, lead.company.custom.get(name) if lead.company else None)
+        return "" if value is None else str(value)
+    if key == "employees":
+        return str(lead.company.employees or "") if lead.company else ""
+    return _value(lead, key)

@@ -1,0 +1,157 @@
+"""What happened to a lead, told as one list: acts, changed facts, stages, sales' answers."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from handoff.models import Transition
+from leadflow.accounts.templatetags.lf import stage_name
+from leadflow.leads.models import Activity, FactChange, Lead, StageChange
+
+SHOWN = 30
+
+ICONS = {
+    "page_view": "eye", "visit": "world", "form": "forms", "demo_requested": "forms", "email_sent": "mail",
+    "email_opened": "mail-opened", "email_clicked": "click", "email_replied": "mail-forward",
+    "email_bounced": "mail-off", "email_unsubscribed": "bell-off", "download_educational": "book",
+    "download_buying": "file-text", "webinar_registered": "calendar-event", "webinar_attended": "presentation",
+    "show_scan": "id-badge", "show_talk": "message", "trial_started": "rocket", "question": "message-question",
+    "social_share": "share", "social_follow": "heart", "call": "phone", "meeting": "users", "message": "send",
+}  # fmt: skip
+RESULTS = {
+    "talked": "talked", "meeting": "met", "voicemail": "left a voicemail", "no_answer": "no answer", "email": "by e-mail",
+}  # fmt: skip
+ACTS = {
+    "open": ("bolt", "Offered to {after}"), "claim": ("user-check", "{actor} took it from the pool"),
+    "accept": ("check", "{actor} accepted"), "reject": ("x", "{actor} rejected"),
+    "touch": ("phone", "{actor} was in touch"), "log_contact": ("phone", "{actor} was in touch again"),
+    "return": ("arrow-back-up", "{actor} gave it back to marketing"),
+    "qualify": ("target-arrow", "{actor} opened an opportunity"), "win": ("trophy", "{actor} won"),
+    "lose": ("circle-x", "{actor} lost it"), "outcome": ("trophy", "Outcome from another system"),
+    "reassign": ("transfer", "Moved to {after}"), "snooze": ("player-pause", "{actor} put it off"),
+    "wake": ("player-play", "Back from the pause"), "undo": ("arrow-back-up", "{actor} took the last act back"),
+    "dispute": ("scale", "{actor} disputed the answer"), "settle": ("scale", "{actor} decided the dispute"),
+    "withdraw": ("circle-minus", "Taken back from sales"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the story. `side`: "theirs" the lead did it, "ours" we did."""
+
+    at: datetime
+    icon: str
+    text: str
+    detail: str = ""
+    side: str = "ours"
+    sales: bool = False
+    key: tuple[Any, ...] = field(default=(), compare=False)
+
+
+def story(
+    lead: Lead, before: datetime | None = None, side: str = "", limit: int = SHOWN
+) -> tuple[list[Item], bool]:
+    """The newest items before an instant, and whether there are earlier ones. At most four queries."""
+    early = Q(occurred_at__lt=before) if before else Q()
+    acts = Activity.objects.filter(early, lead=lead).select_related("kind", "content", "user", "campaign")
+    if side == "theirs":
+        acts = acts.filter(kind__own_act=True)
+    elif side == "ours":
+        acts = acts.filter(kind__own_act=False)
+    items = [_act(act) for act in acts.order_by("-occurred_at", "-id")[: limit + 1]]
+    if side != "theirs":
+        items += _moves(lead, before, limit) + _facts(lead, before, limit) + _answers(lead, before, limit)
+    items.sort(key=lambda item: item.at, reverse=True)
+    return items[:limit], len(items) > limit
+
+
+def _act(act: Activity) -> Item:
+    told = act.properties
+    name = act.content.title if act.content else told.get("title") or told.get("show") or ""
+    text = act.kind.phrase[:1].upper() + act.kind.phrase[1:]
+    if name:
+        text = f"{text}: “{name}”"
+    elif act.path:
+        text = f"{text}: {act.path}"
+    details = []
+    if said := told.get("text") or told.get("note"):
+        details.append(f"“{said}”")
+    if subject := told.get("subject"):
+        details.append(f"“{subject}”")
+    if minutes := told.get("minutes"):
+        details.append(f"{minutes} min")
+    if act.result:
+        details.append(RESULTS.get(act.result, act.result.replace("_", " ")))
+    if act.user:
+        details.append(act.user.name)
+    if act.campaign:
+        details.append(act.campaign.name)
+    own = act.kind.own_act
+    icon = ICONS.get(act.kind.key, "point" if own else "mail")
+    return Item(
+        act.occurred_at, icon, text, " · ".join(details), "theirs" if own else "ours", act.kind.contact
+    )
+
+
+def _moves(lead: Lead, before: datetime | None, limit: int) -> list[Item]:
+    rows = StageChange.objects.filter(lead=lead)
+    if before:
+        rows = rows.filter(at__lt=before)
+    items = []
+    for row in rows.order_by("-at", "-id")[: limit + 1]:
+        if row.from_stage:
+            items.append(
+                Item(row.at, "arrow-right", f"{stage_name(row.from_stage)} → {stage_name(row.to_stage)}")
+            )
+        else:
+            items.append(
+                Item(
+                    row.at,
+                    "user-plus",
+                    "A lead from here",
+                    f"first source: {lead.first_source or 'not said'}",
+                )
+            )
+    return items
+
+
+def _facts(lead: Lead, before: datetime | None, limit: int) -> list[Item]:
+    whose = Q(lead=lead) | Q(company=lead.company_id) if lead.company_id else Q(lead=lead)
+    rows = FactChange.objects.filter(whose).exclude(field="company")
+    if before:
+        rows = rows.filter(recorded_at__lt=before)
+    items = []
+    for row in rows.order_by("-recorded_at", "-id")[: limit + 1]:
+        label = row.field.removeprefix("custom.").replace("_", " ")
+        label = label[:1].upper() + label[1:]
+        was = f"was: {row.old}" if row.old not in (None, "") else "was not known"
+        items.append(
+            Item(row.recorded_at, "id-badge", f"{label} changed", " · ".join(filter(None, [was, row.cause])))
+        )
+    return items
+
+
+def _answers(lead: Lead, before: datetime | None, limit: int) -> list[Item]:
+    rows = Transition.objects.filter(handoff__lead=lead).select_related(
+        "actor", "owner_after", "handoff__team"
+    )
+    if before:
+        rows = rows.filter(at__lt=before)
+    return [_answer(row) for row in rows.order_by("-at", "-id")[: limit + 1]]
+
+
+def _answer(row: Transition) -> Item:
+    icon, words = ACTS.get(row.action, ("point", row.action))
+    team = row.handoff.team.name if row.handoff.team else "sales"
+    text = words.format(
+        actor=row.actor.name if row.actor else "LeadFlow",
+        after=row.owner_after.name if row.owner_after else f"the pool of {team}",
+    )
+    details = [row.handoff.why_now] if row.action == "open" and row.handoff.why_now else []
+    if row.action == "open" and row.handoff.route:
+        details.append(row.handoff.route)
+    if row.note:
+        details.append(f"“{row.note}”")
+    return Item(row.at, icon, text, " · ".join(details), "ours", sales=True)
