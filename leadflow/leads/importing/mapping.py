@@ -176,10 +176,7 @@ class Mapping:
     def number(self, text: str) -> str:
         """A number as the file writes it, with a point for the decimal sign. Raises ValueError."""
         plain = re.sub(r"[\s' _€$£%]", "", text)
-        if self.decimal == ",":
-            plain = plain.replace(".", "").replace(",", ".")
-        else:
-            plain = plain.replace(",", "")
+        plain = plain.replace("." if self.decimal == "," else ",", "").replace(",", ".")
         if not re.fullmatch(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?|[-+]?\d+\.", plain):
             raise ValueError(f"“{text[:60]}” is not a number.")
         return plain
@@ -221,7 +218,10 @@ class Mapping:
         if (first or last) and not made.get("name"):
             made["name"] = f"{first} {last}".strip()
         if self.by_line:
-            made.setdefault("external_id", f"line-{row.line}")
+            made.setdefault("external_id" if self.kind == "leads" else "external_lead_id", f"line-{row.line}")
+        if self.kind == "outcomes" and made.get("external_lead_id"):
+            # A deal without an id of its own is named after its lead.
+            made.setdefault("external_id", made["external_lead_id"])
         return made
 
 

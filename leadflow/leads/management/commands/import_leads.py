@@ -1,0 +1,8 @@
+"""Import leads from a file."""
+
+from leadflow.leads.importing.commands import ImportCommand
+
+
+class Command(ImportCommand):
+    help = "Import leads from a CSV or .xlsx file; running it again makes no duplicates."
+    kind = "leads"
