@@ -239,22 +239,12 @@ def _locked(handoff_id: int) -> Handoff:
 
 def _tell_manager(made: Dispute, handoff: Handoff, actor: Actor, at: datetime) -> None:
     manager = handoff.team.manager_id if handoff.team else None
-    outbox.put(
-        f"dispute:{made.pk}",
-        "dispute.opened",
-        user_id=manager,
-        text=f"{actor} objects to the rejection of {handoff.lead}; please decide.",
-        url="/feedback/?show=disputes",
-        at=at,
-    )
+    words = f"{actor} objects to the rejection of {handoff.lead}; please decide."
+    outbox.put(nurture.said(f"dispute:{made.pk}", manager, words, "/feedback/?show=disputed"), at)
 
 
 def _tell_marketer(made: Dispute, handoff: Handoff, at: datetime) -> None:
+    words = f"{handoff.lead}: {made.get_result_display().lower()}. {made.settle_comment}".strip()
     outbox.put(
-        f"dispute-settled:{made.pk}",
-        "dispute.settled",
-        user_id=made.by_id,
-        text=f"{handoff.lead}: {made.get_result_display().lower()}. {made.settle_comment}".strip(),
-        url=f"/leads/{handoff.lead_id}/",
-        at=at,
+        nurture.said(f"dispute-settled:{made.pk}", made.by_id, words, f"/leads/{handoff.lead_id}/"), at
     )
