@@ -483,6 +483,7 @@ def _attach_or_start(data: Path) -> None:
     prepare(data)
     guests = (data / "guests").open("a")
     fcntl.flock(guests, fcntl.LOCK_SH)
+    _kept.append(guests)
     until = time.monotonic() + 60
     while True:
         with contextlib.suppress(psycopg2.OperationalError):
@@ -735,6 +736,8 @@ def _unwatch(child: Child) -> None:
         os.close(write)
 
 
+# Files whose locks last as long as the process.
+_kept: list[IO[str]] = []
 _watchers: dict[int, tuple[Child, int]] = {}
 
 
