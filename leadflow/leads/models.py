@@ -119,6 +119,7 @@ class Lead(models.Model):
     country = models.CharField(max_length=80, blank=True)
     country_key = models.CharField(blank=True)
     city = models.CharField(max_length=120, blank=True)
+    city_key = models.CharField(blank=True)
     time_zone_country = models.CharField(max_length=2, blank=True)
     company = models.ForeignKey(Company, null=True, on_delete=models.PROTECT, related_name="leads")
     owner = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="owned_leads")
@@ -351,11 +352,16 @@ class ContactSeen(models.Model):
 
 
 class TrackSignal(models.Model):
-    """A reply or a stop that nurture has not looked at yet."""
+    """What feedback has not looked at yet: a reply, a stop, or an outcome from outside.
+
+    `activity_id` is the outcome's id where the kind is outcome.
+    """
 
     lead_id = models.BigIntegerField()
     activity_id = models.BigIntegerField()
-    kind = models.CharField(max_length=10, choices=[("reply", "reply"), ("stop", "stop")])
+    kind = models.CharField(
+        max_length=10, choices=[("reply", "reply"), ("stop", "stop"), ("outcome", "outcome")]
+    )
     recorded_at = models.DateTimeField()
 
 

@@ -1,0 +1,339 @@
+"""One cheap look at each row: is it readable, and what does it say? No database here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from leadflow.errors import Fault
+from leadflow.leads.facts import (
+    ALIASES,
+    CUSTOM,
+    Fact,
+    Unreadable,
+    clean,
+    decimal_of,
+    read_day,
+    read_email,
+)
+from leadflow.leads.folding import fold
+from leadflow.leads.models import ActivityKind
+
+AHEAD = timedelta(minutes=5)
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+ID_LIMIT = 2**63 - 1
+PROPERTIES_LIMIT = 50
+TEXT_LIMIT = 2_000
+PATH_LIMIT = 300
+# Columns of a lead that are no facts: rules do not read them.
+PLAIN = {"crm_url": 500, "external_owner": 120}
+
+
+@dataclass(slots=True)
+class LeadRow:
+    """A readable row about a lead; values in the form in which they are stored."""
+
+    index: int
+    key: tuple[str, str] | None = None
+    email_key: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    company: dict[str, Any] = field(default_factory=dict)
+    plain: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ActivityRow:
+    """A readable row about an activity."""
+
+    index: int
+    source: str
+    external_id: str
+    kind: ActivityKind
+    occurred_at: datetime
+    lead_id: int | None = None
+    key: tuple[str, str] | None = None
+    email: str | None = None
+    email_key: str | None = None
+    visitor: str | None = None
+    user_id: int | None = None
+    handoff_id: int | None = None
+    path: str = ""
+    campaign: str = ""
+    content: str = ""
+    message_key: str = ""
+    channel: str = ""
+    result: str = ""
+    properties: dict[str, Any] = field(default_factory=dict)
+    person: Any = None
+
+
+class Bad(Exception):
+    """All that is wrong with one row."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+
+
+class LeadReader:
+    """Reads rows about leads against the catalogue of facts."""
+
+    def __init__(self, known: Mapping[str, Fact], source: str) -> None:
+        self.known = known
+        self.source = source
+        self.names: dict[str, Fact] = {key: fact for key, fact in known.items() if not fact.derived}
+        self.names |= {alias: known[key] for alias, key in ALIASES.items()}
+        for fact in known.values():
+            if fact.custom:
+                self.names.setdefault(fact.custom, fact)
+
+    def read(self, index: int, row: Mapping[str, Any]) -> LeadRow:
+        """The row as facts. Raises Bad with every fault of the row."""
+        if not isinstance(row, Mapping):
+            raise Bad([Fault("", "A lead is an object of names and values.")])
+        read = LeadRow(index)
+        faults: list[Fault] = []
+        for name, raw in row.items():
+            if name == "custom" and isinstance(raw, Mapping):
+                for key, value in raw.items():
+                    self._one(read, f"{CUSTOM}{key}", value, faults)
+            else:
+                self._one(read, name, raw, faults)
+        if not faults and read.key is None and read.email_key is None:
+            faults.append(Fault("email", "Say who it is: give an email or an external_id."))
+        if faults:
+            raise Bad(faults)
+        return read
+
+    def _one(self, read: LeadRow, name: str, raw: Any, faults: list[Fault]) -> None:
+        try:
+            if name == "external_id":
+                external_id = clean(raw, 200) if raw is not None else ""
+                if external_id:
+                    read.key = (self.source, external_id)
+            elif name in PLAIN:
+                if raw:
+                    read.plain[name] = clean(raw, PLAIN[name])
+            else:
+                self._fact(read, name, raw, faults)
+        except Unreadable as wrong:
+            faults.append(Fault(name, str(wrong)))
+
+    def _fact(self, read: LeadRow, name: str, raw: Any, faults: list[Fault]) -> None:
+        fact = self.names.get(name)
+        if fact is None:
+            faults.append(Fault(str(name)[:80], self._unknown(str(name))))
+            return
+        value = fact.read(raw)
+        if value is None:
+            return
+        if fact.subject == "company":
+            read.company[fact.key] = value
+            return
+        read.facts[fact.key] = value
+        if fact.key == "email":
+            read.email_key = fold(value)
+
+    def _unknown(self, name: str) -> str:
+        if name.startswith(CUSTOM):
+            return (
+                f"There is no custom field “{name.removeprefix(CUSTOM)[:40]}”. Make it in the settings first."
+            )
+        fields = ", ".join(sorted(n for n in self.names if not n.startswith(CUSTOM)))
+        return f"There is no field of this name. Known are: external_id, {fields}. Make a custom field for others."
+
+
+class ActivityReader:
+    """Reads rows about activities against the catalogue of kinds."""
+
+    def __init__(self, kinds: Mapping[str, ActivityKind], now: datetime, ours: Any = None) -> None:
+        """`ours` makes (source, external_id) for our own rows that bring none; None: rows must bring both."""
+        self.kinds = kinds
+        self.latest = now + AHEAD
+        self.ours = ours
+
+    def read(self, index: int, row: Mapping[str, Any]) -> ActivityRow:
+        """The row as an activity. Raises Bad with every fault of the row."""
+        if not isinstance(row, Mapping):
+            raise Bad([Fault("", "An activity is an object of names and values.")])
+        faults: list[Fault] = []
+        unknown = sorted(str(name)[:80] for name in row if name not in _ACTIVITY_NAMES)
+        faults += [
+            Fault(name, f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}.")
+            for name in unknown
+        ]
+        got = {name: _try(reader, name, row.get(name), faults) for name, reader in _ACTIVITY_READERS.items()}
+        if got["source"] is None and got["external_id"] is None and self.ours:
+            got["source"], got["external_id"] = self.ours()
+        for name in ("source", "external_id"):
+            if got[name] is None and not any(f.path == name for f in faults):
+                faults.append(
+                    Fault(
+                        name, "It is missing. With source and external_id an activity sent twice counts once."
+                    )
+                )
+        kind = self._kind(row.get("kind"), faults)
+        occurred_at = self._instant(row.get("occurred_at"), faults)
+        properties = _properties(row.get("properties"), kind, faults)
+        if not faults and not any(
+            got[name] for name in ("lead_id", "external_lead_id", "email", "visitor_id")
+        ):
+            faults.append(Fault("email", "Say whose it is: email, lead_id, external_lead_id or visitor_id."))
+        if faults or kind is None or occurred_at is None:
+            raise Bad(faults)
+        external = got["external_lead_id"]
+        return ActivityRow(
+            index=index,
+            source=got["source"],
+            external_id=got["external_id"],
+            kind=kind,
+            occurred_at=occurred_at,
+            lead_id=got["lead_id"],
+            key=(got["lead_source"] or got["source"], external) if external else None,
+            email=got["email"],
+            email_key=fold(got["email"]) if got["email"] else None,
+            visitor=got["visitor_id"],
+            user_id=got["user_id"],
+            handoff_id=got["handoff_id"],
+            path=got["path"] or _path(properties.pop("path", "")),
+            campaign=got["campaign"] or str(properties.pop("campaign", ""))[:80],
+            content=got["content"] or str(properties.pop("content", ""))[:80],
+            message_key=got["message_key"] or str(properties.pop("message_key", ""))[:120],
+            channel=got["channel"] or "",
+            result=got["result"] or "",
+            properties=properties,
+        )
+
+    def _kind(self, raw: Any, faults: list[Fault]) -> ActivityKind | None:
+        kind = self.kinds.get(raw) if isinstance(raw, str) else None
+        if kind is None:
+            said = (
+                f"“{raw[:40]}” is not a kind of activity."
+                if isinstance(raw, str) and raw
+                else "The kind is missing."
+            )
+            faults.append(Fault("kind", f"{said} Known kinds are: {', '.join(sorted(self.kinds))}."))
+        return kind
+
+    def _instant(self, raw: Any, faults: list[Fault]) -> datetime | None:
+        try:
+            return read_instant(raw, self.latest)
+        except Unreadable as wrong:
+            faults.append(Fault("occurred_at", str(wrong)))
+            return None
+
+
+def read_instant(raw: Any, latest: datetime) -> datetime:
+    """An instant in UTC, with its zone said. Raises Unreadable, also when it is after `latest`."""
+    if raw is None or raw == "":
+        raise Unreadable("It is missing. Write it as 2026-11-24T09:12:00Z.")
+    try:
+        instant = raw if isinstance(raw, datetime) else datetime.fromisoformat(str(raw).strip())
+    except ValueError:
+        raise Unreadable(f"“{str(raw)[:40]}” is not a time. Write it as 2026-11-24T09:12:00Z.") from None
+    if instant.tzinfo is None or instant.utcoffset() is None:
+        raise Unreadable("The time zone is missing. Write it as 2026-11-24T09:12:00Z or with +01:00.")
+    if not EARLIEST.year <= instant.year < 9999:
+        raise Unreadable(f"It lies before {EARLIEST.year} or too far ahead. Check the year.")
+    if instant > latest:
+        raise Unreadable(
+            "It lies in the future. Activities are what has happened: check the clock and the time zone."
+        )
+    return instant.astimezone(UTC)
+
+
+def read_id(raw: Any) -> int | None:
+    """A number that names a row. Raises Unreadable."""
+    if raw is None or raw == "":
+        return None
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        number = raw
+    elif isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) < 20:
+        number = int(raw)
+    else:
+        raise Unreadable("It is not a number of LeadFlow.")
+    if not 0 < number <= ID_LIMIT:
+        raise Unreadable("It is not a number of LeadFlow.")
+    return number
+
+
+def _line(limit: int) -> Any:
+    return lambda raw: (clean(raw, limit) or None) if raw is not None else None
+
+
+def _path(raw: Any) -> str:
+    """The path of a page: without address, question mark part and anchor; cut at its limit."""
+    text = clean(raw, 100_000)
+    if "://" in text[:12]:
+        text = "/" + text.partition("://")[2].partition("/")[2]
+    return text.partition("?")[0].partition("#")[0][:PATH_LIMIT]
+
+
+_ACTIVITY_READERS: dict[str, Any] = {
+    "source": _line(80),
+    "external_id": _line(200),
+    "lead_id": read_id,
+    "external_lead_id": _line(200),
+    "lead_source": _line(80),
+    "email": lambda raw: read_email(raw) if raw is not None and raw != "" else None,
+    "visitor_id": _line(80),
+    "user_id": read_id,
+    "handoff_id": read_id,
+    "path": lambda raw: _path(raw) if raw is not None else None,
+    "campaign": _line(80),
+    "content": _line(80),
+    "message_key": _line(120),
+    "channel": _line(20),
+    "result": _line(20),
+}
+_ACTIVITY_NAMES = (*_ACTIVITY_READERS, "kind", "occurred_at", "properties")
+
+
+def _try(reader: Any, name: str, raw: Any, faults: list[Fault]) -> Any:
+    if raw is None:
+        return None
+    try:
+        return reader(raw)
+    except Unreadable as wrong:
+        faults.append(Fault(name, str(wrong)))
+        return None
+
+
+def _properties(raw: Any, kind: ActivityKind | None, faults: list[Fault]) -> dict[str, Any]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping) or len(raw) > PROPERTIES_LIMIT:
+        faults.append(
+            Fault("properties", f"They are an object of at most {PROPERTIES_LIMIT} names and values.")
+        )
+        return {}
+    types = kind.properties if kind else {}
+    read: dict[str, Any] = {}
+    for name, value in raw.items():
+        try:
+            key = clean(name, 60)
+            typed = _property(types.get(name), value)
+        except Unreadable as wrong:
+            faults.append(Fault(f"properties.{str(name)[:60]}", str(wrong)))
+        else:
+            if typed is not None:
+                read[key] = typed
+    return read
+
+
+def _property(type_: str | None, value: Any) -> Any:
+    if value is None:
+        return None
+    if type_ == "number" or (
+        type_ is None and isinstance(value, int | float) and not isinstance(value, bool)
+    ):
+        number = decimal_of(value)
+        return int(number) if number == number.to_integral_value() else float(number)
+    if type_ == "boolean" or (type_ is None and isinstance(value, bool)):
+        if not isinstance(value, bool):
+            raise Unreadable("It is yes or no: write true or false.")
+        return value
+    if type_ == "date":
+        return read_day(value)
+    if not isinstance(value, str):
+        raise Unreadable("Write one text, number, true or false; no lists and no objects.")
+    return clean(value, TEXT_LIMIT)

@@ -1,0 +1,714 @@
+"""The one door for facts and activities.
+
+Every call is one transaction. Locks are taken in one order: visitors (by key), companies, leads (each by
+id); only after the lock is the clock read for `recorded_at`, so that for each lead the order of recording
+is the order of visibility. Each lead that changed leaves a LeadChanged row for the engine.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from django.db import connection, transaction
+
+from leadflow import clock, nudge
+from leadflow.accounts.actors import Actor
+from leadflow.accounts.models import User
+from leadflow.errors import BadInput, Conflict, Fault, NotVisible
+from leadflow.leads import bulk
+from leadflow.leads.checking import ActivityReader, ActivityRow, Bad, LeadReader, LeadRow
+from leadflow.leads.facts import ALIASES, COMPANY, Unreadable, clean, is_company_domain, known_facts
+from leadflow.leads.folding import domain_of, fold
+from leadflow.leads.models import ActivityKind, Company, DuplicatePair
+from leadflow.leads.taking import (
+    REVIEW_AFTER,
+    Clash,
+    Directory,
+    Org,
+    Person,
+    Raced,
+    Settled,
+    campaigns,
+    change_one_company,
+    contents,
+    settle,
+)
+
+OURS = "leadflow"
+DERIVED = "derived"
+VISIT_GAP = "30 minutes"
+ROUNDS = 8
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that was not taken: its place in the input and everything that is wrong with it."""
+
+    index: int
+    errors: list[Fault]
+
+
+@dataclass
+class Result:
+    """What became of a batch.
+
+    `accepted`: upsert: the lead of each good row, in input order; activities: the ids of the new rows.
+    `lead_of`: the lead of each good row by its index (activities that wait on a visitor have none).
+    `duplicate`: indexes of activities that were known already.
+    """
+
+    accepted: list[int] = field(default_factory=list)
+    created: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    duplicate: list[int] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    lead_of: dict[int, int] = field(default_factory=dict)
+
+
+# --- leads -----------------------------------------------------------------------------------------
+
+
+def upsert_leads(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    source: str,
+    actor: Actor,
+    quiet: bool = False,
+    at: datetime | None = None,
+) -> Result:
+    """Make or change leads. `source` names the system whose external ids the rows carry.
+
+    A row holds keys of the catalogue of facts (or company, source, campaign), `external_id`, and custom
+    fields by their key or under `custom`. What a row leaves out or leaves empty stays as it is. Later
+    rows of one batch win. First source and first campaign are never replaced.
+    """
+    source = _source(source)
+    known = known_facts()
+    reader = LeadReader(known, source)
+    read, rejected = _read(rows, reader.read)
+    result, clashes = _rounds(
+        lambda cursor: _take_leads(cursor, read, actor=actor, at=at, known=known, source=source, quiet=quiet)
+    )
+    _finish(result, rejected, clashes, at)
+    return result
+
+
+def _take_leads(
+    cursor: Any,
+    read: Sequence[LeadRow],
+    *,
+    actor: Actor,
+    at: datetime | None,
+    known: Mapping[str, Any],
+    source: str,
+    quiet: bool,
+) -> tuple[Result, list["_Clashed"]]:
+    directory = Directory()
+    directory.load(cursor, (), {r.key for r in read if r.key}, {r.email_key for r in read if r.email_key})
+    result, clashes = Result(), []
+    people: dict[int, Person] = {}
+    by_row: list[tuple[int, Person]] = []
+    for row in read:
+        try:
+            person = directory.find(None, row.key, row.email_key)
+        except Clash as clash:
+            clashes.append(_Clashed(row.index, clash.one, clash.other))
+            continue
+        fault = _homeless(row, person)
+        if fault:
+            result.rejected.append(Rejected(row.index, [fault]))
+            continue
+        if person is None:
+            person = Person(new=True, facts={"first_source": source[:80]})
+        directory.take(person, row.key, row.email_key)
+        person.facts.update(row.facts)
+        person.company.update(row.company)
+        person.plain.update(row.plain)
+        people[id(person)] = person
+        by_row.append((row.index, person))
+    done = settle(
+        cursor, list(people.values()), actor=actor, cause=f"intake: {source}"[:120], at=at, known=known
+    )
+    result.lead_of = {index: person.id for index, person in by_row}
+    result.accepted = [person.id for _, person in by_row]
+    _announce(result, done, quiet)
+    return result, clashes
+
+
+def _homeless(row: LeadRow, person: Person | None) -> Fault | None:
+    """Facts of a company, and nothing that tells which."""
+    facts = [key for key in row.company if key not in ("company_name", "company_domain")]
+    if not facts or row.company.get("company_name") or row.company.get("company_domain"):
+        return None
+    if person is not None and (person.company_id is not None or person.company):
+        return None
+    if is_company_domain(domain_of(row.email_key or "")):
+        return None
+    return Fault(
+        facts[0], "This is a fact of the company, and the row names none. Add company or company_domain."
+    )
+
+
+def change_lead(
+    lead_id: int, fields: Mapping[str, Any], *, actor: Actor, cause: str, at: datetime | None = None
+) -> bool:
+    """Change facts of one lead by hand; an empty value empties the fact. Returns whether anything changed.
+
+    Besides the lead's facts: `company` (a company's id or None), `owner` (a user's id or None),
+    `sales_sourced`, `crm_url`, `external_owner`. Raises BadInput, NotVisible, Conflict (the e-mail is another lead's).
+    """
+    known = known_facts()
+    values, plain, faults = {}, {}, []
+    for name, raw in fields.items():
+        try:
+            if name in _BY_HAND:
+                plain[_BY_HAND[name]] = _plain(name, raw)
+                continue
+            key = name if name == COMPANY else ALIASES.get(name, name)
+            fact = known.get(key)
+            if key != COMPANY and (fact is None or fact.subject != "lead" or fact.derived):
+                raise Unreadable("There is no such fact of a lead.")
+            values[key] = raw if fact is None else fact.read(raw)
+            if fact is not None and fact.type == "boolean" and not fact.custom:
+                values[key] = bool(values[key])
+        except Unreadable as wrong:
+            faults.append(Fault(name, str(wrong)))
+    company_given = COMPANY in values
+    company_id = values.pop(COMPANY, None)
+    if company_given and company_id is not None and not Company.objects.filter(pk=company_id).exists():
+        faults.append(Fault(COMPANY, "There is no such company."))
+    if faults:
+        raise BadInput("The lead could not be changed.", faults)
+
+    def one(cursor: Any) -> bool:
+        directory = Directory()
+        email_key = fold(values["email"]) if values.get("email") else None
+        directory.load(cursor, [lead_id], (), [email_key] if email_key else ())
+        person = directory.by_id.get(lead_id)
+        if person is None:
+            raise NotVisible
+        other = directory.by_email.get(email_key) if email_key else None
+        if other is not None and other is not person:
+            raise Conflict("Another lead has this e-mail address.", {"lead": other.id})
+        person.facts, person.plain, person.explicit = values, plain, True
+        person.company_given = company_given
+        if company_given:
+            cursor.execute("SELECT 1 FROM leads_company WHERE id = %s FOR NO KEY UPDATE", [company_id])
+            person.company_id = company_id
+        done = settle(cursor, [person], actor=actor, cause=cause, at=at, known=known)
+        if done.changed:
+            mark_changed(done.changed, cause, at=done.at)
+        return bool(done.changed)
+
+    return _rounds(one)
+
+
+_BY_HAND = {
+    "owner": "owner_id",
+    "sales_sourced": "sales_sourced",
+    "crm_url": "crm_url",
+    "external_owner": "external_owner",
+}
+
+
+def _plain(name: str, raw: Any) -> Any:
+    if name == "owner":
+        if raw is not None and not User.objects.filter(pk=raw, is_active=True).exists():
+            raise Unreadable("There is no such active person.")
+        return raw
+    return bool(raw) if name == "sales_sourced" else clean(raw or "", 500 if name == "crm_url" else 120)
+
+
+def change_company(
+    company_id: int, fields: Mapping[str, Any], *, actor: Actor, cause: str, at: datetime | None = None
+) -> bool:
+    """Change facts of a company by hand. Locks it, then its leads, and marks each of them changed.
+
+    Raises BadInput, NotVisible, Conflict (the domain is another company's). Returns whether anything changed.
+    """
+    known = known_facts()
+    values, faults = {}, []
+    for name, raw in fields.items():
+        key = ALIASES.get(name, name)
+        fact = known.get(key)
+        try:
+            if fact is None or fact.subject != "company":
+                raise Unreadable("There is no such fact of a company.")
+            values[key] = fact.read(raw)
+            if fact.type == "boolean" and not fact.custom:
+                values[key] = bool(values[key])
+            if key == "company_name" and not values[key]:
+                raise Unreadable("A company needs a name.")
+        except Unreadable as wrong:
+            faults.append(Fault(name, str(wrong)))
+    if faults:
+        raise BadInput("The company could not be changed.", faults)
+    domain = values.get("company_domain")
+
+    def one(cursor: Any) -> bool:
+        if domain:
+            other = Company.objects.filter(domain=domain).exclude(pk=company_id).first()
+            if other is not None:
+                raise Conflict(f"{other.name} has this domain already.", {"company": other.pk})
+        done = change_one_company(
+            cursor, Org(id=company_id, wish=values), actor=actor, cause=cause, at=at, known=known
+        )
+        if done is None:
+            raise NotVisible
+        if done.changed:
+            mark_changed(done.changed, cause, at=done.at)
+        return bool(done.created or done.changed)
+
+    return _rounds(one)
+
+
+def mark_changed(lead_ids: Iterable[int], cause: str, *, at: datetime, quiet: bool = False) -> None:
+    """Tell the engine that these leads' scores are out of date. Belongs into the transaction of the change."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO leads_leadchanged (lead_id, cause, quiet, recorded_at)"
+            " SELECT id, %s, %s, %s FROM unnest(%s::bigint[]) AS id",
+            [cause[:80], quiet, at, sorted(set(lead_ids))],
+        )
+        if cursor.rowcount:
+            nudge.wake("flow.score")
+
+
+# --- activities ------------------------------------------------------------------------------------
+
+
+def record_activities(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    actor: Actor,
+    at: datetime | None = None,
+    quiet: bool = False,
+    strict: bool = False,
+) -> Result:
+    """Record what leads did; a row known by (source, external_id) counts once.
+
+    A row: source, external_id, kind, occurred_at (with its zone), one or more of email, lead_id,
+    external_lead_id (of lead_source, else source), visitor_id; besides properties, path, campaign,
+    content, message_key, user_id, channel, result, handoff_id. Without `strict` a row without source and
+    external_id is our own and gets both. An unknown e-mail makes the lead; a row with only a visitor_id
+    waits on the visitor; up to five minutes ahead counts as now.
+    """
+    kinds = {kind.key: kind for kind in ActivityKind.objects.filter(active=True)}
+    reader = ActivityReader(kinds, at or clock.now(), None if strict else lambda: (OURS, uuid4().hex))
+    read, rejected = _read(rows, reader.read)
+    rejected += _unknown_people(read)
+    known = known_facts()
+    result, clashes = _rounds(lambda cursor: _take_activities(cursor, read, actor, at, known, quiet))
+    _finish(result, rejected, clashes, at)
+    return result
+
+
+def _unknown_people(read: list[ActivityRow]) -> list[Rejected]:
+    """Rows whose user_id names nobody are taken out of `read`."""
+    wanted = {row.user_id for row in read if row.user_id}
+    if not wanted:
+        return []
+    there = set(User.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    bad = [row for row in read if row.user_id and row.user_id not in there]
+    read[:] = [row for row in read if not row.user_id or row.user_id in there]
+    return [Rejected(row.index, [Fault("user_id", "There is no such person in LeadFlow.")]) for row in bad]
+
+
+@dataclass(slots=True)
+class _Browser:
+    id: int
+    lead_id: int | None
+    person: Person | None = None
+
+
+def _take_activities(
+    cursor: Any,
+    read: Sequence[ActivityRow],
+    actor: Actor,
+    at: datetime | None,
+    known: Mapping[str, Any],
+    quiet: bool,
+) -> tuple[Result, list["_Clashed"]]:
+    result, clashes = Result(), []
+    fresh = _only_new(cursor, read, result)
+    browsers = _browsers(cursor, fresh)
+    directory = Directory()
+    directory.load(
+        cursor,
+        {r.lead_id for r in fresh if r.lead_id} | {b.lead_id for b in browsers.values() if b.lead_id},
+        {r.key for r in fresh if r.key},
+        {r.email_key for r in fresh if r.email_key},
+    )
+    for browser in browsers.values():
+        browser.person = directory.by_id.get(browser.lead_id) if browser.lead_id else None
+    joins: dict[int, Person] = {}
+    good: list[ActivityRow] = []
+    for row in fresh:
+        try:
+            fault = _whose(row, directory, browsers, joins)
+        except Clash as clash:
+            clashes.append(_Clashed(row.index, clash.one, clash.other))
+            continue
+        if fault:
+            result.rejected.append(Rejected(row.index, [fault]))
+        else:
+            good.append(row)
+    people = list({id(r.person): r.person for r in good if r.person}.values())
+    done = settle(cursor, people, actor=actor, cause="activity", at=at, known=known)
+    ids = _write_activities(cursor, good, browsers, done.at, result)
+    kept = [row for row in good if (row.source, row.external_id) in ids]
+    _derive_visits(cursor, [ids[r.source, r.external_id] for r in kept if r.kind.key == "page_view"])
+    _note(cursor, kept, ids, done.at)
+    _join(cursor, [(visitor, person.id) for visitor, person in joins.items()], done.at, actor.user_id)
+    result.accepted = [ids[r.source, r.external_id] for r in kept]
+    result.lead_of = {r.index: r.person.id for r in good if r.person}
+    touched = {r.person.id for r in kept if r.person} | {p.id for p in joins.values()} | set(done.created)
+    result.created = done.created
+    result.changed = sorted(touched)
+    if touched:
+        mark_changed(touched, "activity", at=done.at, quiet=quiet)
+    return result, clashes
+
+
+def _only_new(cursor: Any, read: Sequence[ActivityRow], result: Result) -> list[ActivityRow]:
+    """The rows that are neither recorded already nor twice in the batch."""
+    cursor.execute(
+        "SELECT a.source, a.external_id FROM unnest(%s::text[], %s::text[]) AS w(source, external_id)"
+        " JOIN leads_activity a ON a.source = w.source AND a.external_id = w.external_id",
+        [[r.source for r in read], [r.external_id for r in read]],
+    )
+    seen = set(cursor.fetchall())
+    fresh = []
+    for row in read:
+        name = (row.source, row.external_id)
+        if name in seen:
+            result.duplicate.append(row.index)
+        else:
+            seen.add(name)
+            fresh.append(row)
+    return fresh
+
+
+def _browsers(cursor: Any, read: Sequence[ActivityRow]) -> dict[str, _Browser]:
+    """The visitors of the batch, made where unknown. They stay locked: a join waits until we are done."""
+    seen: dict[str, tuple[datetime, datetime]] = {}
+    for row in read:
+        if row.visitor:
+            first, last = seen.get(row.visitor, (row.occurred_at, row.occurred_at))
+            seen[row.visitor] = (min(first, row.occurred_at), max(last, row.occurred_at))
+    types = {
+        "key": "text",
+        "first_source": "text",
+        "referrer": "text",
+        "first_seen_at": "timestamptz",
+        "last_seen_at": "timestamptz",
+    }
+    bulk.insert(
+        cursor,
+        "leads_visitor AS v",
+        types,
+        [
+            {"key": key, "first_source": "", "referrer": "", "first_seen_at": first, "last_seen_at": last}
+            for key, (first, last) in seen.items()
+        ],
+        "ON CONFLICT (key) DO UPDATE SET first_seen_at = least(v.first_seen_at, excluded.first_seen_at),"
+        " last_seen_at = greatest(v.last_seen_at, excluded.last_seen_at) RETURNING key, id, lead_id",
+        order="key",
+    )
+    return {key: _Browser(pk, lead_id) for key, pk, lead_id in cursor.fetchall()} if seen else {}
+
+
+def _whose(
+    row: ActivityRow, directory: Directory, browsers: Mapping[str, _Browser], joins: dict[int, Person]
+) -> Fault | None:
+    """Set the row's person; a fault when it names a lead that nobody knows. Raises Clash."""
+    person = directory.find(row.lead_id, row.key, row.email_key)
+    if row.lead_id and row.lead_id not in directory.by_id:
+        return Fault("lead_id", f"There is no lead {row.lead_id}. Leave it out and send the email instead.")
+    if person is None and row.key and not row.email_key:
+        source, external_id = row.key
+        return Fault(
+            "external_lead_id",
+            f"No lead is known as “{external_id[:60]}” of source “{source}”. Send the lead first, or its email.",
+        )
+    if person is None and row.email_key:
+        person = Person(new=True, facts={"email": row.email, "first_source": row.source})
+        if row.campaign:
+            person.facts["first_campaign"] = row.campaign
+    if person is not None:
+        # An activity tells an address that is missing; it never replaces one.
+        if row.email_key and person.email_key is None:
+            person.facts["email"] = row.email
+            directory.take(person, row.key, row.email_key)
+        else:
+            directory.take(person, row.key, None)
+    browser = browsers[row.visitor] if row.visitor else None
+    if browser is not None:
+        if person is None:
+            person = browser.person
+        elif browser.person is None:
+            browser.person = person
+            joins[browser.id] = person
+    row.person = person
+    return None
+
+
+_ACTIVITY_TYPES = {
+    "source": "text", "external_id": "text", "kind_id": "smallint", "lead_id": "bigint",
+    "first_lead_id": "bigint", "visitor_id": "bigint", "occurred_at": "timestamptz",
+    "recorded_at": "timestamptz", "path": "text", "campaign_id": "bigint", "content_id": "bigint",
+    "message_key": "text", "user_id": "bigint", "channel": "text", "result": "text",
+    "handoff_id": "bigint", "properties": "jsonb",
+}  # fmt: skip
+
+
+def _write_activities(
+    cursor: Any,
+    good: Sequence[ActivityRow],
+    browsers: Mapping[str, _Browser],
+    stamp: datetime,
+    result: Result,
+) -> dict[tuple[str, str], int]:
+    """The ids of the rows that are new; what another transaction recorded meanwhile counts as known."""
+    if not good:
+        return {}
+    campaign_ids = campaigns(cursor, {r.campaign for r in good if r.campaign}, stamp)
+    content_ids = contents(cursor, {r.content for r in good if r.content})
+    rows = []
+    for row in good:
+        row.occurred_at = min(row.occurred_at, stamp)
+        lead_id = row.person.id if row.person else None
+        rows.append(
+            {
+                "source": row.source,
+                "external_id": row.external_id,
+                "kind_id": row.kind.pk,
+                "lead_id": lead_id,
+                "first_lead_id": lead_id,
+                "visitor_id": browsers[row.visitor].id if row.visitor else None,
+                "occurred_at": row.occurred_at,
+                "recorded_at": stamp,
+                "path": row.path,
+                "campaign_id": campaign_ids.get(row.campaign),
+                "content_id": content_ids.get(row.content),
+                "message_key": row.message_key,
+                "user_id": row.user_id,
+                "channel": row.channel,
+                "result": row.result,
+                "handoff_id": row.handoff_id,
+                "properties": row.properties,
+            }
+        )
+    bulk.insert(
+        cursor,
+        "leads_activity",
+        _ACTIVITY_TYPES,
+        rows,
+        "ON CONFLICT (source, external_id) DO NOTHING RETURNING source, external_id, id",
+        order="source, external_id",
+    )
+    ids = {(source, external_id): pk for source, external_id, pk in cursor.fetchall()}
+    result.duplicate += [r.index for r in good if (r.source, r.external_id) not in ids]
+    return ids
+
+
+def _derive_visits(cursor: Any, page_views: Sequence[int]) -> None:
+    """A page view with none of the same person in the 30 minutes before is also a visit."""
+    if not page_views:
+        return
+    for person in (
+        "a.lead_id = b.lead_id",
+        "a.lead_id IS NULL AND b.lead_id IS NULL AND a.visitor_id = b.visitor_id",
+    ):
+        mine = "a.lead_id IS NOT NULL" if person.startswith("a.lead_id =") else "a.lead_id IS NULL"
+        cursor.execute(
+            f"""
+            INSERT INTO leads_activity
+                (source, external_id, kind_id, lead_id, first_lead_id, visitor_id, occurred_at, recorded_at,
+                 path, campaign_id, message_key, channel, result, properties)
+            SELECT %s, 'visit-' || a.id, v.id, a.lead_id, a.lead_id, a.visitor_id, a.occurred_at, a.recorded_at,
+                a.path, a.campaign_id, '', '', '', '{{}}'::jsonb
+            FROM leads_activity a JOIN leads_activitykind v ON v.key = 'visit'
+            WHERE a.id = ANY(%s) AND {mine} AND NOT EXISTS (
+                SELECT 1 FROM leads_activity b WHERE {person} AND b.kind_id = a.kind_id
+                AND b.occurred_at > a.occurred_at - %s::interval
+                AND (b.occurred_at, b.id) < (a.occurred_at, a.id))
+            ON CONFLICT (source, external_id) DO NOTHING
+            """,  # noqa: S608 - two fixed conditions of our own
+            [DERIVED, list(page_views), VISIT_GAP],
+        )
+
+
+def _note(
+    cursor: Any, kept: Sequence[ActivityRow], ids: Mapping[tuple[str, str], int], stamp: datetime
+) -> None:
+    """What handoff, nurture and the lead itself must know of new activities."""
+    contacts, signals = [], []
+    for row in kept:
+        if row.person is None:
+            continue
+        seen = {
+            "lead_id": row.person.id,
+            "activity_id": ids[row.source, row.external_id],
+            "recorded_at": stamp,
+        }
+        if row.kind.contact:
+            contacts.append(seen)
+        if row.kind.reply or row.kind.stop:
+            signals.append({**seen, "kind": "stop" if row.kind.stop else "reply"})
+    types = {"lead_id": "bigint", "activity_id": "bigint", "recorded_at": "timestamptz"}
+    if bulk.insert(cursor, "leads_contactseen", types, contacts):
+        nudge.wake("flow.open")
+    if bulk.insert(cursor, "leads_tracksignal", {**types, "kind": "text"}, signals):
+        nudge.wake("clock.tick")
+    _bookkeep(cursor, [ids[r.source, r.external_id] for r in kept if r.person is not None])
+
+
+def _bookkeep(cursor: Any, activity_ids: Sequence[int]) -> None:
+    """Keep the newest own act, hard bounce and stop on the lead. A bounce is hard unless it says otherwise."""
+    if not activity_ids:
+        return
+    cursor.execute(
+        """
+        UPDATE leads_lead l SET
+            last_own_act_at = greatest(l.last_own_act_at, n.own),
+            bounced_at = greatest(l.bounced_at, n.bounced),
+            unsubscribed_at = greatest(l.unsubscribed_at, n.stopped),
+            review_at = greatest(l.review_at, n.own + %s)
+        FROM (
+            SELECT a.lead_id,
+                max(a.occurred_at) FILTER (WHERE k.own_act) AS own,
+                max(a.occurred_at) FILTER (WHERE k.key = 'email_bounced'
+                    AND coalesce(a.properties->>'hard', 'true') <> 'false') AS bounced,
+                max(a.occurred_at) FILTER (WHERE k.stop) AS stopped
+            FROM leads_activity a JOIN leads_activitykind k ON k.id = a.kind_id
+            WHERE a.id = ANY(%s) AND (k.own_act OR k.stop OR k.key = 'email_bounced')
+            GROUP BY a.lead_id
+        ) n
+        WHERE l.id = n.lead_id
+        """,
+        [REVIEW_AFTER, list(activity_ids)],
+    )
+
+
+# --- visitors --------------------------------------------------------------------------------------
+
+
+def join_visitor(
+    visitor_key: str, lead_id: int, *, at: datetime | None = None, by: User | None = None
+) -> None:
+    """Say that a browser is this lead's: all it did so far becomes the lead's, from now on.
+
+    Doing it twice changes nothing. Raises NotVisible, and Conflict when the browser is another lead's.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, lead_id FROM leads_visitor WHERE key = %s FOR NO KEY UPDATE", [visitor_key]
+        )
+        found = cursor.fetchone()
+        cursor.execute("SELECT id FROM leads_lead WHERE id = %s FOR NO KEY UPDATE", [lead_id])
+        if found is None or cursor.fetchone() is None:
+            raise NotVisible
+        visitor_id, present = found
+        if present == lead_id:
+            return
+        if present is not None:
+            raise Conflict("This browser belongs to another lead already.", {"lead": present})
+        stamp = at or clock.now()
+        _join(cursor, [(visitor_id, lead_id)], stamp, by.pk if by else None)
+        mark_changed([lead_id], "visitor", at=stamp)
+
+
+def _join(cursor: Any, pairs: Sequence[tuple[int, int]], stamp: datetime, by: int | None) -> None:
+    """Give browsers and what they did to leads. Visitors and leads are locked."""
+    if not pairs:
+        return
+    visitors, leads = [v for v, _ in pairs], [lead for _, lead in pairs]
+    pair = "unnest(%s::bigint[], %s::bigint[]) AS p(visitor_id, lead_id)"
+    cursor.execute(
+        f"UPDATE leads_visitor v SET lead_id = p.lead_id FROM {pair} WHERE v.id = p.visitor_id",  # noqa: S608
+        [visitors, leads],
+    )
+    cursor.execute(
+        "INSERT INTO leads_visitorjoin (visitor_id, lead_id, at, confirmed_by_id)"
+        f" SELECT p.visitor_id, p.lead_id, %s, %s FROM {pair}",  # noqa: S608
+        [stamp, by, visitors, leads],
+    )
+    cursor.execute(
+        f"UPDATE leads_activity a SET lead_id = p.lead_id, moved_at = %s FROM {pair}"  # noqa: S608
+        " WHERE a.visitor_id = p.visitor_id AND a.lead_id IS NULL RETURNING a.id",
+        [stamp, visitors, leads],
+    )
+    _bookkeep(cursor, [row[0] for row in cursor.fetchall()])
+
+
+# --- the frame of a batch --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Clashed:
+    index: int
+    one: Person
+    other: Person
+
+
+def _read(
+    rows: Sequence[Mapping[str, Any]], reader: Callable[[int, Mapping[str, Any]], Found]
+) -> tuple[list[Found], list[Rejected]]:
+    good, rejected = [], []
+    for index, row in enumerate(rows):
+        try:
+            good.append(reader(index, row))
+        except Bad as bad:
+            rejected.append(Rejected(index, bad.faults))
+    return good, rejected
+
+
+def _rounds(step: Callable[[Any], Found]) -> Found:
+    """Carry out a step; when another transaction was quicker, roll it back and look again."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        for _ in range(ROUNDS):
+            try:
+                with transaction.atomic():
+                    return step(cursor)
+            except Raced:
+                continue
+    raise Conflict("Others are writing the same leads at this moment. Send it again.")
+
+
+def _finish(
+    result: Result, rejected: Sequence[Rejected], clashes: Sequence[_Clashed], at: datetime | None
+) -> None:
+    words = "The row names two different leads ({one} and {other}). Nothing was taken; look at the pair and decide."
+    pairs = {}
+    for clash in clashes:
+        low, high = sorted((clash.one.id, clash.other.id))
+        result.rejected.append(Rejected(clash.index, [Fault("", words.format(one=low, other=high))]))
+        pairs[low, high] = DuplicatePair(
+            lead_id=low, other_id=high, why="One row named both of them.", at=at or clock.now()
+        )
+    DuplicatePair.objects.bulk_create(pairs.values(), ignore_conflicts=True)
+    result.rejected.extend(rejected)
+    result.rejected.sort(key=lambda r: r.index)
+    result.duplicate.sort()
+
+
+def _announce(result: Result, done: Settled, quiet: bool) -> None:
+    result.created, result.changed = done.created, done.changed
+    if done.created:
+        mark_changed(done.created, "created", at=done.at, quiet=quiet)
+    if done.changed:
+        mark_changed(done.changed, "facts", at=done.at, quiet=quiet)
+
+
+def _source(source: str) -> str:
+    try:
+        text = clean(source, 80)
+    except Unreadable as wrong:
+        raise BadInput("The source cannot be read.", [Fault("source", str(wrong))]) from None
+    if not text:
+        raise BadInput("The source is missing.", [Fault("source", "Name the system the rows come from.")])
+    return text
