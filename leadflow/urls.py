@@ -8,6 +8,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("", include("leadflow.accounts.urls")),
+    path("", include("leadflow.leads.urls")),
     path("", include("leadflow.pages.urls")),
     path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]

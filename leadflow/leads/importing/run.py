@@ -196,7 +196,7 @@ def _take(
         else:
             good.append(made)
             origin.append(row)
-    result, counts = _TAKERS[run.kind](good, run, actor)
+    result, counts = TAKERS[run.kind](good, run, actor)
     for rejected in result.rejected:
         row = origin[rejected.index]
         errors += [(row.line, fault, row.raw) for fault in rejected.errors]
@@ -226,7 +226,7 @@ def _take_outcomes(rows: list[dict[str, Any]], run: ImportRun, actor: Actor) -> 
     return result, Counter(created=_size(result.created), changed=_size(result.changed))
 
 
-_TAKERS = {"leads": _take_leads, "activities": _take_activities, "outcomes": _take_outcomes}
+TAKERS = {"leads": _take_leads, "activities": _take_activities, "outcomes": _take_outcomes}
 
 
 def _size(found: Any) -> int:
