@@ -31,7 +31,8 @@ def documents(agreement_ids: Iterable[int]) -> dict[int, Document]:
 
 def reason_of(handoff: Handoff, key: str) -> Reason:
     """The reason that an answer named, as the agreement of that handoff has it. BadInput if it has none."""
-    reason = agreement_of(handoff)[1].reason(key)
+    # The handoff keeps the reasons under which it was offered.
+    reason = Document(handoff.frozen).reason(key) or agreement_of(handoff)[1].reason(key)
     if reason is None:
         raise BadInput(
             "This reason is not in the agreement.", [Fault("reason_key", "Choose one of the reasons.")]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import acts
+from feedback import acts, pages_reports
 
 app_name = "feedback"
 urlpatterns = [
@@ -14,4 +14,8 @@ urlpatterns = [
     path("handoffs/<int:pk>/undo/", acts.undo, name="undo"),
     path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
+    path("reports/", pages_reports.index, name="reports"),
+    path("reports/cracks/", pages_reports.cracks, name="cracks"),
+    path("reports/<slug:name>/", pages_reports.show, name="report"),
+    path("reports/<slug:name>/leads/", pages_reports.leads, name="report-leads"),
 ]

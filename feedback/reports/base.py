@@ -29,6 +29,9 @@ class Filters:
     zone: str = "UTC"
     team: int | None = None
     source: str = ""
+    # Of sales' answers only: grouped by source, campaign or rep; one reason.
+    by: str = ""
+    reason: str = ""
 
     @property
     def low(self) -> datetime:
@@ -55,6 +58,10 @@ class Filters:
             pairs["team"] = str(self.team)
         if self.source:
             pairs["source"] = self.source
+        if self.by:
+            pairs["by"] = self.by
+        if self.reason:
+            pairs["reason"] = self.reason
         return pairs
 
     @property
@@ -89,7 +96,16 @@ def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filte
         )
     if end - start > LONGEST:
         raise BadInput("That period is longer than five years.", [Fault("from", "Choose a later first day.")])
-    return Filters(start, end, now, zone, _team(query.get("team", "")), query.get("source", "").strip())
+    return Filters(
+        start,
+        end,
+        now,
+        zone,
+        _team(query.get("team", "")),
+        query.get("source", "").strip(),
+        query.get("by", "").strip(),
+        query.get("reason", "").strip(),
+    )
 
 
 def _date(query: Mapping[str, str], name: str) -> date | None:

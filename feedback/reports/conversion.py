@@ -383,3 +383,16 @@ def _chart(report: Report, table: Table, total: dict[str, int], before: dict[str
         note=f"One population: {report.population}",
         size="tall",
     )
+
+
+def words(cell: str, filters: Filters) -> str:
+    """What a cell counts, for the head of the list of its leads."""
+    period = filters
+    if cell.startswith("before."):
+        cell, period = cell.removeprefix("before."), filters.before
+    if cell.startswith("place="):
+        place = PLACE_WORDS.get(cell.removeprefix("place="), "")
+        return f"{place}, of those who became leads from {period.words}"
+    step, _, source = cell.partition("@")
+    text = f"{LABELS.get(step, '')}, of those who became leads from {period.words}"
+    return f"{text}, first source {source}" if source else text

@@ -1,0 +1,413 @@
+"""Promises kept: what sales promised, what it held, by team, rep and grade.
+
+Two figures, never mixed: the lead's (from the first offer, never restarted) and the holder's (whoever had
+it). A clock past its due that still runs is missed already.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from feedback.reports.base import Figure, Filters, Report, Table, percent, share
+from leadflow.accounts.models import Team, User
+from leadflow.charts import Cell, Chart, Series
+from leadflow.errors import BadInput, Fault
+from leadflow.leads.models import Lead
+from scoring import agreements
+from scoring.document import Document
+
+NAME = "sla"
+PROMISES = ("acceptance", "first_touch", "follow_up")
+LABELS = {
+    "acceptance": "Answered in time",
+    "first_touch": "First contact in time",
+    "follow_up": "Next contact in time",
+}
+PROMISED = {"acceptance": "answer", "first_touch": "first_touch", "follow_up": "next_contact"}
+NO_GRADE = "none"
+FEW = 20
+LATE_SHARE = 0.7
+
+# Every promise that fell due in the period: those that ended, those that are late and still run (they have
+# a row since the tick that found them), and those whose tick has not come round yet.
+_BASE = """
+    WITH due AS (
+        SELECT r.handoff_id, r.promise, r.scope, r.holder_id, r.team_id, r.due, r.result,
+               r.finished_at IS NULL AS running
+        FROM handoff_slaresult r
+        WHERE r.voided_at IS NULL AND r.result IN ('met', 'missed')
+          AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s
+      UNION ALL
+        SELECT h.id, v.promise, v.scope, h.owner_id, h.team_id, v.due, 'missed', true
+        FROM handoff_handoff h CROSS JOIN LATERAL (VALUES
+            ('acceptance', 'lead', h.lead_acceptance_due_at, h.state = 'offered'),
+            ('acceptance', 'holder', h.acceptance_due_at, h.state = 'offered'),
+            ('first_touch', 'lead', h.lead_first_touch_due_at, h.state IN ('offered', 'accepted')),
+            ('first_touch', 'holder', h.first_touch_due_at, h.state IN ('offered', 'accepted')),
+            ('follow_up', 'lead', h.lead_followup_due_at, h.state = 'working'),
+            ('follow_up', 'holder', h.followup_due_at, h.state = 'working')
+        ) v (promise, scope, due, runs)
+        WHERE h.state IN ('offered', 'accepted', 'working') AND v.runs
+          AND v.due >= %(low)s AND v.due < %(high)s AND v.due <= %(at)s
+          AND NOT EXISTS (SELECT 1 FROM handoff_slaresult r
+                          WHERE r.handoff_id = h.id AND r.promise = v.promise
+                            AND r.scope = v.scope AND r.due = v.due AND r.voided_at IS NULL)
+    ), base AS (
+        SELECT due.*, h.lead_id, coalesce(nullif(h.grade, ''), 'none') AS grade,
+               (due.due AT TIME ZONE %(zone)s)::date AS day
+        FROM due JOIN handoff_handoff h ON h.id = due.handoff_id
+        JOIN leads_lead l ON l.id = h.lead_id
+        WHERE (%(team)s IS NULL OR due.team_id = %(team)s)
+          AND (%(source)s = '' OR l.first_source = %(wanted)s)
+    )"""
+_COUNTS = f"""{_BASE}
+    SELECT scope, promise, CASE WHEN grouping(team_id) = 0 THEN 'team' WHEN grouping(holder_id) = 0 THEN 'rep'
+                                WHEN grouping(grade) = 0 THEN 'grade' WHEN grouping(day) = 0 THEN 'day'
+                                ELSE 'all' END AS by,
+           coalesce(team_id::text, holder_id::text, grade, day::text, '0') AS key,
+           count(*) FILTER (WHERE result = 'met'), count(*) FILTER (WHERE result = 'missed'),
+           count(*) FILTER (WHERE running)
+    FROM base
+    GROUP BY GROUPING SETS ((scope, promise), (scope, promise, team_id), (scope, promise, holder_id),
+                            (scope, promise, grade), (scope, promise, day))"""  # noqa: S608
+_LEADS = f"{_BASE} SELECT DISTINCT lead_id FROM base WHERE scope = %(scope)s AND promise = %(promise)s"  # noqa: S608
+_RESULTS = {
+    "all": "",
+    "met": " AND result = 'met'",
+    "missed": " AND result = 'missed'",
+    "running": " AND running",
+}
+_BY = {
+    "all": "",
+    "team": " AND coalesce(team_id::text, '0') = %(key)s",
+    "rep": " AND coalesce(holder_id::text, '0') = %(key)s",
+    "grade": " AND grade = %(key)s",
+    "day": " AND day::text = %(key)s",
+    "week": " AND day >= %(key)s::date AND day < %(key)s::date + 7",
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Promises that fell due: kept, missed, and of the missed those that still run."""
+
+    met: int = 0
+    missed: int = 0
+    running: int = 0
+
+    @property
+    def all(self) -> int:
+        """How many fell due."""
+        return self.met + self.missed
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.met + other.met, self.missed + other.missed, self.running + other.running)
+
+
+# (scope, promise, by, key) → Count; by "all" has key "0", rep "0" is the pool.
+Counts = dict[tuple[str, str, str, str], Count]
+
+
+def _bound(filters: Filters) -> dict[str, Any]:
+    return {
+        "low": filters.low,
+        "high": filters.high,
+        "at": filters.at,
+        "zone": filters.zone,
+        "team": filters.team,
+        "source": filters.source,
+        "wanted": "" if filters.source == "(none)" else filters.source,
+    }
+
+
+def attainment(filters: Filters) -> Counts:
+    """Count every promise that fell due in the period, as known at `filters.at`; one statement."""
+    counts: Counts = defaultdict(Count)
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, _bound(filters))
+        for scope, promise, by, key, met, missed, running in cursor.fetchall():
+            counts[(scope, promise, by, key)] = Count(met, missed, running)
+    return counts
+
+
+def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
+    """The leads behind a cell `scope.promise.result` or `….by=key`; `before.` takes the period before.
+
+    Raises BadInput for a cell that is none.
+    """
+    if cell.startswith("before."):
+        return drill(cell.removeprefix("before."), replace(filters.before, at=filters.at))
+    parts = cell.split(".", 3)
+    by, _, key = (parts[3] if len(parts) == 4 else "all=").partition("=")
+    known = (
+        len(parts) >= 3
+        and parts[0] in ("lead", "holder")
+        and parts[1] in PROMISES
+        and parts[2] in _RESULTS
+        and by in _BY
+    )
+    if not known or (by in ("day", "week") and not _is_day(key)):
+        raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
+    statement = _LEADS + _RESULTS[parts[2]] + _BY[by]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _bound(filters) | {"scope": parts[0], "promise": parts[1], "key": key})
+        return Lead.objects.filter(pk__in=[row[0] for row in cursor.fetchall()])
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def promised() -> dict[str, int]:
+    """What sales promised, per cent by promise, as the agreement says; nothing where it says nothing."""
+    agreement = agreements.current()
+    said = Document(agreement.content).promises["sales"] if agreement else {}
+    return {
+        promise: int(said[key])
+        for promise, key in PROMISED.items()
+        if isinstance(said.get(key), (int, float))
+    }
+
+
+def build(filters: Filters) -> Report:
+    """The whole report, with the period before as it ended."""
+    now, was = attainment(filters), attainment(replace(filters.before, at=filters.at))
+    goal = promised()
+    total = now[("lead", "acceptance", "all", "0")]
+    report = Report(
+        NAME,
+        "Promises kept",
+        _population(filters, now),
+        "A promise counts on the day it fell due. Kept ÷ (kept + missed); cancelled ones are left out, one "
+        "past due that still runs is missed already. Team and grade: the lead's own clock, from the first "
+        "offer. Rep: the time that this person had it.",
+        _say(now, was, goal),
+        filters,
+        empty=not any(count.all for count in now.values()),
+    )
+    names = _names(now)
+    report.figures = [_figure(report, promise, now, was, goal) for promise in PROMISES]
+    report.tables = [
+        _weeks_table(filters, now),
+        _table("reps", "By rep", "rep", "holder", now, was, names["rep"]),
+        _table("teams", "By team", "team", "lead", now, was, names["team"]),
+        _table("grades", "By grade", "grade", "lead", now, was, {}),
+    ]
+    report.charts = [_chart(report, now, goal, total)]
+    return report
+
+
+def _population(filters: Filters, now: Counts) -> str:
+    counted = sum(now[("lead", promise, "all", "0")].all for promise in PROMISES)
+    words = f"{counted:,} promises of sales that fell due from {filters.words}"
+    if filters.team:
+        words += f", team {Team.objects.get(pk=filters.team).name}"
+    if filters.source:
+        words += f", leads whose first source is {filters.source}"
+    return words
+
+
+def _say(now: Counts, was: Counts, goal: dict[str, int]) -> list[tuple[str, str]]:
+    pieces: list[tuple[str, str]] = []
+    answer, before = now[("lead", "acceptance", "all", "0")], was[("lead", "acceptance", "all", "0")]
+    if not answer.all:
+        return [("No promise of sales fell due in this period.", "")]
+    pieces += [
+        ("Sales answered ", ""),
+        (f"{answer.met:,}", "lead.acceptance.met"),
+        (" of ", ""),
+        (f"{answer.all:,}", "lead.acceptance.all"),
+        (f" leads in time, {percent(answer.met, answer.all)}", ""),
+        (f" (promised: {goal['acceptance']}%)" if "acceptance" in goal else "", ""),
+        (f"; before {percent(before.met, before.all)}." if before.all else ".", ""),
+    ]
+    running = sum(now[("lead", promise, "all", "0")].running for promise in PROMISES[:2])
+    if answer.running:
+        pieces += [
+            (" ", ""),
+            (f"{answer.running:,}", "lead.acceptance.running"),
+            (" still wait for an answer.", ""),
+        ]
+    elif running:
+        pieces += [(f" {running:,} still wait for the first contact.", "")]
+    return pieces
+
+
+def _figure(report: Report, promise: str, now: Counts, was: Counts, goal: dict[str, int]) -> dict[str, Any]:
+    count, before = now[("lead", promise, "all", "0")], was[("lead", promise, "all", "0")]
+    words = [f"{count.met:,} of {count.all:,}"]
+    if promise in goal:
+        words.append(f"promise {goal[promise]}%")
+    if before.all:
+        words.append(f"before {percent(before.met, before.all)}")
+    late = promise in goal and bool(count.all) and 100 * count.met < goal[promise] * count.all
+    return {
+        "label": LABELS[promise],
+        "value": percent(count.met, count.all),
+        "small": " · ".join(words),
+        "href": report.link(f"lead.{promise}.all") if count.all else "",
+        "late": late,
+    }
+
+
+def _names(now: Counts) -> dict[str, dict[str, str]]:
+    reps = {key for _, _, by, key in now if by == "rep" and key != "0"}
+    teams = {key for _, _, by, key in now if by == "team" and key != "0"}
+    return {
+        "rep": {str(pk): name for pk, name in User.objects.filter(pk__in=reps).values_list("pk", "name")}
+        | {"0": "In the pool, nobody yet"},
+        "team": {str(pk): name for pk, name in Team.objects.filter(pk__in=teams).values_list("pk", "name")}
+        | {"0": "No team"},
+    }
+
+
+COLUMNS = (
+    "answers due",
+    "answered in time",
+    "first contacts due",
+    "first contact in time",
+    "next contact in time",
+    "late and not answered",
+    "answered in time before",
+)
+
+
+def _table(
+    key: str, title: str, by: str, scope: str, now: Counts, was: Counts, names: dict[str, str]
+) -> Table:
+    keys = sorted({k for s, _, b, k in now if b == by and s == scope}, key=lambda k: names.get(k, k))
+    rows = [_row(names.get(k, "No grade" if k == NO_GRADE else k), by, k, scope, now, was) for k in keys]
+    sub = (
+        "the time each of them had it" if scope == "holder" else "the lead's own clock, from the first offer"
+    )
+    head = (title.removeprefix("By ").capitalize(), *(column.capitalize() for column in COLUMNS))
+    foot = _row("All", "all", "0", scope, now, was)
+    return Table(key, title, head, rows, foot if rows else [], sub=sub)
+
+
+def _row(name: str, by: str, key: str, scope: str, now: Counts, was: Counts) -> list[Figure]:
+    answer, touch, follow = (now[(scope, promise, by, key)] for promise in PROMISES)
+    before = was[(scope, "acceptance", by, key)]
+    tail = "" if by == "all" else f".{by}={key}"
+    return [
+        Figure(name),
+        Figure(answer.all, cell=f"{scope}.acceptance.all{tail}" if answer.all else ""),
+        _kept(answer, f"{scope}.acceptance.met{tail}"),
+        Figure(touch.all, cell=f"{scope}.first_touch.all{tail}" if touch.all else ""),
+        _kept(touch, f"{scope}.first_touch.met{tail}"),
+        _kept(follow, f"{scope}.follow_up.met{tail}"),
+        Figure(answer.running, cell=f"{scope}.acceptance.running{tail}" if answer.running else ""),
+        Figure(share(before.met, before.all), percent(before.met, before.all)),
+    ]
+
+
+def _kept(count: Count, cell: str) -> Figure:
+    tone = "hot" if count.all >= FEW and count.met / count.all < LATE_SHARE else ""
+    small = f"{count.met} of {count.all}" if count.all else ""
+    return Figure(
+        share(count.met, count.all), percent(count.met, count.all), cell if count.met else "", tone, small
+    )
+
+
+def _weeks(filters: Filters, now: Counts) -> list[tuple[date, dict[str, Count]]]:
+    first = filters.start - timedelta(days=filters.start.weekday())
+    last = min(filters.end, _day(filters.at, filters.zone))
+    weeks: dict[date, dict[str, Count]] = {}
+    day = first
+    while day <= last:
+        weeks[day] = {promise: Count() for promise in PROMISES}
+        day += timedelta(days=7)
+    for (scope, promise, by, key), count in now.items():
+        if by != "day" or scope != "lead":
+            continue
+        on = date.fromisoformat(key)
+        week = weeks.get(on - timedelta(days=on.weekday()))
+        if week is not None:
+            week[promise] += count
+    return list(weeks.items())
+
+
+def _day(at: datetime, zone: str) -> date:
+    return at.astimezone(ZoneInfo(zone)).date()
+
+
+def _weeks_table(filters: Filters, now: Counts) -> Table:
+    rows = []
+    for monday, counts in _weeks(filters, now):
+        row = [Figure(monday.isoformat(), f"{monday.day} {monday:%b}")]
+        for promise in PROMISES[:2]:
+            tail = f".week={monday.isoformat()}"
+            count = counts[promise]
+            row += [
+                Figure(count.all, cell=f"lead.{promise}.all{tail}" if count.all else ""),
+                _kept(count, f"lead.{promise}.met{tail}"),
+            ]
+        rows.append(row)
+    columns = ("Week from", "Answers due", "Answered in time", "First contacts due", "First contact in time")
+    return Table("weeks", "Week by week", columns, rows, sub="the lead's own clock")
+
+
+def _chart(report: Report, now: Counts, goal: dict[str, int], total: Count) -> Chart:
+    weeks = _weeks(report.filters, now)
+    table = report.tables[0]
+    mark = (float(goal["acceptance"]), f"promised: {goal['acceptance']}%") if "acceptance" in goal else None
+    return Chart(
+        "weeks",
+        "Kept week by week",
+        "line",
+        [f"{monday.day} {monday:%b}" for monday, _ in weeks],
+        [
+            Series(
+                LABELS[promise],
+                [share(counts[promise].met, counts[promise].all) for _, counts in weeks],
+                tone,
+                [report.link(f"lead.{promise}.all.week={monday.isoformat()}") for monday, _ in weeks],
+            )
+            for promise, tone in (("acceptance", "acc"), ("first_touch", "ok"))
+        ],
+        f"Answered in time, {percent(total.met, total.all)} in all; by week: "
+        + ", ".join(
+            f"{monday.day} {monday:%b} {percent(counts['acceptance'].met, counts['acceptance'].all)}"
+            for monday, counts in weeks
+        ),
+        table.columns,
+        [[Cell(figure.words, report.link(figure.cell)) for figure in row] for row in table.rows],
+        unit="%",
+        csv=report.csv("weeks"),
+        note=report.population,
+        mark=mark,
+        top=100,
+    )
+
+
+def words(cell: str, filters: Filters) -> str:
+    """What a cell counts, for the head of the list of its leads."""
+    period = filters
+    if cell.startswith("before."):
+        cell, period = cell.removeprefix("before."), filters.before
+    parts = [*cell.split(".", 3), "", "", ""]
+    what = {"acceptance": "answer", "first_touch": "first contact", "follow_up": "next contact"}.get(
+        parts[1], ""
+    )
+    how = {
+        "met": "in time",
+        "missed": "not in time",
+        "running": "late and still open",
+        "all": "due",
+    }.get(parts[2], "")
+    by, _, key = parts[3].partition("=")
+    people = {"rep": User, "team": Team}
+    named = key
+    if by in people and key.isdecimal():
+        named = people[by].objects.filter(pk=int(key)).values_list("name", flat=True).first() or "nobody"
+    tail = f", {by} {named}" if by in _BY and key else ""
+    return f"{what} {how}, {period.words}{tail}".strip().capitalize()
