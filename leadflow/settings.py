@@ -126,7 +126,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Without `collectstatic` (a local run) files are served from where they are.
-_manifest = STATIC_ROOT.joinpath("staticfiles.json").exists()
+_manifest = STATIC_ROOT.joinpath("staticfiles.json").exists() or "collectstatic" in sys.argv
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
