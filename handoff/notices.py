@@ -1,0 +1,149 @@
+"""The words of a notice: one line for the bell and the subject, a few for the mail. Pure: payload in, text out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import F
+
+from handoff.models import Handoff, Notice
+from leadflow.accounts.models import User
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a person reads: a line, where it leads, and the mail's text."""
+
+    text: str
+    url: str
+    body: str
+
+
+def payload_of(handoff: Handoff, **more: Any) -> dict[str, Any]:
+    """What the words are made of, as it stands now."""
+    lead = handoff.lead
+    return {
+        "handoff": handoff.pk,
+        "lead": handoff.lead_id,
+        "name": str(lead),
+        "company": lead.company.name if lead.company else "",
+        "grade": handoff.grade,
+        "why": handoff.why_now,
+        "due": handoff.sla_due_at.isoformat() if handoff.sla_due_at else "",
+        "promise": handoff.sla_promise,
+        **more,
+    }
+
+
+def render(kind: str, payload: Payload, zone: str) -> Words:
+    """The words of a notice for a reader in `zone`."""
+    line = KINDS[kind](payload, zone)
+    url = payload.get("url") or (f"/queue/{payload['handoff']}/" if payload.get("handoff") else "/queue/")
+    lines = [line, ""]
+    if payload.get("why"):
+        lines += [f"Why now: {payload['why']}"]
+    if payload.get("due"):
+        lines += [f"{PROMISED.get(payload.get('promise', ''), 'By')} {_clock(payload, zone)}"]
+    if payload.get("reason"):
+        lines += [f"Reason: {payload['reason']}"]
+    return Words(line, url, "\n".join([*lines, "", f"{settings.BASE_URL}{url}"]))
+
+
+def who(payload: Payload) -> str:
+    """The lead with the company."""
+    company = payload.get("company")
+    return f"{payload.get('name', 'A lead')} ({company})" if company else str(payload.get("name", "A lead"))
+
+
+PROMISED = {
+    "acceptance": "Answer by",
+    "first_touch": "First contact by",
+    "follow_up": "Next contact by",
+}
+LATE = {
+    "acceptance": "is not answered",
+    "first_touch": "has not been contacted",
+    "follow_up": "waits for the next contact",
+}
+
+
+def _clock(payload: Payload, zone: str) -> str:
+    due = datetime.fromisoformat(payload["due"]).astimezone(ZoneInfo(zone))
+    return f"{due:%H:%M} on {due.day} {due:%b}"
+
+
+def _graded(payload: Payload) -> str:
+    return f"{payload['grade']}: " if payload.get("grade") else ""
+
+
+def _offered(payload: Payload, zone: str) -> str:
+    why = f", {payload['why'][0].lower()}{payload['why'][1:]}" if payload.get("why") else ""
+    return f"{_graded(payload)}{who(payload)} is yours{why}"
+
+
+def _pooled(payload: Payload, zone: str) -> str:
+    return f"{_graded(payload)}{who(payload)} is there for your team: first come, first served"
+
+
+def _moved_here(payload: Payload, zone: str) -> str:
+    return f"{who(payload)} is yours now, {payload.get('by', 'LeadFlow')} gave it to you"
+
+
+def _moved_away(payload: Payload, zone: str) -> str:
+    return f"{who(payload)} went to {payload.get('to', 'a colleague')}"
+
+
+def _warn(payload: Payload, zone: str) -> str:
+    return f"{who(payload)}: {PROMISED[payload['promise']].lower()} {_clock(payload, zone)}"
+
+
+def _late(payload: Payload, zone: str) -> str:
+    return f"Late: {who(payload)} {LATE[payload['promise']]}"
+
+
+def _late_of(payload: Payload, zone: str) -> str:
+    return f"Late: {who(payload)} {LATE[payload['promise']]} ({payload.get('owner') or 'nobody has it'})"
+
+
+def _answered(payload: Payload, zone: str) -> str:
+    return f"{payload.get('by', 'Sales')} {payload.get('done', 'answered')} {who(payload)}, whom you handed over"
+
+
+KINDS: dict[str, Callable[[Payload, str], str]] = {
+    "offered": _offered,
+    "pooled": _pooled,
+    "nobody": lambda p, z: f"Nobody was there for {who(p)}: it waits in the team's pool",
+    "moved_here": _moved_here,
+    "moved_away": _moved_away,
+    "owner_away": lambda p, z: f"You are away: {who(p)} of your account went to {p.get('to', 'a colleague')}",
+    "warn": _warn,
+    "late": _late,
+    "late_of": _late_of,
+    "woke": lambda p, z: f"{who(p)} is awake again",
+    "remind": lambda p, z: f"{who(p)}: the date you noted has come",
+    "withdrawn": lambda p, z: f"{who(p)} was withdrawn: {p.get('reason', 'no longer a lead')}",
+    "answered": _answered,
+    # The room that wrote it chose the words (and the address).
+    "said": lambda p, z: str(p["text"]),
+}
+
+
+def unread(user: User) -> int:
+    """How many notices the bell has not shown yet."""
+    return Notice.objects.filter(user=user, read_at=None).count()
+
+
+def latest(user: User, limit: int = 30) -> Iterable[Notice]:
+    """The newest notices of a person, unread ones first."""
+    return Notice.objects.filter(user=user).order_by(F("read_at").desc(nulls_first=True), "-at", "-id")[:limit]
+
+
+def mark_read(user: User, at: datetime, upto: int | None = None) -> int:
+    """Note that the person has seen the bell (up to a notice's id)."""
+    fresh = Notice.objects.filter(user=user, read_at=None)
+    return (fresh.filter(pk__lte=upto) if upto else fresh).update(read_at=at)

@@ -1,0 +1,114 @@
+"""Who is there, and how much room each has. Read in a fixed number of queries, whatever the number of people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, Q
+
+from handoff import calendars
+from handoff.models import OPEN, Absence, DailyOffer
+from leadflow.accounts.models import Role, Team, User
+
+
+@dataclass
+class Seat:
+    """One rep at one instant. `left_today` and `left_open` go down as the router hands out leads."""
+
+    user_id: int
+    name: str
+    team_id: int | None
+    weight: int
+    present: bool
+    in_hours: bool
+    open_now: int
+    capacity: int
+    day: date
+    given: int
+    per_day: int
+    taken: int = field(default=0)
+
+    @property
+    def room(self) -> int:
+        """How many more new leads this rep can get today."""
+        return max(0, min(self.per_day - self.given, self.capacity - self.open_now)) if self.present else 0
+
+    def give(self, counted: bool) -> None:
+        """Note one more lead; `counted`: one of those that the agreement limits per day."""
+        self.open_now += 1
+        if counted:
+            self.given += 1
+            self.taken += 1
+
+
+def seats(at: datetime, *, capacity: int, per_day: int, users: Iterable[int] | None = None) -> list[Seat]:
+    """The active reps (or just `users`, whatever their role) with their load; three queries.
+
+    `capacity` and `per_day` are the agreement's; a person's own capacity goes first.
+    """
+    people = (
+        User.objects.filter(is_active=True)
+        .annotate(
+            away=Exists(absences(at).filter(user=OuterRef("pk"))),
+            open_now=Count("handoffs", filter=Q(handoffs__state__in=[s.value for s in OPEN])),
+        )
+        .order_by("pk")
+    )
+    if users is None:
+        people = people.filter(role=Role.REP, team__kind=Team.Kind.SALES)
+    else:
+        people = people.filter(pk__in=list(users))
+    rows = list(people)
+    hours = calendars.for_teams({row.team_id for row in rows}) if rows else {}
+    days = {team: hours[team].working_date(at) for team in hours}
+    given = {
+        (user, day): count
+        for user, day, count in DailyOffer.objects.filter(
+            user__in=[row.pk for row in rows], date__in=set(days.values())
+        ).values_list("user_id", "date", "count")
+    }
+    return [_seat(row, at, hours, days, given, capacity, per_day) for row in rows]
+
+
+def _seat(
+    row: Any,
+    at: datetime,
+    hours: dict[int | None, calendars.WorkCalendar],
+    days: dict[int | None, date],
+    given: dict[tuple[int, date], int],
+    capacity: int,
+    per_day: int,
+) -> Seat:
+    day = days[row.team_id]
+    return Seat(
+        user_id=row.pk,
+        name=row.name,
+        team_id=row.team_id,
+        weight=max(1, row.weight),
+        present=not row.away,
+        in_hours=hours[row.team_id].is_open(at),
+        open_now=row.open_now,
+        capacity=row.capacity_open if row.capacity_open is not None else capacity,
+        day=day,
+        given=given.get((row.pk, day), 0),
+        per_day=per_day,
+    )
+
+
+def absences(at: datetime) -> Any:
+    """The absences that cover `at`."""
+    return Absence.objects.filter(starts_at__lte=at, ends_at__gt=at)
+
+
+def is_present(user_id: int, at: datetime) -> bool:
+    """Whether nobody said that this person is away."""
+    return not absences(at).filter(user_id=user_id).exists()
+
+
+def away_until(user_ids: Iterable[int], at: datetime) -> dict[int, datetime]:
+    """Those of them who are away, and until when."""
+    found: dict[int, datetime] = {}
+    for user_id, until in absences(at).filter(user__in=list(user_ids)).values_list("user_id", "ends_at"):
+        found[user_id] = max(until, found.get(user_id, until))
+    return found

@@ -1,0 +1,288 @@
+"""What sales promised for one handoff: dues, ticks, and how a promise ends. Changes a row in memory only;
+the machine holds the lock and saves.
+
+A tick is {"at", "do", "promise", "scope", "from"}: instants as ISO text in UTC. `do` is warn, due (with the
+scope whose promise falls due and the instant it ran from), a step of the policy (notify, reassign, pool,
+exceptions), wake (a snooze ends) or remind (an opportunity's next date).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from handoff.calendars import WorkCalendar
+from handoff.models import Handoff, Promise, SlaResult, State
+
+Tick = dict[str, str]
+SCOPES = (SlaResult.Scope.LEAD, SlaResult.Scope.HOLDER)
+HOLDER_DUE = {
+    Promise.ACCEPTANCE: "acceptance_due_at",
+    Promise.FIRST_TOUCH: "first_touch_due_at",
+    Promise.FOLLOW_UP: "followup_due_at",
+}
+LEAD_DUE = {promise: f"lead_{column}" for promise, column in HOLDER_DUE.items()}
+# Which promises run in which state.
+RUNNING: dict[str, tuple[Promise, ...]] = {
+    State.OFFERED: (Promise.ACCEPTANCE, Promise.FIRST_TOUCH),
+    State.ACCEPTED: (Promise.FIRST_TOUCH,),
+    State.WORKING: (Promise.FOLLOW_UP,),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One SLA policy of the agreement. Minutes of working time; `warn` are shares of the way to the due."""
+
+    key: str
+    text: str
+    accept: int
+    first_touch: int
+    next_attempt: int
+    warn: tuple[float, ...] = ()
+    late: tuple[tuple[int, str], ...] = ()
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> "Policy":
+        """A policy as the agreement (or a handoff's `frozen["sla"]`) writes it."""
+        return cls(
+            key=str(raw["key"]),
+            text=str(raw.get("text", "")),
+            accept=int(raw["accept"]),
+            first_touch=int(raw["first_touch"]),
+            next_attempt=int(raw["next_attempt"]),
+            warn=tuple(float(share) for share in raw.get("warn") or ()),
+            late=tuple((int(step["after"]), str(step["do"])) for step in raw.get("late") or ()),
+        )
+
+    def minutes(self, promise: Promise) -> int:
+        """How long the promise may take."""
+        return {
+            Promise.ACCEPTANCE: self.accept,
+            Promise.FIRST_TOUCH: self.first_touch,
+            Promise.FOLLOW_UP: self.next_attempt,
+        }[promise]
+
+
+def policy_of(handoff: Handoff) -> Policy:
+    """The policy that was frozen when the lead was offered."""
+    return Policy.of(handoff.frozen["sla"])
+
+
+def start_offer(handoff: Handoff, calendar: WorkCalendar, policy: Policy, at: datetime) -> None:
+    """Start acceptance and first touch, both from the offer: a late accept buys no time."""
+    handoff.sla_ticks = []
+    for promise in RUNNING[State.OFFERED]:
+        due = _start_holder(handoff, promise, calendar, policy, at)
+        setattr(handoff, LEAD_DUE[promise], due)
+        handoff.sla_ticks += [_due_tick(promise, SlaResult.Scope.LEAD, due, at)]
+    show(handoff)
+
+
+def start_follow_up(handoff: Handoff, calendar: WorkCalendar, contact_at: datetime) -> None:
+    """Start (or renew) the follow-up from the last contact; whatever ran before is over."""
+    handoff.last_contact_at = contact_at
+    handoff.sla_ticks = []
+    due = _start_holder(handoff, Promise.FOLLOW_UP, calendar, policy_of(handoff), contact_at)
+    handoff.lead_followup_due_at = due
+    handoff.sla_ticks += [_due_tick(Promise.FOLLOW_UP, SlaResult.Scope.LEAD, due, contact_at)]
+    show(handoff)
+
+
+def restart_for_holder(handoff: Handoff, calendar: WorkCalendar, at: datetime) -> None:
+    """Give a new holder the policy's full time. The lead's own dues and their ticks stay as they are."""
+    kept = [tick for tick in handoff.sla_ticks if tick.get("scope") == SlaResult.Scope.LEAD]
+    others = [tick for tick in handoff.sla_ticks if tick["do"] == "remind"]
+    handoff.sla_ticks = [*kept, *others]
+    policy = policy_of(handoff)
+    for promise in RUNNING.get(handoff.state, ()):
+        _start_holder(handoff, promise, calendar, policy, at)
+    handoff.warned_at = handoff.breached_at = None
+    show(handoff)
+
+
+def drop(handoff: Handoff, *promises: Promise) -> None:
+    """Forget the ticks of promises that are over."""
+    handoff.sla_ticks = [tick for tick in handoff.sla_ticks if tick.get("promise") not in promises]
+    show(handoff)
+
+
+def remind_at(handoff: Handoff, when: datetime) -> None:
+    """An opportunity: no promise any more, only the agreed next date."""
+    handoff.next_date = when
+    handoff.sla_ticks = [{"at": _text(when), "do": "remind", "promise": ""}]
+    show(handoff)
+
+
+def stop(handoff: Handoff) -> None:
+    """The end: no promise, no tick."""
+    handoff.sla_ticks = []
+    handoff.snoozed_until = None
+    show(handoff)
+
+
+def pause(handoff: Handoff, calendar: WorkCalendar, at: datetime, until: datetime) -> None:
+    """Let the clock stand still from `at` to `until`: what is still to come moves back by as much."""
+    _shift(handoff, calendar, at, until)
+    handoff.sla_ticks = [{"at": _text(until), "do": "wake", "promise": ""}, *handoff.sla_ticks]
+    handoff.snoozed_until = until
+    show(handoff)
+
+
+def resume(handoff: Handoff, calendar: WorkCalendar, at: datetime) -> None:
+    """Wake: the clock goes on, from now when somebody wakes it before its time."""
+    handoff.sla_ticks = [tick for tick in handoff.sla_ticks if tick["do"] != "wake"]
+    if handoff.snoozed_until and at < handoff.snoozed_until:
+        _shift(handoff, calendar, handoff.snoozed_until, at)
+    handoff.snoozed_until = None
+    show(handoff)
+
+
+def show(handoff: Handoff) -> None:
+    """Set the promise shown (the earlier unmet one) and the next tick from dues and ticks."""
+    open_dues = [
+        (getattr(handoff, HOLDER_DUE[promise]), promise)
+        for promise in RUNNING.get(handoff.state, ())
+        if getattr(handoff, HOLDER_DUE[promise])
+    ]
+    due, promise = min(open_dues, default=(None, ""))
+    handoff.sla_due_at, handoff.sla_promise = due, promise
+    handoff.sla_ticks = sorted(handoff.sla_ticks, key=lambda tick: tick["at"])
+    handoff.sla_tick_at = datetime.fromisoformat(handoff.sla_ticks[0]["at"]) if handoff.sla_ticks else None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The rows that the end of promises wrote: new results, and running ones that were finished."""
+
+    new: list[int]
+    finished: list[int]
+
+    def __add__(self, other: "Ended") -> "Ended":
+        return Ended(self.new + other.new, self.finished + other.finished)
+
+
+NOTHING = Ended([], [])
+
+
+def end(
+    handoff: Handoff,
+    promise: Promise,
+    calendar: WorkCalendar,
+    at: datetime,
+    *,
+    known_at: datetime,
+    kept: bool,
+    scopes: Iterable[SlaResult.Scope] = SCOPES,
+) -> Ended:
+    """Write how a promise ended, at `at`: kept → met in time, else missed; not kept → missed past due, else
+    cancelled. A promise that fell due before has its row already; that one is finished."""
+    ended = NOTHING
+    for scope in scopes:
+        due = getattr(handoff, (LEAD_DUE if scope == SlaResult.Scope.LEAD else HOLDER_DUE)[promise])
+        if due is not None:
+            ended += _end_scope(handoff, promise, scope, due, calendar, at, known_at, kept)
+    return ended
+
+
+def _end_scope(
+    handoff: Handoff,
+    promise: Promise,
+    scope: SlaResult.Scope,
+    due: datetime,
+    calendar: WorkCalendar,
+    at: datetime,
+    known_at: datetime,
+    kept: bool,
+) -> Ended:
+    running = SlaResult.objects.filter(
+        handoff=handoff, promise=promise, scope=scope, finished_at=None, voided_at=None
+    ).first()
+    if running:
+        running.finished_at = at
+        running.late_by = max(0, int(calendar.between(running.due, at).total_seconds()))
+        if kept and at <= running.due:
+            # The contact came before the due and was recorded after it.
+            running.result, running.corrected_from = SlaResult.Result.MET, running.result
+        running.save(update_fields=["finished_at", "late_by", "result", "corrected_from"])
+        return Ended([], [running.pk])
+    late = at > due
+    result = SlaResult.Result.MET if kept else SlaResult.Result.CANCELLED
+    row = SlaResult.objects.create(
+        handoff=handoff,
+        promise=promise,
+        n=number(handoff, promise),
+        scope=scope,
+        holder_id=handoff.owner_id,
+        team_id=handoff.team_id,
+        start=start_of(handoff, promise, scope),
+        due=due,
+        finished_at=at,
+        result=SlaResult.Result.MISSED if late else result,
+        late_by=max(0, int(calendar.between(due, at).total_seconds())) if late else 0,
+        at=known_at,
+    )
+    return Ended([row.pk], [])
+
+
+def number(handoff: Handoff, promise: Promise) -> int:
+    """Which one of its kind: follow-ups are counted."""
+    return max(1, handoff.attempts) if promise == Promise.FOLLOW_UP else 1
+
+
+def start_of(handoff: Handoff, promise: Promise, scope: SlaResult.Scope) -> datetime:
+    """From when the promise ran."""
+    holder = scope == SlaResult.Scope.HOLDER
+    if promise == Promise.FOLLOW_UP and handoff.last_contact_at:
+        return max(handoff.last_contact_at, handoff.offered_at) if holder else handoff.last_contact_at
+    return handoff.offered_at if holder else handoff.first_offered_at
+
+
+def _start_holder(
+    handoff: Handoff, promise: Promise, calendar: WorkCalendar, policy: Policy, at: datetime
+) -> datetime:
+    length = timedelta(minutes=policy.minutes(promise))
+    due = calendar.add(at, length)
+    setattr(handoff, HOLDER_DUE[promise], due)
+    warns = [_tick(calendar.add(at, length * share), "warn", promise) for share in policy.warn]
+    steps = [
+        _tick(calendar.add(due, timedelta(minutes=after)) if after else due, do, promise)
+        for after, do in policy.late
+        # The notice at the due itself goes out with the due tick.
+        if (after, do) != (0, "notify")
+    ]
+    handoff.sla_ticks += [*warns, _due_tick(promise, SlaResult.Scope.HOLDER, due, at), *steps]
+    return due
+
+
+def _shift(handoff: Handoff, calendar: WorkCalendar, at: datetime, until: datetime) -> None:
+    """Move every due and tick after `at` so that the working time left counts from `until`."""
+
+    def moved(instant: datetime) -> datetime:
+        return calendar.add(until, calendar.between(at, instant)) if instant > at else instant
+
+    for column in (*HOLDER_DUE.values(), *LEAD_DUE.values()):
+        due = getattr(handoff, column)
+        if due is not None:
+            setattr(handoff, column, moved(due))
+    handoff.sla_ticks = [
+        {**tick, "at": _text(moved(datetime.fromisoformat(tick["at"])))} for tick in handoff.sla_ticks
+    ]
+
+
+def _tick(at: datetime, do: str, promise: Promise) -> Tick:
+    return {"at": _text(at), "do": do, "promise": str(promise)}
+
+
+def _due_tick(promise: Promise, scope: SlaResult.Scope, due: datetime, start: datetime) -> Tick:
+    return {**_tick(due, "due", promise), "scope": str(scope), "from": _text(start)}
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def ticks_due(ticks: Sequence[Tick], at: datetime, kinds: Iterable[str]) -> list[Tick]:
+    """The ticks of these kinds whose instant has come, in order."""
+    wanted = set(kinds)
+    return [tick for tick in ticks if tick["do"] in wanted and datetime.fromisoformat(tick["at"]) <= at]
