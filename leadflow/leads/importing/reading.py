@@ -24,6 +24,8 @@ DELIMITERS = ",;\t|"
 CELL_LIMIT = 100_000
 COLUMNS_LIMIT = 500
 csv.field_size_limit(CELL_LIMIT)
+# Stands for a line that the parser gave up; no text holds it.
+UNREADABLE = "\udc80"
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", "": ""}
 
@@ -99,7 +101,7 @@ def samples(path: Path, shape: Shape, count: int = 200) -> list[Row]:
 def _problem(cells: list[str], width: int) -> str:
     if len(cells) > width and any(cells[width:]):
         return f"It has {len(cells)} cells, the first line has {width}. Is a quote missing?"
-    if any("�" in cell or any("\ud800" <= c <= "\udfff" for c in cell) for cell in cells):
+    if any(not cell.isascii() and any("\ud800" <= c <= "\udfff" for c in cell) for cell in cells):
         return "It has characters that do not fit the file's encoding. Save the file as UTF-8."
     return ""
 
@@ -170,8 +172,9 @@ def _delimiter(text: str) -> str:
 
 
 def _lines(path: Path, shape: Shape) -> Iterator[tuple[int, list[str]]]:
-    # Bytes that do not fit become the replacement sign, and their row is told so.
-    with _open(path) as file, io.TextIOWrapper(file, shape.encoding, errors="replace", newline="") as text:
+    # Bytes that do not fit become lone surrogates, by which their row is known.
+    errors = "replace" if shape.encoding.startswith("utf-16") else "surrogateescape"
+    with _open(path) as file, io.TextIOWrapper(file, shape.encoding, errors=errors, newline="") as text:
         reader = csv.reader(text, delimiter=shape.delimiter)
         while True:
             line = reader.line_num + 1
@@ -180,7 +183,7 @@ def _lines(path: Path, shape: Shape) -> Iterator[tuple[int, list[str]]]:
             except StopIteration:
                 return
             except csv.Error:
-                yield line, ["�"]
+                yield line, [UNREADABLE]
                 continue
             yield line, [cell.strip() for cell in cells]
 
