@@ -9,6 +9,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("", include("leadflow.accounts.urls")),
     path("", include("leadflow.leads.urls")),
+    path("", include("leadflow.jobs.urls")),
     path("", include("leadflow.pages.urls")),
     path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]

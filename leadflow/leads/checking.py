@@ -261,11 +261,11 @@ def _line(limit: int) -> Any:
 
 
 def _path(raw: Any) -> str:
-    """The path of a page: without address, question mark part and anchor; cut at its limit."""
+    """The folded path of a page: without address, question mark part and anchor; cut at its limit."""
     text = clean(raw, 100_000)
     if "://" in text[:12]:
         text = "/" + text.partition("://")[2].partition("/")[2]
-    return text.partition("?")[0].partition("#")[0][:PATH_LIMIT]
+    return fold(text.partition("?")[0].partition("#")[0])[:PATH_LIMIT]
 
 
 _ACTIVITY_READERS: dict[str, Any] = {

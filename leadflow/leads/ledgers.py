@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from django.db import connection, transaction
 
@@ -130,7 +130,7 @@ def record_outcomes(
     A row: source (or the argument), external_id, kind, one or more of lead_id, external_lead_id (of
     lead_source, else source), email; amount ≥ 0 in the company's currency, at (with zone; without it the
     outcome is undated), reason. A row that names no known lead is rejected and kept as an UnmatchedOutcome.
-    `accepted` holds the outcomes' ids, `duplicate` the indexes of rows that said nothing new.
+    `accepted` holds the outcomes' ids (`created` and `changed` part them), `duplicate` the indexes of rows that said nothing new.
     """
     stamp = at or clock.now()
     result = Result()
@@ -258,8 +258,10 @@ def _lead_of(row: OutcomeRow, directory: Directory) -> int:
     return person.id
 
 
-def _write(row: OutcomeRow, lead_id: int, stamp: datetime, actor: Actor) -> tuple[Outcome, bool]:
-    """Write or correct one outcome; returns it and whether it said something new."""
+def _write(
+    row: OutcomeRow, lead_id: int, stamp: datetime, actor: Actor
+) -> tuple[Outcome, Literal["made", "corrected", ""]]:
+    """Write or correct one outcome; returns it and what that was: empty when the row said nothing new."""
     values = {
         "lead_id": lead_id,
         "amount": row.amount,
@@ -279,12 +281,12 @@ def _write(row: OutcomeRow, lead_id: int, stamp: datetime, actor: Actor) -> tupl
         )  # fmt: skip
         _replace_click(made)
         _signal([made])
-        return made, True
+        return made, "made"
     if _corrected(found, values, row.at is None):
         _trace(found, values, actor)
         _signal([found])
-        return found, True
-    return found, False
+        return found, "corrected"
+    return found, ""
 
 
 def _corrected(found: Outcome, values: Mapping[str, Any], undated: bool) -> bool:
@@ -359,13 +361,15 @@ def _write_many(
             one_by_one.append((row, lead_id))  # another transaction was quicker
         else:
             result.accepted.append(outcome_id)
+            result.created.append(outcome_id)
             result.lead_of[row.index] = lead_id
     _signal(Outcome.objects.filter(pk__in=made.values()))
     for row, lead_id in one_by_one:
-        outcome, new = _write(row, lead_id, stamp, actor)
+        outcome, news = _write(row, lead_id, stamp, actor)
         result.lead_of[row.index] = lead_id
-        if new:
+        if news:
             result.accepted.append(outcome.pk)
+            (result.created if news == "made" else result.changed).append(outcome.pk)
         else:
             result.duplicate.append(row.index)
 

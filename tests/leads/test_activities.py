@@ -97,7 +97,9 @@ def test_two_leads_named_by_one_row_are_refused_and_listed(at, make_lead):
 
 def test_an_external_lead_id_names_a_lead_of_that_source(at):
     lead = intake.upsert_leads([{"external_id": "7"}], source="web", actor=SYSTEM).accepted[0]
-    record(act(1, external_lead_id="7"), {**act(2, external_lead_id="7"), "source": "x", "lead_source": "web"})
+    record(
+        act(1, external_lead_id="7"), {**act(2, external_lead_id="7"), "source": "x", "lead_source": "web"}
+    )
     assert set(Activity.objects.values_list("lead_id", flat=True)) == {lead}
 
 
@@ -110,7 +112,9 @@ def test_what_only_a_visitor_did_waits_on_the_visitor_and_moves_with_it(at, make
         intake.join_visitor("v1", lead.pk)
         intake.join_visitor("v1", lead.pk)
         moved = clock.now()
-    assert set(Activity.objects.values_list("lead_id", "first_lead_id", "moved_at")) == {(lead.pk, None, moved)}
+    assert set(Activity.objects.values_list("lead_id", "first_lead_id", "moved_at")) == {
+        (lead.pk, None, moved)
+    }
     assert VisitorJoin.objects.get().lead_id == lead.pk
     assert LeadChanged.objects.get().lead_id == lead.pk
     lead.refresh_from_db()
@@ -129,7 +133,10 @@ def test_a_row_that_names_lead_and_visitor_joins_them_and_later_rows_find_the_le
 
 def test_a_page_view_after_half_an_hour_of_silence_is_also_a_visit(at, make_lead):
     lead = make_lead()
-    views = [act(n, kind="page_view", ago=timedelta(minutes=m), lead_id=lead.pk) for n, m in enumerate([90, 80, 61, 25, 0])]
+    views = [
+        act(n, kind="page_view", ago=timedelta(minutes=m), lead_id=lead.pk)
+        for n, m in enumerate([90, 80, 61, 25, 0])
+    ]
     record(*views)
     visits = Activity.objects.filter(kind__key="visit", source="derived").order_by("occurred_at")
     assert [(clock.now() - v.occurred_at).seconds // 60 for v in visits] == [90, 25]
@@ -138,7 +145,14 @@ def test_a_page_view_after_half_an_hour_of_silence_is_also_a_visit(at, make_lead
 
 
 def test_a_full_address_is_cut_to_its_path_and_column_properties_move_to_their_columns(at, make_lead):
-    record(act(1, kind="page_view", lead_id=make_lead().pk, properties={"path": "https://us.example/pricing?x=1#top", "campaign": "c1"}))
+    record(
+        act(
+            1,
+            kind="page_view",
+            lead_id=make_lead().pk,
+            properties={"path": "https://us.example/pricing?x=1#top", "campaign": "c1"},
+        )
+    )
     row = Activity.objects.select_related("campaign").get(kind__key="page_view")
     assert (row.path, row.properties) == ("/pricing", {})
     assert row.campaign is not None

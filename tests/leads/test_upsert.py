@@ -23,9 +23,15 @@ def take(*rows, source="crm", **more):
 
 
 def test_a_new_lead_is_a_conversion_with_one_stage_change_and_one_row_for_the_engine(at):
-    result = take({"email": "Ann@Acme.example", "name": "Ann", "title": "Head of Fleet", "company": "Acme GmbH"})
+    result = take(
+        {"email": "Ann@Acme.example", "name": "Ann", "title": "Head of Fleet", "company": "Acme GmbH"}
+    )
     lead = Lead.objects.get(pk=result.accepted[0])
-    assert (lead.email, lead.email_key, lead.email_domain) == ("Ann@Acme.example", "ann@acme.example", "acme.example")
+    assert (lead.email, lead.email_key, lead.email_domain) == (
+        "Ann@Acme.example",
+        "ann@acme.example",
+        "acme.example",
+    )
     assert (lead.title_words, lead.first_source, lead.stage) == (" head of fleet ", "crm", "conversion")
     assert lead.company is not None
     assert (lead.company.name, lead.company.domain) == ("Acme GmbH", "acme.example")
@@ -77,7 +83,9 @@ def test_an_external_id_for_a_known_email_becomes_a_key_of_that_lead(at):
 
 def test_a_row_that_names_two_leads_is_refused_and_listed_as_a_pair(at):
     one, two = take({"external_id": "7"}, {"email": "bob@acme.example"}).accepted
-    result = take({"external_id": "7", "email": "bob@acme.example", "title": "X"}, {"email": "cleo@acme.example"})
+    result = take(
+        {"external_id": "7", "email": "bob@acme.example", "title": "X"}, {"email": "cleo@acme.example"}
+    )
     assert [r.index for r in result.rejected] == [0]
     assert "two different leads" in result.rejected[0].errors[0].message
     assert len(result.accepted) == 1
