@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import IntegerField, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -96,10 +95,15 @@ def _item(place: Place, path: str, notes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _count(rows: QuerySet[Any]) -> Coalesce:
+class CountOf(Subquery):
     """The number of rows as a column, so that all counts of the frame come in one query."""
-    one = rows.order_by().annotate(one_group=Coalesce(OuterRef("pk"), 1)).values("one_group")
-    return Coalesce(Subquery(one.annotate(n=Count("pk")).values("n"), output_field=IntegerField()), 0)
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+
+def _count(rows: QuerySet[Any]) -> CountOf:
+    return CountOf(rows.order_by().values("pk"))
 
 
 def _counts(user: User) -> dict[str, Any]:

@@ -138,6 +138,14 @@ class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
             "after_contact": "Then it cannot score: it would reward what sales did, not what the lead is.",
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Something sensible is chosen from the start, instead of a row of dashes.
+        for name, choices in (("subject", CustomField.Subject.choices), ("type", CustomField.Type.choices)):
+            field = self.fields[name]
+            assert isinstance(field, forms.TypedChoiceField)
+            field.choices = choices
+
 
 class ListForm(forms.Form):
     """A word list, one entry a line."""

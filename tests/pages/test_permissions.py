@@ -1,0 +1,147 @@
+"""One table: who may open which address. An address without a row fails the suite.
+
+Roles: M marketer, K marketing manager, R rep, S sales manager, A admin. "all" is everybody signed in;
+"public" also lets strangers in. Objects are asked for by an id that does not exist: who may come in gets
+404 (or a page), who may not gets 403, whoever is not signed in is sent to the login or gets 401.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+ALL = "MKRSA"
+MARKETING = "MKA"
+SALES = "RSA"
+MANAGERS = "KSA"
+ADMIN = "A"
+PUBLIC = "public"
+
+# (address name, method, who)
+TABLE: list[tuple[str, str, str]] = [
+    # doors
+    ("accounts:login", "get", PUBLIC),
+    ("accounts:logout", "post", ALL),
+    ("accounts:password", "get", ALL),
+    ("accounts:forgotten", "get", PUBLIC),
+    ("accounts:forgotten_sent", "get", PUBLIC),
+    ("accounts:new_password", "get", PUBLIC),
+    ("accounts:profile", "get", ALL),
+    ("accounts:theme", "post", ALL),
+    ("healthz", "get", PUBLIC),
+    ("readyz", "get", PUBLIC),
+    # everybody's pages
+    ("pages:home", "get", ALL),
+    ("pages:search", "get", ALL),
+    ("pages:leads", "get", ALL),
+    ("pages:leads_csv", "get", "MKSA"),
+    ("pages:lead", "get", ALL),
+    ("pages:lead_story", "get", ALL),
+    ("pages:lead_score", "get", ALL),
+    ("pages:profile_field", "get", ALL),
+    ("pages:profile_field", "post", ALL),
+    # settings
+    ("pages:settings", "get", ALL),
+    ("pages:people", "get", ADMIN),
+    ("pages:person_new", "get", ADMIN),
+    ("pages:person_new", "post", ADMIN),
+    ("pages:person_edit", "get", ADMIN),
+    ("pages:person_edit", "post", ADMIN),
+    ("pages:person_invite", "post", ADMIN),
+    ("pages:teams", "get", ADMIN),
+    ("pages:team_new", "get", ADMIN),
+    ("pages:team_new", "post", ADMIN),
+    ("pages:team_edit", "get", ADMIN),
+    ("pages:team_edit", "post", ADMIN),
+    ("pages:hours", "get", MANAGERS),
+    ("pages:hours_new", "get", MANAGERS),
+    ("pages:hours_new", "post", MANAGERS),
+    ("pages:hours_edit", "get", MANAGERS),
+    ("pages:hours_edit", "post", MANAGERS),
+    ("pages:hours_day", "post", MANAGERS),
+    ("pages:company", "get", ADMIN),
+    ("pages:company", "post", ADMIN),
+    ("pages:keys", "get", ADMIN),
+    ("pages:keys", "post", ADMIN),
+    ("pages:key_revoke", "post", ADMIN),
+    ("pages:fields", "get", MARKETING),
+    ("pages:fields", "post", MARKETING),
+    ("pages:lists", "get", MARKETING),
+    ("pages:list_new", "get", MARKETING),
+    ("pages:list_new", "post", MARKETING),
+    ("pages:list_edit", "get", MARKETING),
+    ("pages:list_edit", "post", MARKETING),
+    ("pages:trail", "get", MANAGERS),
+    # imports
+    ("leads:imports", "get", MARKETING),
+    ("leads:imports", "post", MARKETING),
+    ("leads:import", "get", MARKETING),
+    ("leads:import_start", "post", MARKETING),
+    ("leads:import_rejects", "get", MARKETING),
+]
+
+WHO = {"M": "mia", "K": "noah", "R": "sam", "S": "rosa", "A": "admin"}
+NOBODY_HAS_IT = {
+    "pk": 999_999_999,
+    "uidb64": "x",
+    "token": "y",
+    "key": "title",
+    "name": "sla",
+    "action": "accept",
+}
+
+
+def _addresses(patterns, names: str = "", route: str = "/") -> Iterator[tuple[str, str]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            space = f"{pattern.namespace}:" if pattern.namespace else ""
+            yield from _addresses(pattern.url_patterns, names + space, route + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern):
+            yield (
+                names + (pattern.name or f"unnamed {pattern.pattern}"),
+                _fill(route + str(pattern.pattern), pattern),
+            )
+
+
+def _fill(route: str, pattern: URLPattern) -> str:
+    """The address with every placeholder filled by something that does not exist."""
+    filled = route
+    for part in route.split("/"):
+        if part.startswith("<") and part.endswith(">"):
+            name = part.strip("<>").rpartition(":")[2]
+            filled = filled.replace(part, str(NOBODY_HAS_IT.get(name, 999_999_999)))
+    return filled
+
+
+ADDRESSES = dict(_addresses(get_resolver().url_patterns))
+
+
+def test_every_address_has_a_row() -> None:
+    """A new page is closed to this suite until somebody has said who may open it."""
+    told = {name for name, _, _ in TABLE}
+    assert sorted(set(ADDRESSES) - told) == [], "addresses without a row in TABLE"
+    assert sorted(told - set(ADDRESSES)) == [], "rows without an address"
+
+
+def _came_in(response) -> bool:
+    sent_to_login = response.status_code == 302 and response["Location"].startswith("/login/?next=")
+    return response.status_code not in (401, 403, 405) and not sent_to_login
+
+
+@pytest.mark.parametrize(("name", "method", "who"), TABLE)
+def test_only_these_may_open_it(name, method, who, people, as_user) -> None:
+    """Each role is let in or refused as the table says."""
+    if name not in ADDRESSES:
+        pytest.fail(f"{name} has a row but no address")
+    wrong = []
+    for letter, person in WHO.items():
+        allowed = who == PUBLIC or letter in who
+        response = getattr(as_user(getattr(people, person)), method)(ADDRESSES[name])
+        came_in = _came_in(response)
+        if came_in is not allowed or (not allowed and response.status_code != 403):
+            wrong.append(f"{person}: {response.status_code}, expected {'in' if allowed else '403'}")
+    stranger = getattr(Client(), method)(ADDRESSES[name])
+    if _came_in(stranger) is not (who == PUBLIC):
+        wrong.append(f"stranger: {stranger.status_code}, expected {'in' if who == PUBLIC else 'out'}")
+    assert wrong == []

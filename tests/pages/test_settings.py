@@ -1,0 +1,134 @@
+"""Settings: people, teams, hours, keys, lists; each change is on the trail."""
+
+from datetime import date
+
+import pytest
+from django.core import mail
+
+from handoff.models import Calendar, TeamCalendar
+from leadflow.accounts.keys import find_key
+from leadflow.accounts.models import ApiKey, AuditEntry, Team, User
+from leadflow.leads.models import WordList
+from leadflow.pages.forms import read_spans
+
+pytestmark = pytest.mark.django_db
+
+
+def _person(**changes):
+    return {
+        "name": "Yuki Tanaka",
+        "email": "Yuki@Example.com",
+        "role": "rep",
+        "weight": "1",
+        "is_active": "on",
+    } | changes
+
+
+def test_an_admin_invites_somebody_who_sets_the_password_by_mail(people, as_user) -> None:
+    as_user(people.admin).post("/settings/people/new/", _person(team=people.north.pk))
+    yuki = User.objects.get(email="yuki@example.com")
+    assert yuki.team == people.north
+    assert not yuki.has_usable_password()
+    assert "/password/new/" in mail.outbox[0].body
+    assert AuditEntry.objects.filter(verb="person.invited", object_id=str(yuki.pk)).exists()
+
+
+def test_an_address_that_is_taken_is_refused_in_words(people, as_user) -> None:
+    answer = as_user(people.admin).post("/settings/people/new/", _person(email="SAM@example.com"))
+    assert answer.status_code == 422
+    assert User.objects.filter(email="sam@example.com").count() == 1
+
+
+def test_the_last_admin_cannot_be_switched_off(people, as_user) -> None:
+    url = f"/settings/people/{people.admin.pk}/"
+    answer = as_user(people.admin).post(url, _person(name="Admin", email="admin@example.com", role="rep"))
+    assert "last active admin" in answer.content.decode()
+    people.admin.refresh_from_db()
+    assert people.admin.role == "admin"
+
+
+def test_somebody_who_left_is_switched_off_and_it_is_written_down(people, as_user) -> None:
+    url = f"/settings/people/{people.ben.pk}/"
+    as_user(people.admin).post(url, _person(name="Ben", email="ben@example.com", is_active=""))
+    people.ben.refresh_from_db()
+    assert not people.ben.is_active
+    assert AuditEntry.objects.get(verb="person.changed").before["is_active"] is True
+
+
+def test_a_key_is_shown_once_and_works_until_it_is_shut(people, as_user) -> None:
+    client = as_user(people.admin)
+    page = client.post("/settings/keys/", {"name": "Website", "scopes": ["activities:write"]})
+    secret = page.context["secret"]
+    assert secret in page.content.decode()
+    assert page["Cache-Control"] == "no-store"
+    assert secret not in client.get("/settings/keys/").content.decode()
+    key = find_key(secret)
+    assert key is not None
+    assert key.scopes == ["activities:write"]
+    client.post(f"/settings/keys/{key.pk}/revoke/")
+    assert find_key(secret) is None
+    assert ApiKey.objects.get().revoked_at
+
+
+def test_a_team_works_by_hours_of_its_own(people, as_user) -> None:
+    client = as_user(people.admin)
+    week = {f"day{n}": "09:00-12:30, 13:30-18:00" for n in range(5)}
+    client.post("/settings/hours/new/", {"name": "Berlin", "tz": "Europe/Berlin", "country": "DE", **week})
+    hours = Calendar.objects.get()
+    assert hours.week["0"] == [["09:00", "12:30"], ["13:30", "18:00"]]
+    assert hours.week["6"] == []
+    data = {"name": "North", "kind": "sales", "tz": "Europe/Berlin", "calendar": hours.pk}
+    client.post(f"/settings/teams/{people.north.pk}/", data)
+    assert TeamCalendar.objects.get(team=people.north).calendar == hours
+    client.post(
+        f"/settings/hours/{hours.pk}/day/", {"date": "2026-12-24", "hours": "09:00-12:00", "label": "Eve"}
+    )
+    day = hours.days.get()
+    assert (day.date, day.spans) == (date(2026, 12, 24), [["09:00", "12:00"]])
+    client.post(f"/settings/hours/{hours.pk}/day/", {"drop": day.pk})
+    assert not hours.days.exists()
+    assert Team.objects.get(pk=people.north.pk).manager is None
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("", []),
+        ("09:00-17:00", [["09:00", "17:00"]]),
+        ("9-12; 13:30 – 18", [["09:00", "12:00"], ["13:30", "18:00"]]),
+        ("18:00-24:00", [["18:00", "00:00"]]),
+    ],
+)
+def test_hours_are_read_as_people_write_them(text, spans) -> None:
+    assert read_spans(text) == spans
+
+
+@pytest.mark.parametrize(
+    "text", ["morning", "17:00-09:00", "25:00-26:00", "09:00-12:00, 11:00-13:00", "09:00-09:99"]
+)
+def test_hours_that_make_no_sense_are_refused(text) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        read_spans(text)
+
+
+def test_a_week_that_never_opens_is_refused(people, as_user) -> None:
+    answer = as_user(people.admin).post("/settings/hours/new/", {"name": "Never", "tz": "UTC"})
+    assert answer.status_code == 422
+    assert not Calendar.objects.exists()
+
+
+def test_word_lists_are_folded_and_each_entry_stands_once(people, as_user) -> None:
+    data = {"label": "We sell to", "key": "We-sell-to", "entries": "Germany\n FRANCE \n\nfrance"}
+    as_user(people.mia).post("/settings/lists/new/", data)
+    made = WordList.objects.get()
+    assert (made.key, made.entries) == ("we_sell_to", ["germany", "france"])
+
+
+def test_the_trail_tells_who_and_what(people, as_user) -> None:
+    client = as_user(people.admin)
+    client.post("/settings/company/", {
+        "name": "Fleetsong", "currency": "USD", "tz": "UTC", "country": "de", "date_order": "DMY",
+    })  # fmt: skip
+    page = client.get("/settings/trail/?verb=company").content.decode()
+    assert "company.changed" in page
+    assert "Admin" in page
