@@ -450,12 +450,17 @@ def stop_token(lead_id: int) -> str:
     return signing.dumps(lead_id, salt=STOP_SALT)
 
 
-def stop_mail(token: str, *, at: datetime | None = None) -> None:
-    """The lead wants no more e-mail. Raises NotVisible for a link that is not ours; twice is once."""
+def lead_of_token(token: str) -> int:
+    """Whose link it is. Raises NotVisible for one that is not ours."""
     try:
-        lead_id = int(signing.loads(token, salt=STOP_SALT))
+        return int(signing.loads(token, salt=STOP_SALT))
     except (signing.BadSignature, ValueError, TypeError):
         raise NotVisible("This link is not valid.") from None
+
+
+def stop_mail(token: str, *, at: datetime | None = None) -> None:
+    """The lead wants no more e-mail. Raises NotVisible for a link that is not ours; twice is once."""
+    lead_id = lead_of_token(token)
     row = {
         "source": "leadflow",
         "external_id": f"stop:{lead_id}",

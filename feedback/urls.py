@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import acts, pages_reports
+from feedback import acts, pages, pages_reports
 
 app_name = "feedback"
 urlpatterns = [
@@ -14,6 +14,12 @@ urlpatterns = [
     path("handoffs/<int:pk>/undo/", acts.undo, name="undo"),
     path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
+    path("feedback/", pages.feedback, name="feedback"),
+    path("feedback/answers/<int:pk>/", pages.reply_form, name="reply-form"),
+    path("feedback/answers/<int:pk>/send/", pages.reply, name="reply"),
+    path("feedback/dispute/<int:pk>/", pages.dispute_form, name="dispute-form"),
+    path("feedback/replies/<int:pk>/seen/", pages.put_away, name="put-away"),
+    path("stop/<str:token>/", pages.stop, name="stop"),
     path("reports/", pages_reports.index, name="reports"),
     path("reports/cracks/", pages_reports.cracks, name="cracks"),
     path("reports/<slug:name>/", pages_reports.show, name="report"),

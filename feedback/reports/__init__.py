@@ -2,10 +2,10 @@
 
 from types import ModuleType
 
-from feedback.reports import conversion, sla
+from feedback.reports import answers, conversion, sla
 from leadflow.errors import NotVisible
 
-ALL: dict[str, ModuleType] = {module.NAME: module for module in (sla, conversion)}
+ALL: dict[str, ModuleType] = {module.NAME: module for module in (sla, conversion, answers)}
 
 
 def named(name: str) -> ModuleType:

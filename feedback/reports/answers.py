@@ -1,0 +1,465 @@
+"""What sales says about the leads: accepted or not, why not, by source, campaign and rep; points wasted."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from feedback.reports.base import Figure, Filters, Report, Table, percent, share
+from handoff.models import Handoff
+from leadflow.accounts.models import Team
+from leadflow.errors import BadInput, Fault
+from leadflow.leads.models import Answer, Lead
+from scoring import agreements
+from scoring.document import Document
+
+NAME = "answers"
+BY = {"source": "Source", "campaign": "Campaign", "rep": "Rep"}
+# Fewer answers than this and no share is judged.
+FEW = 20
+# Only these kinds of reason speak about the quality of a lead.
+QUALITY = ("fit", "timing", "person")
+NOES = ("rejected", "returned")
+TOO_EASY = 95
+HOT = 0.16
+COLUMNS_SHOWN = 8
+REST = "others"
+
+_BASE = """
+    WITH said AS (
+        SELECT a.id, a.lead_id, a.handoff_id, a.kind, a.reason_key, a.reason_kind,
+               CASE %(by)s WHEN 'campaign' THEN coalesce(c.code, '')
+                           WHEN 'rep' THEN coalesce(a.rep_id::text, '')
+                           ELSE l.first_source END AS by_key,
+               CASE %(by)s WHEN 'campaign' THEN coalesce(c.name, 'No campaign')
+                           WHEN 'rep' THEN coalesce(u.name, 'Nobody')
+                           ELSE coalesce(nullif(l.first_source, ''), 'No source') END AS by_name
+        FROM leads_answer a JOIN leads_lead l ON l.id = a.lead_id
+        LEFT JOIN leads_campaign c ON c.id = l.first_campaign_id
+        LEFT JOIN accounts_user u ON u.id = a.rep_id
+        WHERE a.kind IN ('accepted', 'rejected', 'returned') AND a.voided_at IS NULL
+          AND a.at >= %(low)s AND a.at < %(high)s AND a.at <= %(at)s
+          AND (%(source)s = '' OR l.first_source = %(source)s)
+          AND (%(team)s IS NULL OR EXISTS (
+                SELECT 1 FROM handoff_handoff h WHERE h.id = a.handoff_id AND h.team_id = %(team)s)))"""
+_COUNTS = f"""{_BASE}
+    SELECT kind, reason_key, by_key, by_name, count(*) FROM said GROUP BY 1, 2, 3, 4"""  # noqa: S608
+_POINTS = f"""{_BASE}, line AS (
+        SELECT said.kind, said.reason_key, said.id, piece ->> 'criterion' AS criterion,
+               piece ->> 'text' AS text, (piece ->> 'points')::numeric AS points
+        FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
+        CROSS JOIN LATERAL jsonb_array_elements(
+            CASE jsonb_typeof(h.frozen -> 'explanation') WHEN 'array' THEN h.frozen -> 'explanation'
+                 ELSE '[]'::jsonb END) piece
+        WHERE said.kind = 'accepted'
+           OR (said.kind = 'rejected' AND said.reason_kind IN ('fit', 'timing', 'person')))
+    SELECT criterion, max(text), kind, reason_key, sum(points), count(DISTINCT id)
+    FROM line WHERE points > 0 AND criterion NOT IN ('limit', 'rounding', '')
+    GROUP BY criterion, kind, reason_key"""  # noqa: S608
+
+
+def _bound(filters: Filters) -> dict[str, Any]:
+    by = filters.by or "source"
+    if by not in BY:
+        raise BadInput("Answers are not grouped by that.", [Fault("by", f"Choose one of {', '.join(BY)}.")])
+    return {
+        "low": filters.low,
+        "high": filters.high,
+        "at": filters.at,
+        "team": filters.team,
+        "source": filters.source,
+        "by": by,
+    }
+
+
+def _rows(statement: str, filters: Filters) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _bound(filters))
+        return cursor.fetchall()
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Of the leads that sales answered, how many it took; `low` and `high` bound the true share, per cent."""
+
+    accepted: int
+    rejected: int
+
+    @property
+    def answered(self) -> int:
+        """How many were answered."""
+        return self.accepted + self.rejected
+
+    @property
+    def rate(self) -> float | None:
+        """Accepted of a hundred."""
+        return share(self.accepted, self.answered)
+
+    @property
+    def interval(self) -> tuple[int, int]:
+        """Between which whole percentages the true share probably lies (Wilson, 95 of 100)."""
+        n, z = self.answered, 1.96
+        if not n:
+            return 0, 100
+        p = self.accepted / n
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0, math.floor(100 * (middle - half) + 0.5)), min(
+            100, math.floor(100 * (middle + half) + 0.5)
+        )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The count of answers by kind, reason and column."""
+
+    # (kind, reason key, column key) → count
+    counts: dict[tuple[str, str, str], int]
+    names: dict[str, str]
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """In all."""
+        return self.of()
+
+    def of(self, key: str | None = None) -> Acceptance:
+        """Of one column (None: all)."""
+        found = {kind: self.sum(kind=kind, key=key) for kind in ("accepted", "rejected")}
+        return Acceptance(found["accepted"], found["rejected"])
+
+    def sum(self, *, kind: str | None = None, reason: str | None = None, key: str | None = None) -> int:
+        """Answers of a kind, a reason, a column; None leaves it open."""
+        return sum(
+            n
+            for (k, r, c), n in self.counts.items()
+            if kind in (None, k) and reason in (None, r) and key in (None, c)
+        )
+
+    @property
+    def reasons(self) -> list[str]:
+        """Reasons of the noes, the most frequent first."""
+        totals: dict[str, int] = defaultdict(int)
+        for (kind, reason, _), n in self.counts.items():
+            if kind in NOES:
+                totals[reason] += n
+        return sorted(totals, key=lambda r: (-totals[r], r))
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns, those with the most answers first."""
+        totals: dict[str, int] = defaultdict(int)
+        for (_, _, key), n in self.counts.items():
+            totals[key] += n
+        return sorted(totals, key=lambda c: (-totals[c], self.names[c]))
+
+    def noes(self, reason: str | None = None, key: str | None = None) -> int:
+        """Rejected and given back."""
+        return sum(self.sum(kind=kind, reason=reason, key=key) for kind in NOES)
+
+
+def count(filters: Filters) -> Answers:
+    """Count the answers of the period."""
+    counts: dict[tuple[str, str, str], int] = {}
+    names = {}
+    for kind, reason, key, name, n in _rows(_COUNTS, filters):
+        counts[(kind, reason, key)] = counts.get((kind, reason, key), 0) + n
+        names[key] = name
+    return Answers(counts, names)
+
+
+def reason_texts() -> dict[str, str]:
+    """The reasons in words, of the agreement in force (or the draft)."""
+    agreement = agreements.current()
+    return {r.key: r.text for r in Document(agreement.content).reasons} if agreement else {}
+
+
+@dataclass(frozen=True)
+class Wasted:
+    """What a criterion gave to rejected leads, against how often the accepted had it."""
+
+    criterion: str
+    text: str
+    points: Decimal
+    rejected: int
+    accepted: int
+    hint: str
+
+
+def points_wasted(filters: Filters, answers: Answers, texts: dict[str, str]) -> list[Wasted]:
+    """Criteria by the points that they gave to leads rejected for fit, timing or person, most first."""
+    rejected: dict[str, dict[str, tuple[Decimal, int]]] = defaultdict(dict)
+    accepted: dict[str, int] = defaultdict(int)
+    words: dict[str, str] = {}
+    for criterion, text, kind, reason, points, n in _rows(_POINTS, filters):
+        words[criterion] = text or criterion
+        if kind == "accepted":
+            accepted[criterion] += n
+        else:
+            rejected[criterion][reason] = (points, n)
+    found = [
+        Wasted(
+            criterion,
+            words[criterion],
+            sum((points for points, _ in by_reason.values()), Decimal(0)),
+            sum(n for _, n in by_reason.values()),
+            accepted[criterion],
+            _hint(by_reason, answers, texts),
+        )
+        for criterion, by_reason in rejected.items()
+    ]
+    return sorted(found, key=lambda w: (-w.points, w.criterion))
+
+
+def _hint(by_reason: dict[str, tuple[Decimal, int]], answers: Answers, texts: dict[str, str]) -> str:
+    reason, (points, n) = max(by_reason.items(), key=lambda item: (item[1][1], item[0]))
+    whole = answers.sum(kind="rejected", reason=reason)
+    if n < 3 or not whole or n / whole < 0.5:
+        return ""
+    mean = (points / n).quantize(Decimal(1))
+    return f"{n} of {whole} “{texts.get(reason, reason).lower()}” got +{mean} here"
+
+
+def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
+    """The leads behind `kind.reason.column`; kind answered, accepted, rejected or noes, `*` for any.
+
+    `points:criterion.kind` lists leads to whom a criterion gave points; `before.` takes the period before.
+    """
+    if cell.startswith("before."):
+        return drill(cell.removeprefix("before."), replace(filters.before, at=filters.at))
+    if cell.startswith("points:"):
+        return _with_points(cell.removeprefix("points:"), filters)
+    kind, _, rest = cell.partition(".")
+    reason, _, key = rest.partition(".")
+    kinds = {
+        "answered": ("accepted", "rejected"),
+        "noes": NOES,
+        "accepted": ("accepted",),
+        "rejected": ("rejected",),
+    }
+    if kind not in kinds:
+        raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
+    said = _said(filters).filter(kind__in=kinds[kind])
+    if reason not in ("", "*"):
+        said = said.filter(reason_key=reason)
+    if key.startswith("="):
+        said = said.filter(_column(filters.by or "source", key[1:]))
+    return Lead.objects.filter(Exists(said.filter(lead=OuterRef("pk"))))
+
+
+def _said(filters: Filters) -> QuerySet[Answer]:
+    _bound(filters)
+    said = Answer.objects.filter(voided_at=None, at__gte=filters.low, at__lt=filters.high, at__lte=filters.at)
+    if filters.source:
+        said = said.filter(lead__first_source=filters.source)
+    if filters.team:
+        said = said.filter(handoff_id__in=Handoff.objects.filter(team=filters.team).values("pk"))
+    return said
+
+
+def _column(by: str, key: str) -> Q:
+    if by == "campaign":
+        return Q(lead__first_campaign__code=key) if key else Q(lead__first_campaign=None)
+    if by == "rep":
+        return Q(rep=int(key)) if key.isdecimal() else Q(rep=None)
+    return Q(lead__first_source=key)
+
+
+def _with_points(cell: str, filters: Filters) -> QuerySet[Lead]:
+    criterion, _, kind = cell.partition(".")
+    statement = f"""{_BASE}
+        SELECT DISTINCT said.lead_id FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
+        WHERE said.kind = %(kind)s
+          AND (said.kind = 'accepted' OR said.reason_kind IN ('fit', 'timing', 'person'))
+          AND jsonb_path_exists(h.frozen, '$.explanation[*] ? (@.criterion == $id && @.points.double() > 0)',
+                                jsonb_build_object('id', %(criterion)s::text))"""  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _bound(filters) | {"kind": kind, "criterion": criterion})
+        return Lead.objects.filter(pk__in=[row[0] for row in cursor.fetchall()])
+
+
+def words(cell: str, filters: Filters) -> str:
+    """What a cell counts, for the head of the list of its leads."""
+    period = filters
+    if cell.startswith("before."):
+        cell, period = cell.removeprefix("before."), filters.before
+    texts = reason_texts()
+    if cell.startswith("points:"):
+        criterion, _, kind = cell.removeprefix("points:").partition(".")
+        return f"{kind.capitalize()} leads with points from {criterion}, {period.words}"
+    kind, _, rest = cell.partition(".")
+    reason, _, key = rest.partition(".")
+    said = {"answered": "answered", "noes": "not taken", "accepted": "accepted", "rejected": "rejected"}
+    why = f": {texts.get(reason, reason).lower()}" if reason not in ("", "*") else ""
+    column = f", {count(filters).names.get(key[1:], key[1:])}" if key.startswith("=") else ""
+    return f"Sales’ answers: {said.get(kind, '')}{why}{column}, {period.words}"
+
+
+def build(filters: Filters) -> Report:
+    """The whole screen as a report."""
+    now, was = count(filters), count(replace(filters.before, at=filters.at))
+    texts = reason_texts()
+    wasted = points_wasted(filters, now, texts)
+    report = Report(
+        NAME,
+        "What sales says",
+        _population(filters, now),
+        "Accepted of a hundred answered = accepted ÷ (accepted + rejected). Given back later counts among "
+        "the noes, not against acceptance. Points wasted: points at the offer of leads rejected for who they "
+        "are, timing or person; the other reasons say nothing about the lead.",
+        _say(now, texts),
+        filters,
+        empty=not now.counts,
+    )
+    report.tables = [_matrix(filters, now, texts), _points_table(wasted, now)]
+    report.figures = [gauge(now.acceptance, was.acceptance)]
+    return report
+
+
+def _population(filters: Filters, now: Answers) -> str:
+    words = f"{now.acceptance.answered:,} answers of sales from {filters.words}"
+    if filters.source:
+        words += f", leads whose first source is {filters.source}"
+    if filters.team:
+        words += f", team {Team.objects.get(pk=filters.team).name}"
+    return words
+
+
+def band() -> tuple[int, int]:
+    """Between which percentages acceptance is agreed to lie."""
+    agreement = agreements.current()
+    return Document(agreement.content).acceptance_band if agreement else (70, 90)
+
+
+def gauge(now: Acceptance, was: Acceptance) -> dict[str, Any]:
+    """The acceptance with its interval and the agreed band, for the picture and its words."""
+    low, high = band()
+    return {
+        "accepted": now.accepted,
+        "answered": now.answered,
+        "rate": now.rate,
+        "interval": now.interval,
+        "band": (low, high),
+        "before": was.rate if was.answered >= FEW else None,
+        "few": now.answered < FEW,
+        "too_easy": now.rate is not None and now.rate > TOO_EASY,
+    }
+
+
+def _say(now: Answers, texts: dict[str, str]) -> list[tuple[str, str]]:
+    found = now.acceptance
+    if not found.answered:
+        return [("Sales answered no lead in this period.", "")]
+    pieces = [
+        ("Sales answered ", ""),
+        (f"{found.answered:,}", "answered.*"),
+        (" leads and accepted " if found.answered != 1 else " lead and accepted ", ""),
+        (f"{found.accepted:,}", "accepted.*"),
+        (_judged(found), ""),
+    ]
+    if now.reasons and now.noes() >= 3:
+        first = now.reasons[0]
+        pieces += [
+            (f" “{texts.get(first, first)}” leads the noes: ", ""),
+            (f"{now.noes(first)} of {now.noes()}", f"noes.{first}"),
+            (_most_from(now, first), ""),
+        ]
+    return pieces
+
+
+def _judged(found: Acceptance) -> str:
+    if found.answered < FEW:
+        return f". {found.answered} {'answer' if found.answered == 1 else 'answers'}: too few to judge."
+    low, high = band()
+    rate = found.rate or 0
+    if rate < low:
+        return f", less than the agreed {low} of 100."
+    if rate > TOO_EASY:
+        return f", more than {TOO_EASY} of 100: the bar is too low, or nobody reads."
+    return ", inside the agreed band." if rate <= high else f", more than the agreed {high} of 100."
+
+
+def _most_from(now: Answers, reason: str) -> str:
+    by = {key: now.noes(reason, key) for key in now.columns}
+    key = max(by, key=lambda k: by[k])
+    if by[key] < 2 or len([k for k in by if by[k]]) < 2:
+        return "."
+    return f", {by[key]} of them from {now.names[key]}."
+
+
+def _matrix(filters: Filters, now: Answers, texts: dict[str, str]) -> Table:
+    by = BY[filters.by or "source"]
+    shown = now.columns[:COLUMNS_SHOWN]
+    rows = [
+        [
+            Figure(texts.get(reason, reason or "No reason")),
+            *(_cell(now, reason, key) for key in shown),
+            Figure(now.noes(reason), cell=f"noes.{reason or '*'}"),
+        ]
+        for reason in now.reasons
+    ]
+    total = now.acceptance
+    foot = [
+        Figure("Accepted of answered"),
+        *(_rate(now.of(key), f"answered.*.={key}") for key in shown),
+        _rate(total, "answered.*"),
+    ]
+    hidden = len(now.columns) - len(shown)
+    note = f"{hidden} smaller columns are not shown" if hidden else ""
+    rejected = now.sum(kind="rejected")
+    returned = now.sum(kind="returned")
+    sub = (
+        f"{rejected} rejected"
+        + (f", {returned} given back later" if returned else "")
+        + f", by reason and {by.lower()}"
+    )
+    return Table(
+        "reasons",
+        "Why they said no",
+        ("Reason", *(now.names[key] for key in shown), "All"),
+        rows,
+        foot,
+        sub,
+        note,
+    )
+
+
+def _cell(now: Answers, reason: str, key: str) -> Figure:
+    n = now.noes(reason, key)
+    if not n:
+        return Figure(0, "–")
+    part = n / max(1, now.noes())
+    tone = "hot" if n >= 3 and part >= HOT else "warm" if n >= 2 and part >= HOT / 2 else ""
+    return Figure(n, cell=f"noes.{reason or '*'}.={key}", tone=tone)
+
+
+def _rate(found: Acceptance, cell: str) -> Figure:
+    small = f"of {found.answered}" if 0 < found.answered < FEW else ""
+    return Figure(
+        found.rate, percent(found.accepted, found.answered), cell if found.answered else "", small=small
+    )
+
+
+def _points_table(wasted: Sequence[Wasted], now: Answers) -> Table:
+    rows = [
+        [
+            Figure(w.text, small=w.hint),
+            Figure(int(w.points), cell=f"points:{w.criterion}.rejected"),
+            Figure(w.rejected, cell=f"points:{w.criterion}.rejected"),
+            Figure(w.accepted, cell=f"points:{w.criterion}.accepted" if w.accepted else ""),
+        ]
+        for w in wasted
+    ]
+    columns = ("Criterion", "Points", "Of the rejected", f"Of {now.acceptance.accepted} accepted")
+    return Table(
+        "points",
+        "Points wasted",
+        columns,
+        rows,
+        sub="points that went to leads rejected for who they are, timing or person",
+        note="“Bad phone” and “already ours” say nothing about the lead and are not counted",
+    )
