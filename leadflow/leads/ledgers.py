@@ -53,6 +53,11 @@ def record_answer(
     )
 
 
+def record_answers(rows: Sequence[Answer]) -> None:
+    """Write many answers at once: the offers of a batch."""
+    Answer.objects.bulk_create(rows, batch_size=2_000)
+
+
 def void_answers(handoff_id: int, ids: Iterable[int] | None, at: datetime) -> int:
     """Take answers of a handoff back (None: all of them); they stay on the record. Returns how many."""
     living = Answer.objects.filter(handoff_id=handoff_id, voided_at=None)
