@@ -40,7 +40,7 @@ bench: install
 	@exec $(PYTHON) manage.py bench --leads $(LEADS)
 
 screens: install browser
-	@exec $(PYTHON) manage.py screens
+	@exec $(PYTHON) docs/screens/make.py $(BASE_URL)
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles

@@ -122,11 +122,18 @@ def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> l
         first.append(", none of them late.")
     else:
         first = ["All answered: ", Part("no lead", "/queue/"), " waits for your answer."]
-    second = say(
-        "phone",
-        "You have ", Part(f"{num(row['held'])} in work", f"/leads/?owner={user.pk}"), "; ",
-        Part(f"{num(row['today'])} want a call today", "/queue/"), ".",
-    ) if row["held"] else say("phone", "You have ", Part("no lead in work", f"/leads/?owner={user.pk}"), " at the moment.")  # fmt: skip
+    second = (
+        say(
+            "phone",
+            "You have ",
+            Part(f"{num(row['held'])} in work", f"/leads/?owner={user.pk}"),
+            "; ",
+            Part(f"{num(row['today'])} want a call today", "/queue/"),
+            ".",
+        )
+        if row["held"]
+        else say("phone", "You have ", Part("no lead in work", f"/leads/?owner={user.pk}"), " at the moment.")
+    )
     return [
         say("inbox", *first),
         second,
@@ -143,10 +150,13 @@ def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None]) 
     )
     first = say(
         "inbox",
-        Part(_leads(row["offered"]), "/queue/"), f" wait{_s(row['offered'])} for your team’s answer; ",
+        Part(_leads(row["offered"]), "/queue/"),
+        f" wait{_s(row['offered'])} for your team’s answer; ",
         Part(f"{num(row['late'])} promises are late", "/queue/") if row["late"] else "nothing is late",
-        ", ", Part(f"{num(row['today'])} more fall due today", "/queue/"), ".",
-    )  # fmt: skip
+        ", ",
+        Part(f"{num(row['today'])} more fall due today", "/queue/"),
+        ".",
+    )
     teams = Q(team__manager=user) | Q(team=user.team_id) if user.team_id else Q(team__manager=user)
     second = _in_time(
         now, teams & Q(scope="lead"), "Your team answered", _late_now(team.filter(state__in=OPEN), now)
@@ -163,9 +173,11 @@ def _admin(user: User, now: datetime, agreement: dict[str, Agreement | None]) ->
     changes = AuditEntry.objects.filter(at__gte=now - timedelta(days=1)).count()
     first = say(
         "users",
-        Part(f"{num(people)} people", "/settings/people/"), " can sign in, and ",
-        Part(f"{num(keys)} API key{'' if keys == 1 else 's'}", "/settings/keys/"), " are open.",
-    )  # fmt: skip
+        Part(f"{num(people)} people", "/settings/people/"),
+        " can sign in, and ",
+        Part(f"{num(keys)} API key{'' if keys == 1 else 's'}", "/settings/keys/"),
+        " are open.",
+    )
     running = jobs["waiting"] + jobs["running"]
     done = f"{num(jobs['done'])} imports and other long work done this week"
     second = say(
@@ -196,10 +208,13 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
             ".",
         )
     parts: list[str | Part] = [
-        "Sales answered ", Part(f"{num(len(answers))} of your leads", "/feedback/"), " since yesterday: ",
-        Part(f"{num(kinds[Answer.Kind.ACCEPTED])} accepted", "/feedback/"), ", ",
+        "Sales answered ",
+        Part(f"{num(len(answers))} of your leads", "/feedback/"),
+        " since yesterday: ",
+        Part(f"{num(kinds[Answer.Kind.ACCEPTED])} accepted", "/feedback/"),
+        ", ",
         Part(f"{num(refused)} rejected", "/feedback/"),
-    ]  # fmt: skip
+    ]
     reasons = Counter(key for kind, key, _ in answers if key and kind != Answer.Kind.ACCEPTED)
     if reasons:
         key, count = reasons.most_common(1)[0]
@@ -231,9 +246,13 @@ def _mqls(now: datetime) -> Sentence:
         )
     return say(
         "list-check",
-        Part(f"{num(row['every'])} MQLs", "/mqls/"), " are with you, ", Part(f"{num(row['fresh'])} new this week", "/mqls/"),
-        "; ", Part(f"{num(row['quiet'])} are going quiet", "/mqls/"), ".",
-    )  # fmt: skip
+        Part(f"{num(row['every'])} MQLs", "/mqls/"),
+        " are with you, ",
+        Part(f"{num(row['fresh'])} new this week", "/mqls/"),
+        "; ",
+        Part(f"{num(row['quiet'])} are going quiet", "/mqls/"),
+        ".",
+    )
 
 
 def _version(user: User, agreement: dict[str, Agreement | None]) -> Sentence:
@@ -290,9 +309,11 @@ def _in_time(now: datetime, whose: Q, who: str, late: int) -> Sentence:
             ".",
         )
     return say(
-        "clock", f"{who} ", Part(f"{num(row['met'])} of {num(every)} leads in time", "/reports/"),
+        "clock",
+        f"{who} ",
+        Part(f"{num(row['met'])} of {num(every)} leads in time", "/reports/"),
         f" in the last four weeks, {round(100 * row['met'] / every)}%.",
-    )  # fmt: skip
+    )
 
 
 def _late_now(rows: QuerySet[Handoff], now: datetime) -> int:
@@ -346,12 +367,15 @@ def _tasks(user: User) -> list[Wait]:
     )
     return [
         Wait(
-            row.get_kind_display(), row.text or str(row.lead),
+            row.get_kind_display(),
+            row.text or str(row.lead),
             " · ".join(filter(None, [str(row.lead), row.lead.company.name if row.lead.company else ""])),
-            row.due_at, f"/leads/{row.lead_id}/", "Open",
+            row.due_at,
+            f"/leads/{row.lead_id}/",
+            "Open",
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _disputes() -> list[Wait]:
@@ -415,10 +439,16 @@ def _room() -> list[Wait]:
 
 def _customers(now: datetime) -> list[Outcome]:
     return list(
-        Outcome.objects.filter(kind=Outcome.Kind.WON, at__gte=now - timedelta(days=7), at__lte=now, voided_at=None, replaced_by=None)
+        Outcome.objects.filter(
+            kind=Outcome.Kind.WON,
+            at__gte=now - timedelta(days=7),
+            at__lte=now,
+            voided_at=None,
+            replaced_by=None,
+        )
         .select_related("lead", "lead__company", "lead__owner")
         .order_by("-at")[:5]
-    )  # fmt: skip
+    )
 
 
 def _last_week(now: datetime) -> tuple[datetime, datetime]:
@@ -486,15 +516,21 @@ def _first_steps(agreement: dict[str, Agreement | None]) -> list[dict[str, Any]]
     return [
         {"done": True, "title": "You can sign in", "text": "Your role decides what you see and may do."},
         {
-            "done": False, "title": "Bring your leads", "text": "A CSV or Excel file with one person a line is enough.",
-            "href": "/leads/import/", "action": "Import a list", "primary": True,
+            "done": False,
+            "title": "Bring your leads",
+            "text": "A CSV or Excel file with one person a line is enough.",
+            "href": "/leads/import/",
+            "action": "Import a list",
+            "primary": True,
         },
         {
-            "done": signed, "title": "Agree on what a lead is worth",
+            "done": signed,
+            "title": "Agree on what a lead is worth",
             "text": "A default agreement is there to start from; both sides sign it.",
-            "href": "/agreement/", "action": "Open the agreement",
+            "href": "/agreement/",
+            "action": "Open the agreement",
         },
-    ]  # fmt: skip
+    ]
 
 
 def _of_team(user: User) -> QuerySet[Handoff]:

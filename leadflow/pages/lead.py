@@ -69,7 +69,7 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
     current = next((one for one in handoffs if one.state in OPEN), None)
     hold = Hold.objects.filter(lead=row, ended_at=None).first()
     items, more = story(row)
-    bar = document.sql_bar if document and hasattr(document, "sql_bar") else None
+    bar = sales_bar(document.thresholds.sql_when) if document else None
     context = {
         "lead": row,
         "now": now,
@@ -91,6 +91,16 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
     }
     context["gaps"] = sum(1 for one in context["rows"] if one.gap)
     return render(request, "pages/lead.html", context)
+
+
+def sales_bar(condition: Any) -> int | None:
+    """The total that the bar for sales asks for; None where it asks for none."""
+    if isinstance(condition, dict):
+        if condition.get("score") == "total" and condition.get("op") in ("gte", "gt"):
+            return int(condition["value"])
+        found = [sales_bar(part) for part in condition.get("all", [])]
+        return max((bar for bar in found if bar is not None), default=None)
+    return None
 
 
 def lead_story(request: HttpRequest, pk: int) -> HttpResponse:

@@ -32,9 +32,26 @@ DEFAULT_SORT = "-created"
 SOURCES_FROM = 20_000
 _GRADE = re.compile(r"[A-D][1-4]?\Z")
 CSV_HEAD = (
-    "id", "name", "email", "phone", "title", "company", "country", "source", "stage", "level", "grade", "score",
-    "fit", "behaviour", "value", "owner", "last own act", "in stage since", "lead since",
-)  # fmt: skip
+    "id",
+    "name",
+    "email",
+    "phone",
+    "title",
+    "company",
+    "country",
+    "source",
+    "stage",
+    "level",
+    "grade",
+    "score",
+    "fit",
+    "behaviour",
+    "value",
+    "owner",
+    "last own act",
+    "in stage since",
+    "lead since",
+)
 
 
 def living() -> QuerySet[Lead]:
@@ -161,14 +178,26 @@ def _lines(rows: QuerySet[Lead]) -> Iterator[tuple[Any, ...]]:
     for lead in rows.iterator(chunk_size=2000):
         score = getattr(lead, "score", None)
         yield (
-            lead.pk, lead.name, lead.email, lead.phone, lead.title,
-            lead.company.name if lead.company else "", lead.country, lead.first_source,
-            stage_name(lead.stage), lead.get_level_display() if lead.stage == Stage.PROSPECT else "",
-            score.grade if score else "", score.total if score else "", score.fit if score else "",
-            score.behaviour if score else "", score.value if score else "",
+            lead.pk,
+            lead.name,
+            lead.email,
+            lead.phone,
+            lead.title,
+            lead.company.name if lead.company else "",
+            lead.country,
+            lead.first_source,
+            stage_name(lead.stage),
+            lead.get_level_display() if lead.stage == Stage.PROSPECT else "",
+            score.grade if score else "",
+            score.total if score else "",
+            score.fit if score else "",
+            score.behaviour if score else "",
+            score.value if score else "",
             lead.owner.name if lead.owner else "Marketing",
-            _stamp(lead.last_own_act_at), _stamp(lead.stage_since), _stamp(lead.created_at),
-        )  # fmt: skip
+            _stamp(lead.last_own_act_at),
+            _stamp(lead.stage_since),
+            _stamp(lead.created_at),
+        )
 
 
 def _stamp(value: datetime | None) -> str:

@@ -19,9 +19,17 @@ from scoring.document import Document
 STANDARD = ("title", "company_name", "employees", "industry", "country", "phone", "email", "first_source")
 EDITABLE = {"name", "title", "phone", "email", "country", "city", "industry", "employees"}
 LABELS = {
-    "title": "Title", "company_name": "Company", "employees": "People", "industry": "Industry", "country": "Country",
-    "phone": "Phone", "email": "E-mail", "first_source": "First source", "name": "Name", "city": "City",
-}  # fmt: skip
+    "title": "Title",
+    "company_name": "Company",
+    "employees": "People",
+    "industry": "Industry",
+    "country": "Country",
+    "phone": "Phone",
+    "email": "E-mail",
+    "first_source": "First source",
+    "name": "Name",
+    "city": "City",
+}
 
 
 @dataclass(frozen=True)

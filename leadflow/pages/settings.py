@@ -14,7 +14,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from django.views.decorators.http import require_POST
 
-from handoff.models import OPEN, Calendar, CalendarDay, Handoff
+from handoff.models import OPEN, Calendar, CalendarDay
 from leadflow.accounts import audit, keys, people
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Organisation, Role, Team, User
@@ -22,7 +22,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.leads.folding import fold
 from leadflow.leads.models import CustomField, WordList
-from leadflow.pages import hours
+from leadflow.pages import hours, leaving
 from leadflow.pages.forms import (
     CompanyForm,
     DayForm,
@@ -121,11 +121,11 @@ def person_edit(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)
         try:
-            people.change_person(person(request.user), row, form.cleaned_data)
+            moved = leaving.change_person(person(request.user), row, form.cleaned_data)
         except BadInput as error:
             _said(form, error)
         else:
-            messages.success(request, f"{row.name} is saved.{_still_holds(row)}")
+            messages.success(request, f"{row.name} is saved.{_dealt_out(moved)}")
             return redirect("pages:people")
     return _page(request, "person", {"row": row}, form)
 
@@ -138,11 +138,10 @@ def person_invite(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("pages:people")
 
 
-def _still_holds(row: User) -> str:
-    if row.is_active:
+def _dealt_out(moved: int) -> str:
+    if not moved:
         return ""
-    held = Handoff.objects.filter(owner=row, state__in=OPEN).count()
-    return f" {held} open leads are dealt out anew." if held else ""
+    return f" {moved} open lead{'s go' if moved != 1 else ' goes'} to colleagues."
 
 
 def _invite_by_mail(request: HttpRequest, user: User) -> None:

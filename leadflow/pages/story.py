@@ -13,28 +13,57 @@ from leadflow.leads.models import Activity, FactChange, Lead, StageChange
 SHOWN = 30
 
 ICONS = {
-    "page_view": "eye", "visit": "world", "form": "forms", "demo_requested": "forms", "email_sent": "mail",
-    "email_opened": "mail-opened", "email_clicked": "click", "email_replied": "mail-forward",
-    "email_bounced": "mail-off", "email_unsubscribed": "bell-off", "download_educational": "book",
-    "download_buying": "file-text", "webinar_registered": "calendar-event", "webinar_attended": "presentation",
-    "show_scan": "id-badge", "show_talk": "message", "trial_started": "rocket", "question": "message-question",
-    "social_share": "share", "social_follow": "heart", "call": "phone", "meeting": "users", "message": "send",
-}  # fmt: skip
+    "page_view": "eye",
+    "visit": "world",
+    "form": "forms",
+    "demo_requested": "forms",
+    "email_sent": "mail",
+    "email_opened": "mail-opened",
+    "email_clicked": "click",
+    "email_replied": "mail-forward",
+    "email_bounced": "mail-off",
+    "email_unsubscribed": "bell-off",
+    "download_educational": "book",
+    "download_buying": "file-text",
+    "webinar_registered": "calendar-event",
+    "webinar_attended": "presentation",
+    "show_scan": "id-badge",
+    "show_talk": "message",
+    "trial_started": "rocket",
+    "question": "message-question",
+    "social_share": "share",
+    "social_follow": "heart",
+    "call": "phone",
+    "meeting": "users",
+    "message": "send",
+}
 RESULTS = {
-    "talked": "talked", "meeting": "met", "voicemail": "left a voicemail", "no_answer": "no answer", "email": "by e-mail",
-}  # fmt: skip
+    "talked": "talked",
+    "meeting": "met",
+    "voicemail": "left a voicemail",
+    "no_answer": "no answer",
+    "email": "by e-mail",
+}
 ACTS = {
-    "open": ("bolt", "Offered to {after}"), "claim": ("user-check", "{actor} took it from the pool"),
-    "accept": ("check", "{actor} accepted"), "reject": ("x", "{actor} rejected"),
-    "touch": ("phone", "{actor} was in touch"), "log_contact": ("phone", "{actor} was in touch again"),
+    "open": ("bolt", "Offered to {after}"),
+    "claim": ("user-check", "{actor} took it from the pool"),
+    "accept": ("check", "{actor} accepted"),
+    "reject": ("x", "{actor} rejected"),
+    "touch": ("phone", "{actor} was in touch"),
+    "log_contact": ("phone", "{actor} was in touch again"),
     "return": ("arrow-back-up", "{actor} gave it back to marketing"),
-    "qualify": ("target-arrow", "{actor} opened an opportunity"), "win": ("trophy", "{actor} won"),
-    "lose": ("circle-x", "{actor} lost it"), "outcome": ("trophy", "Outcome from another system"),
-    "reassign": ("transfer", "Moved to {after}"), "snooze": ("player-pause", "{actor} put it off"),
-    "wake": ("player-play", "Back from the pause"), "undo": ("arrow-back-up", "{actor} took the last act back"),
-    "dispute": ("scale", "{actor} disputed the answer"), "settle": ("scale", "{actor} decided the dispute"),
+    "qualify": ("target-arrow", "{actor} opened an opportunity"),
+    "win": ("trophy", "{actor} won"),
+    "lose": ("circle-x", "{actor} lost it"),
+    "outcome": ("trophy", "Outcome from another system"),
+    "reassign": ("transfer", "Moved to {after}"),
+    "snooze": ("player-pause", "{actor} put it off"),
+    "wake": ("player-play", "Back from the pause"),
+    "undo": ("arrow-back-up", "{actor} took the last act back"),
+    "dispute": ("scale", "{actor} disputed the answer"),
+    "settle": ("scale", "{actor} decided the dispute"),
     "withdraw": ("circle-minus", "Taken back from sales"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""A real Chromium on the live server. Every page it opens is watched: a violation of the content security
+policy, a script error or a failed request of our own fails the test that saw it."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
+
+from leadflow.accounts.models import User
+from tests import chromium
+
+# Playwright keeps an event loop in this thread; our own queries here are plain and synchronous.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+WIDE, NARROW = (1440, 900), (390, 844)
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder drives a browser."""
+    for item in items:
+        if "tests/browser" in str(item.path):
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Watch:
+    """What went wrong in the browser while a test ran."""
+
+    wrong: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+
+    def console(self, message: ConsoleMessage) -> None:
+        """Note errors of the console; a refused request is noted by `response`."""
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.wrong.append(message.text)
+
+    def response(self, response: Response) -> None:
+        """Note what our own server could not give; a test that expects it says so in `allowed`."""
+        if response.status >= 400 and not any(part in response.url for part in self.allowed):
+            self.wrong.append(f"{response.status} {response.url}")
+
+    def mend(self) -> None:
+        """Forget what was noted, after a test has looked at it."""
+        self.wrong.clear()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the whole run; without one the tests are left out loudly."""
+    found = chromium.path()
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=_ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """The watch of this test; it must have seen nothing wrong by the end."""
+    watch = Watch()
+    yield watch
+    assert watch.wrong == []
+
+
+@pytest.fixture
+def open_as(browser: Browser, live_server: Any, watch: Watch) -> Iterator[Callable[..., Page]]:
+    """`open_as(user, "/queue/", size=NARROW, scheme="dark")` → a page, signed in; None is a stranger."""
+    contexts = []
+
+    def open_(
+        user: User | None, path: str = "/", *, size: tuple[int, int] = WIDE, scheme: str = "light"
+    ) -> Page:
+        context = browser.new_context(
+            base_url=live_server.url,
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        if user is not None:
+            context.add_cookies([_session(user, live_server.url)])
+        page = context.new_page()
+        page.on("console", watch.console)
+        page.on("pageerror", lambda error: watch.wrong.append(f"script error: {error}"))
+        page.on("response", watch.response)
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def _session(user: User, url: str) -> Any:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
+
+
+@pytest.fixture
+def axe() -> Callable[[Page], list[str]]:
+    """The findings of axe (WCAG A and AA) on a page, in words; an empty list is what we want."""
+
+    def run(page: Page) -> list[str]:
+        found = Axe().run(page, options=RULES).response["violations"]
+        return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"][:3]]
+
+    return run
+
+
+@pytest.fixture
+def fits() -> Callable[[Page], bool]:
+    """Whether a page needs no sideways scrolling."""
+
+    def run(page: Page) -> bool:
+        return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+    return run
