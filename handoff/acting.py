@@ -62,6 +62,10 @@ class Act:
         """The hours of the team that holds the lead."""
         return calendars.for_team(self.handoff.team_id)
 
+    def change_team(self) -> None:
+        """The lead changed teams: from now on count by the new one's hours."""
+        self.__dict__.pop("calendar", None)
+
     @cached_property
     def terms(self) -> Document:
         """The agreement's terms as they were frozen at the offer."""
@@ -304,4 +308,3 @@ def seat_of(user_id: int, at: datetime) -> presence.Seat | None:
         at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=[user_id]
     )
     return found[0] if found else None
-

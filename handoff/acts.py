@@ -100,8 +100,8 @@ def outcome(act: Act) -> None:
     if kind == "won":
         _won(act)
     else:
-        day = act.args.get("date")
-        _opportunity(act, opening_of(day, act.calendar) if day else act.calendar.add(act.at + NEXT_DATE, timedelta()))
+        day = act.args.get("date") or (act.at + NEXT_DATE).date()
+        _opportunity(act, opening_of(day, act.calendar))
 
 
 def reassign(act: Act) -> None:
@@ -120,15 +120,15 @@ def reassign(act: Act) -> None:
         act.note("sla_new", ended.new)
         act.note("sla_finished", ended.finished)
     before = handoff.owner_id
-    handoff.owner, handoff.pool, handoff.offered_at = to, False, act.at
-    if to.team_id is not None and to.team_id != handoff.team_id:
+    handoff.owner, handoff.pool, handoff.offered_at = to, to is None, act.at
+    if to is not None and to.team_id is not None and to.team_id != handoff.team_id:
         handoff.team = to.team
-        del act.__dict__["calendar"]
+        act.change_team()
     if handoff.snoozed_until is not None:
         _wake(act)
     promises.restart_for_holder(handoff, act.calendar, act.at)
-    act.tell("moved_here", [to.pk], mail=True)
-    act.tell("moved_away", [before], to=to.name)
+    act.tell("moved_here", [to.pk if to else None], mail=True)
+    act.tell("moved_away", [before], to=to.name if to else "the team's pool")
 
 
 def snooze(act: Act) -> None:
@@ -406,4 +406,3 @@ def _unwrite(act: Act, wrote: dict[str, Any]) -> None:
             agreement_id=handoff.agreement_id,
         )
     acting.cancel_letters(act.last)
-

@@ -27,7 +27,14 @@ RESULTS = {
     "email": "E-mail",
 }
 REACHED = ("talked", "meeting")
-CHANNELS = {"phone": "call", "email": "message", "meeting": "meeting", "message": "message", "social": "message"}
+# How somebody was contacted: the kind of activity that it leaves.
+CHANNELS = {
+    "phone": "call",
+    "email": "message",
+    "meeting": "meeting",
+    "message": "message",
+    "social": "message",
+}
 LARGEST_AMOUNT = Decimal(10) ** 12
 WORKING_DAY = timedelta(hours=8)
 CLICK_SLACK = timedelta(minutes=5)
@@ -52,8 +59,8 @@ def capacities(handoff: Handoff, actor: Actor) -> set[Who]:
     found: set[Who] = {Who.SAME}
     if handoff.owner_id == user.pk:
         found.add(Who.OWNER)
-    elif handoff.pool and handoff.owner_id is None and user.role in SALES and handoff.team_id in (None, user.team_id):
-        found.add(Who.POOL)
+    elif handoff.pool and handoff.owner_id is None and user.role in SALES:
+        found |= {Who.POOL} if handoff.team_id in (None, user.team_id) else set()
     if manages(user, handoff):
         found.add(Who.MANAGER)
     if user.role in MARKETING:
@@ -112,7 +119,7 @@ def conflict(handoff: Handoff, last: Transition | None, at: datetime) -> Conflic
 
 
 def ago(passed: timedelta) -> str:
-    """"20 s ago", "3 min ago", "2 h ago", "4 days ago"."""
+    """ "20 s ago", "3 min ago", "2 h ago", "4 days ago"."""
     seconds = max(0, int(passed.total_seconds()))
     if seconds < 60:
         return f"{seconds} s ago"
@@ -172,7 +179,7 @@ def reason(act: Act) -> None:
     if found.return_only and act.row.name == "reject":
         raise BadInput(
             f"“{found.text}” needs attempts first.",
-            [Fault("reason_key", "Accept the lead and try to reach them; then give it back with this reason.")],
+            [Fault("reason_key", "Accept the lead and try to reach them; then give it back like this.")],
         )
     note = act.text("note")
     if len(note) < found.note_min:
@@ -189,7 +196,7 @@ def reason(act: Act) -> None:
 
 
 def attempts_used(act: Act) -> None:
-    """"No answer" only after the agreed attempts, days and channels."""
+    """ "No answer" only after the agreed attempts, days and channels."""
     found = act.args["reason"]
     if not found.return_only:
         return
@@ -266,7 +273,12 @@ def deal(act: Act) -> None:
 
 
 def receiver(act: Act) -> None:
-    """A lead goes to an active person of sales; the same as before is fine and changes nothing."""
+    """A lead goes to an active person of sales, or ("pool") back to the team."""
+    if act.args.get("to") == "pool":
+        if act.handoff.team_id is None:
+            raise BadInput("There is no team to take it.", [Fault("to", "Choose a rep.")])
+        act.args["to"] = None
+        return
     to = acting.person_of(act.args.get("to"))
     if not to.is_active:
         raise BadInput(f"{to.name} is not active any more.", [Fault("to", "Choose somebody else.")])
@@ -311,9 +323,13 @@ def undo(act: Act) -> None:
     """The actor's own last act, within the agreed minutes, and nothing has followed."""
     last = act.last
     if last is None or not may_undo(last, act.actor, act.at, act.terms.undo_minutes):
-        raise conflict(act.handoff, last, act.at) if _foreign(last, act.actor) else Conflict(
-            f"Only your last act can be taken back, within {act.terms.undo_minutes} minutes.",
-            {"id": act.handoff.pk, "state": act.handoff.state},
+        raise (
+            conflict(act.handoff, last, act.at)
+            if _foreign(last, act.actor)
+            else Conflict(
+                f"Only your last act can be taken back, within {act.terms.undo_minutes} minutes.",
+                {"id": act.handoff.pk, "state": act.handoff.state},
+            )
         )
     others = Handoff.objects.filter(lead_id=act.handoff.lead_id, state__in=OPEN).exclude(pk=act.handoff.pk)
     if others.exists():
@@ -411,4 +427,3 @@ def opening_of(day: date, calendar: Any) -> datetime:
     """The first working instant of a day (or after it, when the day is closed)."""
     opening: datetime = calendar.add(datetime.combine(day, time(), calendar.zone), timedelta(0))
     return opening
-

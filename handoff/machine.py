@@ -1,4 +1,4 @@
-"""The only writer of handoffs: lock, read again, guard, then row, transition, ledgers and letters in one transaction.
+"""The only writer of handoffs: lock, read again, guard, then row, transition, ledgers, letters in one go.
 
 Lock order of the house: handoffs (by id), then leads (by id), then the rest.
 """
@@ -81,7 +81,7 @@ def lock(handoff_id: int) -> Handoff:
 
 
 def check_arguments(row: Action, act: Act) -> None:
-    """An act without checks of its own needs every argument of the table. Raises BadInput naming those missing."""
+    """An act without checks of its own needs every argument of the table. Raises BadInput naming the missing."""
     missing = [] if row.guards else [name for name in row.needs if act.args.get(name) in (None, "")]
     if missing:
         raise BadInput("Something is missing.", [Fault(name, "This is needed.") for name in missing])
@@ -182,8 +182,8 @@ def _repeated(
     if not same or last.action != row.name or handoff.state != last.to_state:
         return False
     if row.name == "reassign":
-        return handoff.owner_id == acting.person_of(args.get("to")).pk
+        to = args.get("to")
+        return handoff.pool if to == "pool" else handoff.owner_id == acting.person_of(to).pk
     if row.name in ("snooze", "wake"):
         return (handoff.snoozed_until is not None) == (row.name == "snooze")
     return row.target is None or handoff.state == row.target
-

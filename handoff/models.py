@@ -39,8 +39,8 @@ class Promise(models.TextChoices):
 class Handoff(models.Model):
     """One episode of a lead with sales; at most one open per lead. Only `handoff.machine` writes it.
 
-    `sla_due_at` is the promise shown (`sla_promise` names it); `sla_ticks` lists the coming instants as
-    [{"at", "do", "promise", "scope", "from"}, …] in order (see `handoff.promises`), `sla_tick_at` is the next.
+    `sla_due_at` is the promise shown (`sla_promise` names it); `sla_ticks` lists the coming instants in
+    order as [{"at", "do", "promise", "scope", "from"}, …] (see `handoff.promises`), `sla_tick_at` the next.
     """
 
     class Kind(models.TextChoices):

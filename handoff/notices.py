@@ -111,7 +111,9 @@ def _late_of(payload: Payload, zone: str) -> str:
 
 
 def _answered(payload: Payload, zone: str) -> str:
-    return f"{payload.get('by', 'Sales')} {payload.get('done', 'answered')} {who(payload)}, whom you handed over"
+    return (
+        f"{payload.get('by', 'Sales')} {payload.get('done', 'answered')} {who(payload)}, whom you handed over"
+    )
 
 
 KINDS: dict[str, Callable[[Payload, str], str]] = {
@@ -140,7 +142,9 @@ def unread(user: User) -> int:
 
 def latest(user: User, limit: int = 30) -> Iterable[Notice]:
     """The newest notices of a person, unread ones first."""
-    return Notice.objects.filter(user=user).order_by(F("read_at").desc(nulls_first=True), "-at", "-id")[:limit]
+    return Notice.objects.filter(user=user).order_by(F("read_at").desc(nulls_first=True), "-at", "-id")[
+        :limit
+    ]
 
 
 def mark_read(user: User, at: datetime, upto: int | None = None) -> int:

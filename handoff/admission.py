@@ -1,0 +1,180 @@
+"""Room: ready leads that wait come in best first, as sales has room again. No clock runs while they wait."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from handoff import acting, opening, why
+from handoff.models import OPEN, RoomWait
+from handoff.opening import CHECK_EVERY, Offer
+from handoff.routing import Route, Router
+from leadflow.leads import stages
+from leadflow.leads.models import Lead, Stage
+from scoring import agreements, engine
+from scoring.document import Document
+from scoring.models import Agreement, Crossing, LeadScore
+
+# How many waiting leads one look takes, best first.
+BATCH = 500
+# A lead with sales whose total fell by so much since the offer is marked as cooling.
+COOLED_BY = 15
+
+
+def refill(at: datetime) -> int:
+    """Offer waiting leads while there is room, best first; those not ready any more leave at once.
+
+    Returns how many were offered. Readiness is asked again for every lead before it is offered.
+    """
+    mark_cooling(at)
+    agreement = agreements.in_force()
+    if agreement is None:
+        return 0
+    _let_go_moved(at)
+    _look_again(at)
+    if not RoomWait.objects.filter(left_at=None).exists():
+        return 0
+    with transaction.atomic():
+        opening.take_turn()
+        return _offer(at, agreement)
+
+
+def waiting() -> int:
+    """How many ready leads wait for room."""
+    return RoomWait.objects.filter(left_at=None).count()
+
+
+def mark_cooling(at: datetime) -> int:
+    """Mark the leads with sales whose score fell since the offer, never move them. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE handoff_handoff h SET cooling = s.total <= h.total - %s, changed_at = %s
+            FROM scoring_leadscore s
+            WHERE s.lead_id = h.lead_id AND h.state = ANY(%s)
+              AND h.cooling IS DISTINCT FROM (s.total <= h.total - %s) AND h.total IS NOT NULL
+            """,
+            [COOLED_BY, at, [state.value for state in OPEN], COOLED_BY],
+        )
+        return int(cursor.rowcount)
+
+
+def _offer(at: datetime, agreement: Agreement) -> int:
+    waits = list(
+        RoomWait.objects.filter(left_at=None)
+        .order_by("-total", "entered_at", "id")
+        .select_for_update(skip_locked=True)[:BATCH]
+    )
+    terms = Document(agreement.content)
+    crossings = {c.pk: c for c in Crossing.objects.filter(pk__in=[w.crossing_id for w in waits])}
+    leads = opening.leads_of([w.lead_id for w in waits])
+    grades = dict(LeadScore.objects.filter(lead__in=list(leads)).values_list("lead_id", "grade"))
+    asks = {
+        w.pk: _ask(w, crossings[w.crossing_id], leads[w.lead_id], grades.get(w.lead_id, "")) for w in waits
+    }
+    router = Router(list(asks.values()), at, terms)
+    if not any(seat.room for seat in router.seats.values()):
+        return 0
+    routes = {w.pk: router.route(asks[w.pk]) for w in waits}
+    chosen = [w for w in waits if not routes[w.pk].wait]
+    if not chosen:
+        return 0
+    lead_ids = [w.lead_id for w in chosen]
+    stages.lock(lead_ids)
+    fresh = opening.leads_of(lead_ids)
+    ready = engine.is_ready(lead_ids, at) - opening.with_open(lead_ids)
+    good = [w for w in chosen if w.lead_id in ready and opening.may_open(fresh[w.lead_id])]
+    gone = [w for w in chosen if w not in good]
+    if gone:
+        # Somebody was counted who does not come: hand out afresh, with the right people.
+        _not_ready(gone, at)
+        router = Router([asks[w.pk] for w in good], at, terms)
+        routes = {w.pk: router.route(asks[w.pk]) for w in good}
+        good = [w for w in good if not routes[w.pk].wait]
+    _make(good, crossings, fresh, routes, at, agreement)
+    acting.count_offers(router.counts())
+    router.save_turns()
+    return len(good)
+
+
+def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str) -> opening.Ask:
+    return opening.ask_of(crossing, lead, wait.total, grade, None)
+
+
+def _make(
+    good: Sequence[RoomWait],
+    crossings: Mapping[int, Crossing],
+    leads: Mapping[int, Lead],
+    routes: Mapping[int, Route],
+    at: datetime,
+    agreement: Agreement,
+) -> None:
+    if not good:
+        return
+    explained = engine.explain_many([w.lead_id for w in good], at)
+    texts = why.lines([(crossings[w.crossing_id], leads[w.lead_id], explained[w.lead_id]) for w in good])
+    offers = [
+        Offer(
+            leads[w.lead_id],
+            w.kind,
+            routes[w.pk],
+            explained[w.lead_id],
+            crossings[w.crossing_id].fast_track_no,
+            w.crossing_id,
+            texts[w.crossing_id],
+        )
+        for w in good
+    ]
+    opening.make(offers, at, agreement)
+    RoomWait.objects.filter(pk__in=[w.pk for w in good]).update(left_at=at, left_why="offered")
+
+
+def _let_go_moved(at: datetime) -> None:
+    """The engine moved them back, or somebody left them out: the wait is over at once."""
+    moved = RoomWait.objects.filter(left_at=None).exclude(
+        lead__stage__in=(Stage.SALES_QUALIFIED, Stage.CUSTOMER)
+    )
+    moved.filter(lead__stage=Stage.EXCLUDED).update(left_at=at, left_why="excluded")
+    moved.update(left_at=at, left_why="not_ready")
+    RoomWait.objects.filter(left_at=None, lead__handoffs__state__in=[s.value for s in OPEN]).update(
+        left_at=at, left_why="offered"
+    )
+
+
+def _look_again(at: datetime) -> None:
+    """Points fade: ask again of those whose turn it is, and bring their totals up to date."""
+    with transaction.atomic():
+        waits = list(
+            RoomWait.objects.filter(left_at=None, next_check__lte=at)
+            .order_by("next_check", "id")
+            .select_for_update(skip_locked=True)[:BATCH]
+        )
+        if not waits:
+            return
+        stages.lock([w.lead_id for w in waits])
+        ready = engine.is_ready([w.lead_id for w in waits], at)
+        _not_ready([w for w in waits if w.lead_id not in ready], at)
+        stay = [w.pk for w in waits if w.lead_id in ready]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE handoff_roomwait w SET next_check = %s, total = s.total"
+                " FROM scoring_leadscore s WHERE s.lead_id = w.lead_id AND w.id = ANY(%s)",
+                [at + CHECK_EVERY, stay],
+            )
+
+
+def _not_ready(waits: Sequence[RoomWait], at: datetime) -> None:
+    """Leave the wait; the stage is what the score says."""
+    if not waits:
+        return
+    RoomWait.objects.filter(pk__in=[w.pk for w in waits], left_at=None).update(
+        left_at=at, left_why="not_ready"
+    )
+    ids = [w.lead_id for w in waits]
+    says = engine.stage_by_score(ids, at)
+    stays = set(
+        Lead.objects.filter(pk__in=ids).exclude(stage=Stage.SALES_QUALIFIED).values_list("pk", flat=True)
+    )
+    stages.move(
+        [stages.Move(i, says[i], "no longer ready") for i in ids if i in says and i not in stays], at=at
+    )

@@ -1,0 +1,243 @@
+"""The clocks: what falls due is warned of, marked late, escalated, each exactly once, by any number of workers.
+
+A tick is one set-based statement over the rows whose next instant has come, claimed in order of
+(due, id) with SKIP LOCKED. Steps that need a decision per lead (give it to somebody else, wake it) follow row
+by row, each in a transaction of its own; a row that raises is pushed ahead and counted, the rest goes on.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Least
+
+from handoff import escalation
+from handoff.escalation import ROW_STEPS
+from handoff.models import Handoff, SlaResult
+from leadflow import nudge
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(minutes=5)
+# Twelve doublings are the limit: a broken row is tried about every two weeks, and stands on the admin's list.
+MOST_DOUBLINGS = 12
+
+TICK = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM handoff_handoff
+    WHERE sla_tick_at <= %(at)s
+    ORDER BY sla_tick_at, id LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+), split AS MATERIALIZED (
+    SELECT h.*, t.fired, t.rest, t.next, t.step
+    FROM due JOIN handoff_handoff h USING (id)
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(e.v ORDER BY e.v->>'at') FILTER (WHERE e.now AND NOT e.row) AS fired,
+               jsonb_agg(e.v ORDER BY e.v->>'at') FILTER (WHERE NOT e.now OR e.row) AS rest,
+               min((e.v->>'at')::timestamptz) FILTER (WHERE NOT e.now OR e.row) AS next,
+               bool_or(e.now AND e.row) AS step
+        FROM (SELECT v, (v->>'at')::timestamptz <= %(at)s AS now, v->>'do' = ANY(%(row_steps)s) AS row
+              FROM jsonb_array_elements(h.sla_ticks) v) e
+    ) t
+), fired AS MATERIALIZED (
+    SELECT s.id, s.lead_id, s.owner_id, s.team_id, s.grade, s.why_now, s.attempts, e.v->>'do' AS act,
+           e.v->>'promise' AS promise, e.v->>'scope' AS scope, (e.v->>'at')::timestamptz AS due,
+           (e.v->>'from')::timestamptz AS start,
+           CASE e.v->>'promise' WHEN 'acceptance' THEN s.acceptance_due_at
+                WHEN 'first_touch' THEN s.first_touch_due_at ELSE s.followup_due_at END AS promised
+    FROM split s CROSS JOIN LATERAL jsonb_array_elements(s.fired) e(v)
+), moved AS (
+    UPDATE handoff_handoff h
+    SET sla_ticks = COALESCE(s.rest, '[]'::jsonb),
+        -- An open handoff without a promise left is looked at every day until somebody acts.
+        sla_tick_at = COALESCE(s.next, %(at)s + interval '1 day'),
+        warned_at = COALESCE((SELECT min(f.due) FROM fired f WHERE f.id = h.id AND f.act = 'warn'), h.warned_at),
+        breached_at = COALESCE(h.breached_at, (SELECT min(f.due) FROM fired f
+                               WHERE f.id = h.id AND f.act = 'due' AND f.scope = 'holder')),
+        lock_version = h.lock_version + 1, changed_at = %(at)s
+    FROM split s WHERE h.id = s.id AND (s.fired IS NOT NULL OR s.rest IS NULL)
+), missed AS (
+    INSERT INTO handoff_slaresult
+        (handoff_id, promise, n, scope, holder_id, team_id, start, due, result, late_by, corrected_from, at)
+    SELECT id, promise, CASE promise WHEN 'follow_up' THEN GREATEST(1, attempts) ELSE 1 END, scope,
+           owner_id, team_id, start, due, 'missed', 0, '', %(at)s
+    FROM fired WHERE act = 'due' ORDER BY due, id
+    ON CONFLICT DO NOTHING
+), late AS (
+    INSERT INTO handoff_lateexception (handoff_id, promise, since, step_done)
+    SELECT f.id, f.promise, f.due, COALESCE((SELECT 'exception' FROM fired x
+           WHERE x.id = f.id AND x.promise = f.promise AND x.act = 'exception' LIMIT 1), '')
+    FROM fired f WHERE f.act = 'due' AND f.scope = 'holder'
+    ON CONFLICT DO NOTHING
+), listed AS (
+    UPDATE handoff_lateexception x SET step_done = 'exception' FROM fired f
+    WHERE f.act = 'exception' AND x.handoff_id = f.id AND x.promise = f.promise AND x.cleared_at IS NULL
+), people AS (
+    -- The owner hears of warning, lateness and reminder; the manager of lateness, by mail too.
+    SELECT f.*, f.owner_id AS reader, 'bell' AS channel,
+           CASE f.act WHEN 'warn' THEN 'warn' WHEN 'remind' THEN 'remind' ELSE 'late' END AS kind
+    FROM fired f
+    WHERE f.owner_id IS NOT NULL AND (f.act IN ('warn', 'remind') OR f.act = 'due' AND f.scope = 'holder')
+    UNION ALL
+    SELECT f.*, t.manager_id, c.channel, 'late_of'
+    FROM fired f JOIN accounts_team t ON t.id = f.team_id CROSS JOIN (VALUES ('bell'), ('email')) c(channel)
+    WHERE t.manager_id IS NOT NULL AND t.manager_id IS DISTINCT FROM f.owner_id
+      AND (f.act IN ('notify', 'exception') OR f.act = 'due' AND f.scope = 'holder')
+), letters AS (
+    INSERT INTO handoff_outbox (key, kind, channel, recipient, user_id, payload, created_at, not_before,
+                                next_try_at, attempts, error)
+    SELECT format('tick:%%s:%%s:%%s:%%s:%%s:%%s', p.id, p.promise, p.act, extract(epoch FROM p.due)::bigint,
+                  p.reader, p.channel),
+           p.kind, p.channel, '', p.reader,
+           jsonb_build_object('handoff', p.id, 'lead', p.lead_id, 'grade', p.grade, 'why', p.why_now,
+               'promise', p.promise, 'due', COALESCE(to_jsonb(p.promised)#>>'{}', ''),
+               'name', COALESCE(NULLIF(l.name, ''), NULLIF(l.email, ''), 'Lead ' || l.id),
+               'company', COALESCE(c.name, ''), 'owner', COALESCE(u.name, '')),
+           %(at)s, %(at)s, %(at)s, 0, ''
+    FROM people p JOIN leads_lead l ON l.id = p.lead_id
+    LEFT JOIN leads_company c ON c.id = l.company_id LEFT JOIN accounts_user u ON u.id = p.owner_id
+    ON CONFLICT (key) DO NOTHING
+    RETURNING 1
+)
+SELECT s.id, s.step, (SELECT count(*) FROM letters) FROM split s ORDER BY s.sla_tick_at, s.id
+"""
+
+
+def tick(at: datetime, limit: int = 5_000) -> int:
+    """Handle what has come due by `at`: at most `limit` handoffs; returns how many. Call until it answers 0."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(TICK, {"at": at, "limit": limit, "row_steps": list(ROW_STEPS)})
+        rows = cursor.fetchall()
+    if rows and rows[0][2]:
+        nudge.wake("clock.deliver")
+    for handoff_id, step, _ in rows:
+        if step:
+            _step(handoff_id, at)
+    return len(rows)
+
+
+def _step(handoff_id: int, at: datetime) -> None:
+    try:
+        with transaction.atomic():
+            escalation.run(handoff_id, at)
+    except Exception as problem:
+        log.exception("the clock of handoff %s stumbled", handoff_id)
+        _push_ahead(handoff_id, at, f"{type(problem).__name__}: {problem}"[:2_000])
+
+
+def _push_ahead(handoff_id: int, at: datetime, error: str) -> None:
+    row = Handoff.objects.filter(pk=handoff_id, sla_tick_at__lte=at)
+    failures = row.values_list("tick_failures", flat=True).first()
+    if failures is None:
+        return
+    row.update(
+        tick_failures=Least(F("tick_failures") + 1, 1_000),
+        tick_error=error,
+        sla_tick_at=at + RETRY_AFTER * 2 ** min(failures, MOST_DOUBLINGS),
+    )
+
+
+def stumbling(limit: int = 100) -> list[Handoff]:
+    """Handoffs whose clock raised, for the admin, worst first."""
+    rows = Handoff.objects.filter(tick_failures__gt=0, sla_tick_at__isnull=False)
+    return list(rows.select_related("lead", "owner").order_by("-tick_failures", "id")[:limit])
+
+
+def oldest_due(at: datetime) -> timedelta | None:
+    """How long the oldest due tick has waited, None when nothing is due. For /readyz."""
+    first = Handoff.objects.filter(sla_tick_at__lte=at).order_by("sla_tick_at").values_list("sla_tick_at")
+    row = first.first()
+    return at - row[0] if row else None
+
+
+# ---- Figures ----------------------------------------------------------------------------------------------
+
+# Every promise that ended or is missed, whether the tick has come by already or not. Columns: handoff_id,
+# promise, scope, holder_id, team_id, due, finished_at, result, late_by. One parameter: %(at)s.
+RESULTS = """
+    SELECT r.handoff_id, r.promise, r.scope, r.holder_id, r.team_id, r.due, r.finished_at, r.result, r.late_by
+    FROM handoff_slaresult r WHERE r.voided_at IS NULL
+    UNION ALL
+    SELECT h.id, p.promise, p.scope, h.owner_id, h.team_id, p.due, NULL, 'missed', 0
+    FROM handoff_handoff h CROSS JOIN LATERAL (VALUES
+        ('acceptance', 'holder', h.acceptance_due_at, h.state = 'offered'),
+        ('acceptance', 'lead', h.lead_acceptance_due_at, h.state = 'offered'),
+        ('first_touch', 'holder', h.first_touch_due_at, h.state IN ('offered', 'accepted')),
+        ('first_touch', 'lead', h.lead_first_touch_due_at, h.state IN ('offered', 'accepted')),
+        ('follow_up', 'holder', h.followup_due_at, h.state = 'working'),
+        ('follow_up', 'lead', h.lead_followup_due_at, h.state = 'working')
+    ) p(promise, scope, due, runs)
+    WHERE h.state IN ('offered', 'accepted', 'working') AND p.runs AND p.due < %(at)s
+      AND NOT EXISTS (SELECT 1 FROM handoff_slaresult r WHERE r.handoff_id = h.id AND r.promise = p.promise
+                      AND r.scope = p.scope AND r.due = p.due AND r.voided_at IS NULL)
+"""
+GROUPS = {
+    "": "''",
+    "promise": "r.promise",
+    "holder": "COALESCE(u.name, 'the team''s pool')",
+    "team": "COALESCE(t.name, 'no team')",
+    "grade": "h.grade",
+    "policy": "h.policy",
+    "kind": "h.kind",
+    "source": "COALESCE(NULLIF(l.first_source, ''), 'unknown')",
+}
+
+
+@dataclass(frozen=True)
+class Attainment:
+    """How promises ended. `missed` includes clocks past due that still run (`running`); `rate` is met ÷
+    (met + missed), None without any."""
+
+    met: int
+    missed: int
+    cancelled: int
+    running: int
+
+    @property
+    def rate(self) -> float | None:
+        judged = self.met + self.missed
+        return self.met / judged if judged else None
+
+
+def attainment(
+    start: datetime,
+    end: datetime,
+    *,
+    at: datetime,
+    scope: str = SlaResult.Scope.LEAD,
+    by: str = "",
+    promise: str = "",
+    team_id: int | None = None,
+    holder_id: int | None = None,
+) -> dict[str, Attainment]:
+    """How promises due in [start, end) ended, by group ("" = all): promise, holder, team, grade, policy, kind,
+    source. `scope` lead: each lead's own clock; holder: each holder's share. Never mix the two."""
+    where = ["r.due >= %(start)s", "r.due < %(end)s", "r.scope = %(scope)s"]
+    bound: dict[str, Any] = {"at": at, "start": start, "end": end, "scope": str(scope)}
+    for column, value in (("promise", promise or None), ("team_id", team_id), ("holder_id", holder_id)):
+        if value is not None:
+            where.append(f"r.{column} = %({column})s")
+            bound[column] = value
+    rows = _grouped(GROUPS[by], where, bound)
+    if by == "" and not rows:
+        return {"": Attainment(0, 0, 0, 0)}
+    return {str(key): Attainment(*counts) for key, *counts in rows}
+
+
+def _grouped(group: str, where: Sequence[str], bound: dict[str, Any]) -> list[tuple[Any, ...]]:
+    text = f"""
+        SELECT {group}, count(*) FILTER (WHERE r.result = 'met'), count(*) FILTER (WHERE r.result = 'missed'),
+               count(*) FILTER (WHERE r.result = 'cancelled'),
+               count(*) FILTER (WHERE r.result = 'missed' AND r.finished_at IS NULL)
+        FROM ({RESULTS}) r JOIN handoff_handoff h ON h.id = r.handoff_id
+        JOIN leads_lead l ON l.id = h.lead_id
+        LEFT JOIN accounts_user u ON u.id = r.holder_id LEFT JOIN accounts_team t ON t.id = r.team_id
+        WHERE {" AND ".join(where)} GROUP BY 1 ORDER BY 1
+    """  # noqa: S608 - the group and the columns are ours, values are bound
+    with connection.cursor() as cursor:
+        cursor.execute(text, bound)
+        return cursor.fetchall()

@@ -1,0 +1,554 @@
+"""How handoffs begin: pending crossings, a marketer's hand, a rep's own lead, an objection that was right.
+
+A batch costs a fixed number of statements. Two openings at once would hand out the same room, so they take
+turns behind one advisory lock; no reader and no act on an open handoff waits for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from handoff import acting, calendars, notices, outbox, promises, why
+from handoff.acting import COUNTED
+from handoff.models import CLOSED, OPEN, Handoff, Outbox, RoomWait, State, Transition
+from handoff.promises import Policy
+from handoff.routing import Ask, Route, Router
+from leadflow import clock
+from leadflow.accounts.actors import SYSTEM, Actor
+from leadflow.accounts.models import SALES, Team, User
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+from leadflow.leads import ledgers, stages
+from leadflow.leads.models import Answer, Lead, Stage
+from scoring import agreements, engine
+from scoring.document import Document
+from scoring.models import Agreement, Crossing
+
+ADMISSION_LOCK = 0x1EAD_F10
+# A lead that waits for room is looked at again at least this often.
+CHECK_EVERY = timedelta(minutes=30)
+NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), ((0, "notify"), (480, "exception")))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A lead that goes to sales now, and all that is frozen with it."""
+
+    lead: Lead
+    kind: str
+    route: Route
+    explanation: Any
+    fast_track_no: int | None = None
+    crossing_id: int | None = None
+    why_now: str = ""
+    opened_by: User | None = None
+    linked_to: int | None = None
+
+
+# ---- Crossings --------------------------------------------------------------------------------------------
+
+
+def open_pending(at: datetime, limit: int = 500) -> int:
+    """Handle pending crossings: open handoffs, let leads wait for room, withdraw the excluded.
+
+    Returns how many crossings were handled. The number of statements does not grow with them (an
+    exclusion with an open handoff is an act of its own, and rare).
+    """
+    done = _withdraw_excluded(at, limit)
+    with transaction.atomic():
+        take_turn()
+        pending = list(
+            Crossing.objects.filter(handled_at=None)
+            .exclude(kind=Crossing.Kind.EXCLUDE)
+            .order_by("id")
+            .select_for_update(skip_locked=True)[:limit]
+        )
+        if pending:
+            _handle(pending, at)
+    return done + len(pending)
+
+
+def _handle(pending: Sequence[Crossing], at: datetime) -> None:
+    agreement = agreements.in_force()
+    lead_ids = [crossing.lead_id for crossing in pending]
+    stages.lock(lead_ids)
+    leads = leads_of(lead_ids)
+    waits = {w.lead_id: w for w in RoomWait.objects.filter(lead__in=lead_ids, left_at=None)}
+    busy = with_open(lead_ids)
+    fit, dropped = [], []
+    for crossing in pending:
+        lead = leads[crossing.lead_id]
+        ready = agreement is not None and may_open(lead) and lead.pk not in busy
+        if lead.pk in waits and crossing.kind != Crossing.Kind.FAST_TRACK:
+            ready = False
+        (fit if ready else dropped).append(crossing)
+        busy |= {lead.pk} if ready else set()
+    _mark(dropped, at, "dropped")
+    if not fit or agreement is None:
+        return
+    opened, waiting = _route_and_open(fit, leads, agreement, at, _befores(fit))
+    _leave(waits, [c.lead_id for c in opened], at, "fast_track")
+    _mark(opened, at, "opened")
+    _mark(waiting, at, "waiting")
+
+
+def _route_and_open(
+    crossings: Sequence[Crossing],
+    leads: Mapping[int, Lead],
+    agreement: Agreement,
+    at: datetime,
+    befores: Mapping[int, int],
+) -> tuple[list[Crossing], list[Crossing]]:
+    terms = Document(agreement.content)
+    explained = engine.explain_many([c.lead_id for c in crossings], at)
+    asks = {}
+    for c in crossings:
+        said = explained[c.lead_id]
+        asks[c.pk] = ask_of(c, leads[c.lead_id], said.total, said.grade, befores.get(c.pk))
+    # Best first: fast tracks, then the higher total, then the older.
+    order = sorted(crossings, key=lambda c: (asks[c.pk].counted, -asks[c.pk].total, c.at, c.pk))
+    router = Router(list(asks.values()), at, terms)
+    routes = {c.pk: router.route(asks[c.pk]) for c in order}
+    opened = [c for c in order if not routes[c.pk].wait]
+    waiting = [c for c in order if routes[c.pk].wait]
+    lines = why.lines([(c, leads[c.lead_id], explained[c.lead_id]) for c in opened])
+    offers = [
+        Offer(
+            leads[c.lead_id],
+            kind_of(c),
+            routes[c.pk],
+            explained[c.lead_id],
+            c.fast_track_no,
+            c.pk,
+            lines[c.pk],
+        )
+        for c in opened
+    ]
+    make(offers, at, agreement)
+    acting.count_offers(router.counts())
+    router.save_turns()
+    _wait([(c, routes[c.pk], asks[c.pk]) for c in waiting], leads, at, agreement)
+    return opened, waiting
+
+
+def kind_of(crossing: Crossing) -> str:
+    """The kind of handoff that a crossing opens."""
+    return str(Handoff.Kind(crossing.kind))
+
+
+def ask_of(crossing: Crossing, lead: Lead, total: int, grade: str, before_id: int | None) -> Ask:
+    """What the router needs to know."""
+    kind = kind_of(crossing)
+    return Ask(
+        lead_id=lead.pk,
+        kind=kind,
+        counted=kind in COUNTED,
+        total=total,
+        grade=grade,
+        fast_track_no=crossing.fast_track_no,
+        company_id=lead.company_id,
+        company_owner_id=lead.company.owner_id if lead.company else None,
+        before_id=before_id,
+    )
+
+
+def _befores(crossings: Iterable[Crossing]) -> dict[int, int]:
+    """For call-backs and repaired leads: crossing → the rep who had it."""
+    same = [c for c in crossings if c.kind in (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED)]
+    if not same:
+        return {}
+    ended = (
+        Handoff.objects.filter(lead__in=[c.lead_id for c in same], state__in=CLOSED, owner__isnull=False)
+        .order_by("lead_id", "-closed_at")
+        .distinct("lead_id")
+    )
+    owners = dict(ended.values_list("lead_id", "owner_id"))
+    return {c.pk: owners[c.lead_id] for c in same if c.lead_id in owners}
+
+
+def _wait(
+    waiting: Sequence[tuple[Crossing, Route, Ask]],
+    leads: Mapping[int, Lead],
+    at: datetime,
+    agreement: Agreement,
+) -> None:
+    RoomWait.objects.bulk_create(
+        [
+            RoomWait(
+                lead_id=crossing.lead_id,
+                crossing_id=crossing.pk,
+                kind=kind_of(crossing),
+                team_id=route.team_id,
+                total=ask.total,
+                entered_at=at,
+                next_check=at + CHECK_EVERY,
+            )
+            for crossing, route, ask in waiting
+        ]
+    )
+    moves = [
+        stages.Move(c.lead_id, Stage.SALES_QUALIFIED, "ready, waiting for room")
+        for c, _, _ in waiting
+        if leads[c.lead_id].stage != Stage.CUSTOMER
+    ]
+    stages.move(moves, at=at, agreement_id=agreement.pk)
+
+
+def _leave(waits: Mapping[int, RoomWait], lead_ids: Iterable[int], at: datetime, why_left: str) -> None:
+    ids = [waits[lead_id].pk for lead_id in lead_ids if lead_id in waits]
+    RoomWait.objects.filter(pk__in=ids).update(left_at=at, left_why=why_left)
+
+
+def _mark(crossings: Sequence[Crossing], at: datetime, handled_as: str) -> None:
+    if crossings:
+        rows = Crossing.objects.filter(pk__in=[c.pk for c in crossings])
+        rows.update(handled_at=at, handled_as=handled_as)
+
+
+def _withdraw_excluded(at: datetime, limit: int) -> int:
+    """Leads that turned out to be none: end their wait, withdraw their handoff; one transaction each,
+    because the house locks handoffs before leads."""
+    from handoff import machine
+
+    ids = Crossing.objects.filter(handled_at=None, kind=Crossing.Kind.EXCLUDE).order_by("id")
+    done = 0
+    for pk in list(ids.values_list("pk", flat=True)[:limit]):
+        with transaction.atomic():
+            crossing = (
+                Crossing.objects.filter(pk=pk, handled_at=None).select_for_update(skip_locked=True).first()
+            )
+            if crossing is None:
+                continue
+            handoff_id = (
+                Handoff.objects.filter(lead=crossing.lead_id, state__in=OPEN)
+                .values_list("pk", flat=True)
+                .first()
+            )
+            if handoff_id is not None:
+                machine.apply("withdraw", handoff_id, SYSTEM, at=at, reason="left out: not a lead")
+            RoomWait.objects.filter(lead=crossing.lead_id, left_at=None).update(
+                left_at=at, left_why="excluded"
+            )
+            _mark([crossing], at, "withdrawn")
+            done += 1
+    return done
+
+
+# ---- By hand ----------------------------------------------------------------------------------------------
+
+
+def open_by_hand(
+    lead_id: int, actor: Actor, reason: str, to: Any = None, *, at: datetime | None = None
+) -> Handoff:
+    """A marketer hands a lead over, with a reason; ends a hold. `to` names a rep, else routing decides.
+
+    Raises Forbidden, BadInput without a reason, Conflict when the lead is with sales or cannot be offered.
+    """
+    if actor.user is None or not (actor.user.in_marketing or actor.user.is_admin):
+        raise Forbidden("Marketing hands leads over.")
+    if len(reason.strip()) < 3:
+        raise BadInput("Say why sales should look at it.", [Fault("reason", "One sentence is enough.")])
+    owner = _receiver(to)
+    return _open_one(lead_id, actor, Handoff.Kind.BY_HAND, reason.strip(), owner, at)
+
+
+def open_own(lead_id: int, actor: Actor, *, reason: str = "", at: datetime | None = None) -> Handoff:
+    """A rep takes a lead that sales found itself. Raises Forbidden, Conflict."""
+    if actor.user is None or not actor.user.is_active or actor.user.role not in SALES:
+        raise Forbidden("Own leads are for sales.")
+    with transaction.atomic():
+        handoff = _open_one(lead_id, actor, Handoff.Kind.OWN, reason or "own lead of sales", actor.user, at)
+        Lead.objects.filter(pk=lead_id).update(sales_sourced=True)
+    return handoff
+
+
+def open_overturned(
+    lead_id: int, actor: Actor, *, linked_to: int, reason: str = "", at: datetime | None = None
+) -> Handoff:
+    """The objection to a rejection was right: offer the lead again, linked. Ends the hold.
+
+    Raises Conflict when the lead is with sales again already (then the two are only linked).
+    """
+    return _open_one(
+        lead_id, actor, Handoff.Kind.OVERTURNED, reason or "the objection was right", None, at, linked_to
+    )
+
+
+def _receiver(to: Any) -> User | None:
+    if to in (None, ""):
+        return None
+    owner = acting.person_of(to)
+    if not owner.is_active or owner.role not in SALES:
+        raise BadInput(f"{owner.name} cannot take leads.", [Fault("to", "Choose an active rep.")])
+    return owner
+
+
+def _open_one(
+    lead_id: int,
+    actor: Actor,
+    kind: Handoff.Kind,
+    reason: str,
+    owner: User | None,
+    at: datetime | None,
+    linked_to: int | None = None,
+) -> Handoff:
+    with transaction.atomic():
+        stages.lock([lead_id])
+        at = at or clock.now()
+        lead = leads_of([lead_id]).get(lead_id)
+        agreement = agreements.in_force()
+        _check_open(lead, agreement)
+        assert lead is not None and agreement is not None
+        engine.end_hold(lead_id, at=at, by="handed over")
+        explanation = engine.explain_many([lead_id], at)[lead_id]
+        ask = Ask(
+            lead_id, str(kind), False, explanation.total, explanation.grade,
+            company_id=lead.company_id, company_owner_id=lead.company.owner_id if lead.company else None,
+        )  # fmt: skip
+        if owner is not None:
+            route = Route(owner.pk, owner.team_id, f"{actor} chose {owner.name}")
+        else:
+            router = Router([ask], at, Document(agreement.content))
+            route = router.route(ask)
+            router.save_turns()
+        offer = Offer(
+            lead, str(kind), route, explanation, why_now=reason, opened_by=actor.user, linked_to=linked_to
+        )
+        RoomWait.objects.filter(lead=lead_id, left_at=None).update(left_at=at, left_why="by_hand")
+        Crossing.objects.filter(lead=lead_id, handled_at=None).exclude(kind=Crossing.Kind.EXCLUDE).update(
+            handled_at=at, handled_as="opened"
+        )
+        return make([offer], at, agreement, actor, note=reason)[0]
+
+
+def _check_open(lead: Lead | None, agreement: Agreement | None) -> None:
+    if lead is None or lead.erased_at is not None:
+        raise NotVisible
+    if agreement is None:
+        raise Conflict("No agreement is in force yet: both sides sign one first.")
+    if lead.merged_into_id is not None:
+        raise Conflict("This lead was merged into another one.", {"lead": lead.merged_into_id})
+    if lead.stage == Stage.EXCLUDED:
+        raise Conflict("Left out: not a lead. Change the rule or the facts first.")
+    handoff = Handoff.objects.filter(lead=lead, state__in=OPEN).select_related("owner").first()
+    if handoff is not None:
+        holder = f"with {handoff.owner.name}" if handoff.owner else "in the team's pool"
+        raise Conflict(
+            f"This lead is with sales already, {holder}.", {"id": handoff.pk, "state": handoff.state}
+        )
+
+
+# ---- Writing ----------------------------------------------------------------------------------------------
+
+
+def make(
+    offers: Sequence[Offer],
+    at: datetime,
+    agreement: Agreement,
+    actor: Actor = SYSTEM,
+    note: str = "",
+) -> list[Handoff]:
+    """Write handoffs with their clocks, transitions, answers, stages and letters; the leads are locked.
+
+    A fixed number of statements, whatever the number of offers.
+    """
+    if not offers:
+        return []
+    terms = Document(agreement.content)
+    frozen = _frozen_terms(agreement)
+    policies = _policies(offers, terms, at)
+    hours = calendars.for_teams({offer.route.team_id for offer in offers})
+    gaps = why.gaps([offer.lead for offer in offers], terms)
+    rows = [
+        _row(offer, policies[offer.lead.pk], gaps[offer.lead.pk], frozen, hours, at, agreement)
+        for offer in offers
+    ]
+    Handoff.objects.bulk_create(rows)
+    Transition.objects.bulk_create(
+        [
+            Transition(
+                handoff=row,
+                action="open",
+                from_state="",
+                to_state=State.OFFERED,
+                actor=actor.user,
+                api_key_id=actor.api_key.pk if actor.api_key else None,
+                at=at,
+                note=note,
+                owner_after_id=row.owner_id,
+            )
+            for row in rows
+        ]
+    )
+    ledgers.record_answers(
+        [
+            Answer(
+                lead_id=row.lead_id, handoff_id=row.pk, kind=Answer.Kind.OFFERED, at=at, known_at=at,
+                rep_id=row.owner_id, agreement_id=agreement.pk,
+            )
+            for row in rows
+        ]
+    )  # fmt: skip
+    stages.move(
+        [
+            stages.Move(
+                row.lead_id, Stage.SALES_QUALIFIED, f"offered: {row.get_kind_display().lower()}", row.pk
+            )
+            for row in rows
+            # A customer stays one while sales talks about more.
+            if row.lead.stage != Stage.CUSTOMER
+        ],
+        at=at,
+        actor=actor,
+        agreement_id=agreement.pk,
+    )
+    _announce(rows, offers, at)
+    return rows
+
+
+def _row(
+    offer: Offer,
+    policy: Policy,
+    gaps: list[str],
+    terms: Mapping[str, Any],
+    hours: Mapping[int | None, calendars.WorkCalendar],
+    at: datetime,
+    agreement: Agreement,
+) -> Handoff:
+    explanation, route = offer.explanation, offer.route
+    row = Handoff(
+        lead=offer.lead,
+        kind=offer.kind,
+        fast_track_no=offer.fast_track_no,
+        state=State.OFFERED,
+        owner_id=route.owner_id,
+        team_id=route.team_id,
+        pool=route.owner_id is None,
+        offered_at=at,
+        first_offered_at=at,
+        frozen={
+            **terms,
+            "facts": why.facts(offer.lead),
+            "score": {**explanation.groups, "total": explanation.total, "grade": explanation.grade},
+            "explanation": [why.line(line) for line in explanation.lines],
+            "must_know_gaps": gaps,
+            "why_now": offer.why_now,
+            "sla": asdict(policy) | {"late": [{"after": a, "do": do} for a, do in policy.late]},
+        },
+        why_now=offer.why_now[:300],
+        total=explanation.total,
+        grade=explanation.grade,
+        agreement_id=agreement.pk,
+        policy=policy.key,
+        route=route.text,
+        linked_to_id=offer.linked_to,
+        opened_by=offer.opened_by,
+        crossing_id=offer.crossing_id,
+        changed_at=at,
+    )
+    promises.start_offer(row, hours[route.team_id], policy, at)
+    return row
+
+
+def _frozen_terms(agreement: Agreement) -> dict[str, Any]:
+    """The terms that hold for an episode from its offer to its end, even when a new agreement comes."""
+    kept = ("give_up", "snooze", "undo_minutes", "reasons")
+    return {name: agreement.content[name] for name in kept if name in agreement.content} | {
+        "agreement": agreement.number
+    }
+
+
+def _policies(offers: Sequence[Offer], terms: Document, at: datetime) -> dict[int, Policy]:
+    """The first policy of the agreement whose condition holds, for each lead."""
+    given = {
+        offer.lead.pk: {
+            "kind": offer.kind,
+            "fast_track": "" if offer.fast_track_no is None else str(offer.fast_track_no),
+            "letter": offer.explanation.grade[:1],
+            "team_hours": False,
+        }
+        for offer in offers
+    }
+    left, found = set(given), {}
+    for policy in terms.sla:
+        holds = left if policy.when is None else set(engine.match(policy.when, sorted(left), at, given=given))
+        chosen = Policy(
+            policy.key,
+            policy.text,
+            policy.accept,
+            policy.first_touch,
+            policy.next_attempt,
+            policy.warn,
+            tuple((step.after, step.do) for step in policy.late),
+        )
+        found.update(dict.fromkeys(holds & left, chosen))
+        left -= holds
+        if not left:
+            break
+    return {**dict.fromkeys(left, NO_POLICY), **found}
+
+
+def _announce(rows: Sequence[Handoff], offers: Sequence[Offer], at: datetime) -> None:
+    """Bell and mail to the owner; a pool's offer to everybody of the team; the alarm to the manager."""
+    teams = {row.team_id for row in rows if row.owner_id is None or row.frozen is None}
+    members: dict[int | None, list[int]] = {}
+    managers: dict[int | None, int | None] = {}
+    if teams or any(o.route.alarm for o in offers):
+        for pk, team in User.objects.filter(is_active=True, role__in=SALES).values_list("pk", "team_id"):
+            members.setdefault(team, []).append(pk)
+        managers = dict(Team.objects.values_list("pk", "manager_id"))
+    letters: list[outbox.Letter] = []
+    for row, offer in zip(rows, offers, strict=True):
+        payload = notices.payload_of(row)
+        key = f"open:{row.pk}"
+        if row.owner_id is not None:
+            letters += [
+                outbox.Letter(f"{key}:{row.owner_id}:{channel}", "offered", channel, row.owner_id, payload)
+                for channel in (Outbox.Channel.BELL, Outbox.Channel.EMAIL)
+            ]
+        else:
+            letters += [
+                outbox.Letter(f"{key}:{user}:bell", "pooled", Outbox.Channel.BELL, user, payload)
+                for user in members.get(row.team_id, [])
+            ]
+        manager = managers.get(row.team_id)
+        if offer.route.alarm and manager is not None:
+            letters += [
+                outbox.Letter(f"{key}:nobody:{manager}:{channel}", "nobody", channel, manager, payload)
+                for channel in (Outbox.Channel.BELL, Outbox.Channel.EMAIL)
+            ]
+        if offer.route.away_id is not None and row.owner is not None:
+            told = {**payload, "to": row.owner.name}
+            letters.append(
+                outbox.Letter(f"{key}:away", "owner_away", Outbox.Channel.BELL, offer.route.away_id, told)
+            )
+    outbox.put(letters, at)
+
+
+# ---- Reading ----------------------------------------------------------------------------------------------
+
+
+def take_turn() -> None:
+    """Wait for one's turn to hand out room; needs a transaction and ends with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADMISSION_LOCK])
+
+
+def leads_of(lead_ids: Iterable[int]) -> dict[int, Lead]:
+    """The leads with company and campaign; one query."""
+    rows = Lead.objects.filter(pk__in=list(lead_ids)).select_related("company", "first_campaign")
+    return {row.pk: row for row in rows}
+
+
+def with_open(lead_ids: Iterable[int]) -> set[int]:
+    """Those of them that are with sales."""
+    return set(
+        Handoff.objects.filter(lead__in=list(lead_ids), state__in=OPEN).values_list("lead_id", flat=True)
+    )
+
+
+def may_open(lead: Lead) -> bool:
+    """Whether the lead is there and not left out."""
+    return lead.merged_into_id is None and lead.erased_at is None and lead.stage != Stage.EXCLUDED

@@ -1,0 +1,303 @@
+"""Who gets which lead: ordered sentences, then presence and room. Set-based; hands out in memory, one write.
+
+Nothing here decides what goes to sales, only to whom; when nobody has room the lead waits (`admission`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from handoff import calendars, presence
+from handoff.models import OPEN, Handoff, RoundRobin, RouteRule, Transition
+from handoff.presence import Seat
+from leadflow.accounts.models import SALES, Role, Team, User
+from scoring import engine
+from scoring.document import Document
+
+# An owner who is away longer than this gets a colleague instead, and is told.
+SHORT_ABSENCE = timedelta(hours=4)
+
+DEFAULT_RULES: tuple[tuple[str, dict[str, Any] | None, dict[str, Any]], ...] = (
+    ("The company has an owner: that rep", None, {"to": "company_owner"}),
+    (
+        "Fast track: whoever is in working hours with the fewest open leads",
+        {"handoff": "kind", "op": "is", "value": "fast_track"},
+        {"to": "team", "team": None, "strategy": "fewest_open"},
+    ),
+    (
+        "Everybody else: in turn, by weight and free room",
+        None,
+        {"to": "team", "team": None, "strategy": "round_robin"},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A lead that looks for a rep. `counted`: one of those that the agreement limits per day."""
+
+    lead_id: int
+    kind: str
+    counted: bool
+    total: int
+    grade: str
+    fast_track_no: int | None = None
+    company_id: int | None = None
+    company_owner_id: int | None = None
+    # Who had it before: call-backs and repaired leads go back to the same rep.
+    before_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a lead goes: an owner, a team's pool, or (`wait`) nowhere yet. `text` says why."""
+
+    owner_id: int | None
+    team_id: int | None
+    text: str
+    pool: bool = False
+    wait: bool = False
+    # Nobody was there: the manager hears of it.
+    alarm: bool = False
+    # The owner who is away and is told that a colleague got it.
+    away_id: int | None = None
+
+
+@dataclass
+class _Turns:
+    """The running weights of the round robin: user id → weight, and whose changed."""
+
+    current: dict[int, int]
+    touched: set[int] = field(default_factory=set)
+
+    def next(self, seats: Sequence[Seat]) -> Seat:
+        """Smooth weighted round robin: everybody gains their weight, the first pays the sum of all."""
+        for seat in seats:
+            self.current[seat.user_id] = self.current.get(seat.user_id, 0) + seat.weight
+            self.touched.add(seat.user_id)
+        chosen = max(seats, key=lambda s: (self.current[s.user_id], -s.user_id))
+        self.current[chosen.user_id] -= sum(seat.weight for seat in seats)
+        return chosen
+
+
+class Router:
+    """One round of handing out, with the world read once: rules, people, load, turns."""
+
+    def __init__(self, asks: Sequence[Ask], at: datetime, terms: Document) -> None:
+        self.at = at
+        admission = terms.admission
+        self.per_day = admission.new_per_rep_per_day
+        found = presence.seats(at, capacity=admission.capacity_open, per_day=self.per_day)
+        extra = {a for ask in asks for a in (ask.company_owner_id, ask.before_id) if a} - {
+            s.user_id for s in found
+        }
+        self.reps = found
+        self.seats = {seat.user_id: seat for seat in found}
+        self.seats.update({seat.user_id: seat for seat in _sales_seats(extra, at, terms)})
+        self.rules = list(RouteRule.objects.filter(active=True)) or _unsaved_rules()
+        self.matches = [self._matching(rule, asks) for rule in self.rules]
+        self.turns = _Turns(dict(RoundRobin.objects.values_list("user_id", "current")))
+        self.away = presence.away_until([s.user_id for s in self.seats.values() if not s.present], at)
+        self.hours = calendars.for_teams({s.team_id for s in self.seats.values()}) if self.seats else {}
+        self.company_holder = _company_holders(asks)
+        self.teams = {t.pk: t for t in Team.objects.filter(kind=Team.Kind.SALES)}
+        self.pool_taken = _pool_taken(at, self.hours)
+
+    def _matching(self, rule: RouteRule, asks: Sequence[Ask]) -> set[int] | None:
+        """The leads for which a sentence holds; None: for all."""
+        if not rule.condition:
+            return None
+        given = {
+            ask.lead_id: {
+                "kind": ask.kind,
+                "fast_track": "" if ask.fast_track_no is None else str(ask.fast_track_no),
+                "letter": ask.grade[:1],
+                "team_hours": any(seat.in_hours for seat in self.reps),
+            }
+            for ask in asks
+        }
+        return engine.match(rule.condition, list(given), self.at, given=given) if given else set()
+
+    def route(self, ask: Ask) -> Route:
+        """Find the place of one lead and note the load."""
+        route = self._same_rep(ask) or self._by_rules(ask) or self._nobody(ask)
+        if route.owner_id is not None:
+            self.seats[route.owner_id].give(ask.counted)
+            if ask.company_id is not None:
+                self.company_holder[ask.company_id] = route.owner_id
+        elif route.pool and ask.counted and route.team_id is not None:
+            self.pool_taken[route.team_id] = self.pool_taken.get(route.team_id, 0) + 1
+        return route
+
+    def _same_rep(self, ask: Ask) -> Route | None:
+        if ask.before_id is None or ask.before_id not in self.seats:
+            return None
+        return self._to_person(ask, self.seats[ask.before_id], "back to the same rep")
+
+    def _by_rules(self, ask: Ask) -> Route | None:
+        for n, (rule, matching) in enumerate(zip(self.rules, self.matches, strict=True), start=1):
+            if matching is not None and ask.lead_id not in matching:
+                continue
+            route = self._by_rule(ask, rule.target, f"rule {n}: {rule.text}")
+            if route is not None:
+                return route
+        return None
+
+    def _by_rule(self, ask: Ask, target: Mapping[str, Any], text: str) -> Route | None:
+        to = target.get("to")
+        if to == "company_owner":
+            return self._company_owner(ask, text)
+        if to == "user":
+            seat = self.seats.get(int(target["user"]))
+            return self._to_person(ask, seat, text) if seat else None
+        if to == "pool":
+            return self._to_pool(ask, target.get("team"), text)
+        return self._to_team(ask, target.get("team"), str(target.get("strategy") or "round_robin"), text)
+
+    def _company_owner(self, ask: Ask, text: str) -> Route | None:
+        if ask.company_owner_id in self.seats:
+            return self._to_person(ask, self.seats[ask.company_owner_id], text)
+        holder = self.company_holder.get(ask.company_id) if ask.company_id is not None else None
+        if holder in self.seats and self.seats[holder].present:
+            return self._to_person(ask, self.seats[holder], "same company: the same rep")
+        return None
+
+    def _to_person(self, ask: Ask, seat: Seat, text: str) -> Route:
+        if not seat.present and not self._back_soon(seat):
+            colleagues = [s for s in self.reps if s.team_id == seat.team_id and s.user_id != seat.user_id]
+            found = self._pick(ask, colleagues, "fewest_open", f"{text}; {seat.name} is away")
+            if found is None:
+                return Route(None, seat.team_id, f"{text}; {seat.name} is away, nobody else is there", pool=True,
+                             wait=ask.counted, alarm=True)  # fmt: skip
+            return Route(found.owner_id, found.team_id, found.text, wait=found.wait, away_id=seat.user_id)
+        if ask.counted and min(seat.per_day - seat.given, seat.capacity - seat.open_now) <= 0:
+            return Route(None, seat.team_id, f"{text}; {seat.name} has no room today", wait=True)
+        return Route(seat.user_id, seat.team_id, f"{text}: {self._load(seat)}")
+
+    def _back_soon(self, seat: Seat) -> bool:
+        until = self.away.get(seat.user_id)
+        return until is None or self.hours[seat.team_id].between(self.at, until) <= SHORT_ABSENCE
+
+    def _to_team(self, ask: Ask, team_id: int | None, strategy: str, text: str) -> Route | None:
+        members = [s for s in self.reps if team_id is None or s.team_id == team_id]
+        return self._pick(ask, members, strategy, text)
+
+    def _pick(self, ask: Ask, members: Sequence[Seat], strategy: str, text: str) -> Route | None:
+        there = [seat for seat in members if seat.present]
+        if not there:
+            return None
+        free = [seat for seat in there if seat.room > 0] if ask.counted else there
+        if not free:
+            return Route(None, _one_team(there), f"{text}; nobody has room today", wait=True)
+        if strategy == "fewest_open":
+            chosen = min(free, key=lambda s: (not s.in_hours, s.open_now, s.given, s.user_id))
+        else:
+            chosen = self.turns.next(free)
+        return Route(chosen.user_id, chosen.team_id, f"{text}: {self._load(chosen)}")
+
+    def _to_pool(self, ask: Ask, team_id: int | None, text: str) -> Route:
+        there = sum(1 for s in self.reps if s.present and (team_id is None or s.team_id == team_id))
+        team = team_id if team_id is not None else min(self.teams, default=None)
+        full = ask.counted and self.pool_taken.get(team or 0, 0) >= self.per_day * there
+        return Route(
+            None, team, f"{text}{'; the pool is full today' if full else ''}", pool=not full, wait=full
+        )
+
+    def _nobody(self, ask: Ask) -> Route:
+        team = min(self.teams, default=None)
+        if ask.counted:
+            return Route(None, team, "nobody is there today", wait=True)
+        return Route(None, team, "nobody was there: the team's pool", pool=True, alarm=True)
+
+    def _load(self, seat: Seat) -> str:
+        return f"{seat.name}, {seat.open_now + 1} of {seat.capacity} open"
+
+    def save_turns(self) -> None:
+        """Keep the running weights; one statement."""
+        touched = [self.seats[user] for user in sorted(self.turns.touched) if self.seats[user].team_id]
+        if not touched:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO handoff_roundrobin (team_id, user_id, current)
+                SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[])
+                ON CONFLICT (team_id, user_id) DO UPDATE SET current = excluded.current
+                """,
+                [
+                    [seat.team_id for seat in touched],
+                    [seat.user_id for seat in touched],
+                    [self.turns.current[seat.user_id] for seat in touched],
+                ],
+            )
+
+    def counts(self) -> dict[tuple[int, Any], int]:
+        """What was handed out, per person and day."""
+        return {(s.user_id, s.day): s.taken for s in self.seats.values() if s.taken}
+
+
+def route(asks: Sequence[Ask], at: datetime, terms: Document) -> dict[int, Route]:
+    """Where each of these leads would go now, in their order; changes nothing (a dry run)."""
+    router = Router(asks, at, terms)
+    return {ask.lead_id: router.route(ask) for ask in asks}
+
+
+def ensure_rules() -> int:
+    """Write the default sentences, unless there are any. Returns how many were written."""
+    if RouteRule.objects.exists():
+        return 0
+    return len(RouteRule.objects.bulk_create(_unsaved_rules()))
+
+
+def _unsaved_rules() -> list[RouteRule]:
+    return [
+        RouteRule(position=n, text=text, condition=condition, target=target)
+        for n, (text, condition, target) in enumerate(DEFAULT_RULES, start=1)
+    ]
+
+
+def _sales_seats(users: Iterable[int], at: datetime, terms: Document) -> list[Seat]:
+    """Seats of owners who are no reps (a sales manager who keeps an account)."""
+    ids = list(User.objects.filter(pk__in=list(users), role__in=SALES).values_list("pk", flat=True))
+    admission = terms.admission
+    if not ids:
+        return []
+    return presence.seats(
+        at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=ids
+    )
+
+
+def _company_holders(asks: Sequence[Ask]) -> dict[int, int]:
+    """Companies of which a rep has an open lead already: company → that rep."""
+    rows = Handoff.objects.filter(
+        lead__company__in={ask.company_id for ask in asks if ask.company_id is not None},
+        state__in=OPEN,
+        owner__isnull=False,
+        owner__is_active=True,
+        owner__role=Role.REP,
+    ).order_by("pk")
+    return {company: owner for company, owner in rows.values_list("lead__company_id", "owner_id") if owner}
+
+
+def _pool_taken(at: datetime, hours: Mapping[int | None, calendars.WorkCalendar]) -> dict[int, int]:
+    """New leads that each pool got today (of the counted kinds)."""
+    calendar = hours.get(None) or calendars.for_team(None) if not hours else next(iter(hours.values()))
+    midnight = at.astimezone(calendar.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = Transition.objects.filter(
+        action="open",
+        at__gte=midnight,
+        owner_after=None,
+        handoff__kind__in=(Handoff.Kind.BAR, Handoff.Kind.EXISTING_CUSTOMER),
+    ).values_list("handoff__team_id", flat=True)
+    found: dict[int, int] = {}
+    for team in rows:
+        found[team] = found.get(team, 0) + 1
+    return found
+
+
+def _one_team(seats: Sequence[Seat]) -> int | None:
+    teams = {seat.team_id for seat in seats}
+    return teams.pop() if len(teams) == 1 else None

@@ -1,0 +1,134 @@
+"""What a rep should know at first sight: why now, what is known, what is still to be found out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Count
+
+from handoff.models import Handoff
+from leadflow.leads.models import Activity, Lead
+from scoring.document import Document
+from scoring.models import Crossing
+
+MUST_KNOW = {
+    "name": "Name",
+    "company_name": "Company",
+    "title": "Job title",
+    "phone_or_email": "Phone or e-mail",
+    "phone": "Phone",
+    "email": "E-mail",
+    "industry": "Industry",
+    "employees": "Company size",
+    "country": "Country",
+    "first_source": "Source",
+    "last_acts": "Last three acts",
+}
+BEGINNINGS = {
+    Crossing.Kind.CALLBACK: "Asked to be called back now",
+    Crossing.Kind.REPAIRED: "The contact data is repaired",
+    Crossing.Kind.EXISTING_CUSTOMER: "Customer shows new interest",
+}
+ACTS_WANTED = 3
+
+
+def lines(found: Sequence[tuple[Crossing, Lead, Any]]) -> dict[int, str]:
+    """One line per crossing: what made the lead ready, then its strongest behaviour. One query."""
+    acts = {c.cause["activity"] for c, _, _ in found if c.cause.get("activity")}
+    said = {
+        activity.pk: activity
+        for activity in Activity.objects.filter(pk__in=acts).select_related("kind", "content")
+    }
+    return {
+        crossing.pk: _line(crossing, explanation, said.get(crossing.cause.get("activity", 0)))
+        for crossing, _, explanation in found
+    }
+
+
+def _line(crossing: Crossing, explanation: Any, activity: Activity | None) -> str:
+    parts = [BEGINNINGS[Crossing.Kind(crossing.kind)]] if crossing.kind in BEGINNINGS else []
+    if activity is not None:
+        what = activity.kind.phrase
+        if activity.content is not None:
+            what += f" “{activity.content.title}”"
+        elif activity.path:
+            what += f" {activity.path}"
+        parts.append(what)
+    strongest = sorted(
+        (line for line in explanation.lines if line.group == "behaviour" and line.points > 0 and line.text),
+        key=lambda line: -line.points,
+    )
+    for line in strongest:
+        if len(parts) < 3 and not any(line.text.lower() in part.lower() for part in parts):
+            parts.append(line.text)
+    text = " · ".join(parts) or f"{explanation.total} points, grade {explanation.grade}"
+    return text[:1].upper() + text[1:]
+
+
+def facts(lead: Lead) -> dict[str, Any]:
+    """What was known of the lead at the offer."""
+    company = lead.company
+    known = {
+        "name": lead.name,
+        "email": lead.email,
+        "phone": lead.phone,
+        "title": lead.title,
+        "country": lead.country,
+        "city": lead.city,
+        "first_source": lead.first_source,
+        "first_campaign": lead.first_campaign.name if lead.first_campaign else "",
+        "company_name": company.name if company else "",
+        "industry": company.industry if company else "",
+        "employees": company.employees if company else None,
+        **lead.custom,
+        **(company.custom if company else {}),
+    }
+    return {key: value for key, value in known.items() if value not in ("", None)}
+
+
+def gaps(leads: Iterable[Lead], terms: Document) -> dict[int, list[str]]:
+    """The must-know fields that are still unknown, per lead. One query."""
+    rows = list(leads)
+    acts = (
+        dict(
+            Activity.objects.filter(lead__in=[lead.pk for lead in rows], kind__own_act=True)
+            .values_list("lead_id")
+            .annotate(Count("pk"))
+        )
+        if "last_acts" in terms.must_know
+        else {}
+    )
+    return {lead.pk: _gaps(lead, terms, acts.get(lead.pk, 0)) for lead in rows}
+
+
+def _gaps(lead: Lead, terms: Document, acts: int) -> list[str]:
+    known = facts(lead)
+
+    def missing(key: str) -> bool:
+        if key == "last_acts":
+            return acts < ACTS_WANTED
+        if key == "phone_or_email":
+            return not (lead.phone or lead.email)
+        return key.removeprefix("custom.") not in known
+
+    return [key for key in terms.must_know if missing(key)]
+
+
+def line(one: Any) -> dict[str, Any]:
+    """A line of the explanation as it is frozen."""
+    return {
+        "criterion": one.criterion,
+        "text": one.text,
+        "group": one.group,
+        "points": str(one.points),
+        "evidence": one.evidence,
+    }
+
+
+def label(key: str) -> str:
+    """The name of a must-know field for people."""
+    return MUST_KNOW.get(key, key.removeprefix("custom.").replace("_", " ").capitalize())
+
+
+def gaps_of(handoff: Handoff) -> list[str]:
+    """The gaps frozen at the offer, in words."""
+    return [label(key) for key in handoff.frozen.get("must_know_gaps", [])]
