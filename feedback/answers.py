@@ -78,12 +78,7 @@ def dress(answers: Iterable[Answer], reader: User, texts: dict[str, str], at: da
         found.handoff_id: found
         for found in Dispute.objects.filter(handoff__in=ids).select_related("by", "settled_by")
     }
-    tracks = {
-        handoff: track
-        for handoff, track in Enrolment.objects.filter(handoff__in=ids, ended_at=None).values_list(
-            "handoff", "track"
-        )
-    }
+    tracks = dict(Enrolment.objects.filter(handoff__in=ids, ended_at=None).values_list("handoff", "track"))
     replies: dict[int, list[RepAnswer]] = {}
     for reply in RepAnswer.objects.filter(handoff__in=ids).select_related("by", "to").order_by("at"):
         replies.setdefault(reply.handoff_id or 0, []).append(reply)
@@ -141,7 +136,7 @@ def same_reason(answer: Answer, filters: Filters) -> QuerySet[User]:
 def reply(
     answer_id: int, actor: Actor, *, text: str, others: bool, filters: Filters, at: datetime | None = None
 ) -> int:
-    """Marketing answers the rep, and with `others` all who gave the same reason; returns how many it reaches."""
+    """Marketing answers the rep, and with `others` all who gave that reason; returns how many it reaches."""
     if not actor.has_role(*MARKETING, Role.ADMIN) or actor.user is None:
         raise Forbidden("Marketing answers the reps.")
     words = text.strip()

@@ -129,7 +129,7 @@ def put_away(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_not_required
 def stop(request: HttpRequest, token: str) -> HttpResponse:
-    """The page behind the link in each e-mail to a lead: one button, no login, nothing is stored by looking."""
+    """The page behind the link in each e-mail to a lead: one button, no login."""
     if request.method == "POST":
         nurture.stop_mail(token)
         return render(request, "feedback/stopped.html", {"done": True})
