@@ -75,7 +75,8 @@ class Installation:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+            text = error.read()
+            return error.code, json.loads(text) if text.startswith(b"{") else {"text": text.decode()}
         except OSError:
             return 0, {}
 

@@ -1,4 +1,4 @@
-"""`manage.py up`, really started: one installation for the whole file, in a folder with a space in its name."""
+"""`manage.py up` for real: one installation for the whole file, in a folder with a space in its name."""
 
 import os
 import signal

@@ -16,11 +16,12 @@ from types import FrameType
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
 from leadflow import embedded
+from leadflow.accounts.models import User
 from leadflow.embedded import Child, EmbeddedError
 
 # A child that lived this many seconds was healthy: its next death is met without delay.
@@ -85,6 +86,7 @@ class Command(BaseCommand):
         own_database, own_broker = not os.environ.get("DATABASE_URL"), not os.environ.get("REDIS_URL")
         self.servers.start(database=own_database, broker=own_broker, say=self._say)
         call_command("migrate", interactive=False, verbosity=0)
+        self.check(databases=["default"])
         self._demo(demo)
         connections.close_all()
         for each in sockets:
@@ -101,17 +103,19 @@ class Command(BaseCommand):
                 part.up()
 
     def _demo(self, wanted: bool | None) -> None:
-        from leadflow.accounts.models import User
-
-        if wanted is False:
+        """Load the demo company into an empty house; a load that was cut off is begun anew."""
+        if wanted is None:
+            # A database of somebody's own gets no demo unasked.
+            wanted = not os.environ.get("DATABASE_URL")
+        loading = self.data / "demo-loading"
+        if not wanted:
             return
-        if User.objects.exists():
-            if wanted:
-                self._say("There are people in this house already: the demo company is not loaded.")
-            return
-        if "simulate" not in get_commands():
+        if loading.exists():
+            call_command("flush", interactive=False, verbosity=0)
+        elif User.objects.exists():
             return
         self._say("Loading the demo company (first start only) …")
+        loading.touch()
         # A process of its own: its memory is given back, and a Ctrl-C need not wait for a long statement.
         child = embedded.spawn(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--demo"],
@@ -120,8 +124,9 @@ class Command(BaseCommand):
         )
         self.parts.append(Part("demo", lambda: None, child))
         if child.wait() != 0:
-            raise SystemExit("The demo company could not be loaded; `make run DEMO=no` starts without it.")
+            raise EmbeddedError("The demo company could not be loaded; `make run DEMO=no` starts without it.")
         self.parts.clear()
+        loading.unlink()
 
     def _commands(self) -> dict[str, list[str]]:
         """What runs, in the order of the start.
@@ -138,7 +143,7 @@ class Command(BaseCommand):
         ]
         web = (
             f"--worker-class gthread --workers {min(os.cpu_count() or 1, 4)} --threads 8 --timeout 60 "
-            "--graceful-timeout 5 --keep-alive 5 --no-control-socket --log-level warning"
+            "--graceful-timeout 5 --keep-alive 5 --preload --no-control-socket --log-level warning"
         )
         return {
             "web": [sys.executable, "-m", "gunicorn", "leadflow.wsgi", *_bind(self.port), *web.split()],
@@ -163,6 +168,8 @@ class Command(BaseCommand):
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
+            # `up` has run the system checks; each worker would spend two seconds on them again.
+            "CELERY_SKIP_CHECKS": "true",
         }
 
     def _restart_postgres(self) -> Child | None:
@@ -214,8 +221,6 @@ class Command(BaseCommand):
                 self._say(str(error))
 
     def _say_who(self) -> None:
-        from leadflow.accounts.models import User
-
         if not User.objects.exists():
             self._say(f"Make the first admin with: {sys.executable} manage.py createsuperuser")
         connections.close_all()
