@@ -53,7 +53,9 @@ class Agreement(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["state"], name="one_agreement_in_force", condition=Q(state="in_force"))
+            models.UniqueConstraint(
+                fields=["state"], name="one_agreement_in_force", condition=Q(state="in_force")
+            )
         ]
 
     def __str__(self) -> str:
@@ -78,7 +80,9 @@ class Signature(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["agreement", "side"], name="one_signature_per_side", condition=Q(voided_at__isnull=True)
+                fields=["agreement", "side"],
+                name="one_signature_per_side",
+                condition=Q(voided_at__isnull=True),
             )
         ]
 
@@ -104,7 +108,9 @@ class ListSnapshot(models.Model):
 class ListEntry(models.Model):
     """One entry of a snapshot, folded."""
 
-    snapshot = models.ForeignKey(ListSnapshot, on_delete=models.CASCADE, related_name="entries", db_index=False)
+    snapshot = models.ForeignKey(
+        ListSnapshot, on_delete=models.CASCADE, related_name="entries", db_index=False
+    )
     value = models.CharField(max_length=253)
 
     class Meta:
@@ -133,7 +139,9 @@ class LeadScore(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["refresh_due_at"], name="score_refresh", condition=Q(refresh_due_at__isnull=False)),
+            models.Index(
+                fields=["refresh_due_at"], name="score_refresh", condition=Q(refresh_due_at__isnull=False)
+            ),
             models.Index(fields=["-total", "lead"], name="score_total"),
         ]
 
@@ -211,6 +219,8 @@ class Hold(models.Model):
     handoff_id = models.BigIntegerField(null=True)
     # When the date comes the lead is offered again whatever its score (kinds callback and repaired).
     reopens_as = models.CharField(max_length=20, blank=True)
+    # When the date was seen to have come; the evidence may be still to come.
+    checked_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     ended_by = models.CharField(max_length=80, blank=True)
 
@@ -218,6 +228,4 @@ class Hold(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["lead"], name="one_open_hold", condition=Q(ended_at__isnull=True))
         ]
-        indexes = [
-            models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True))
-        ]
+        indexes = [models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True))]

@@ -1,0 +1,244 @@
+"""Two row sources for one list of columns, and prepared statements.
+
+`subjects`: any leads, each at its own instant (key, lead, at, known_at), read through LATERAL.
+`whole`: all leads of a range of ids at one instant, activities aggregated once.
+A statement is a chain of fenced levels over the base rows; flattened it would cost several times as much.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import Literal as Choice
+
+from django.db import connection
+from psycopg2.sql import SQL, Composable, Identifier, Literal
+
+from scoring.conditions import fields
+from scoring.conditions.compile import Columns
+
+Source = Choice["subjects", "whole"]
+
+# Per connection: more prepared statements than this and the oldest goes.
+KEPT = 60
+
+_ACTIVITY = SQL(
+    "a.id, a.kind_id, a.occurred_at, a.recorded_at, a.path, a.campaign_id, a.content_id, a.message_key,"
+    " a.channel, a.result, a.properties, a.lead_id, a.first_lead_id"
+)
+_LATER = SQL(
+    "jsonb_object_agg(x.field, jsonb_build_object('o', x.old, 'k', x.old_key, 'w', x.old_words)) AS j"
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A finished statement: its text and the types of its parameters."""
+
+    text: str
+    types: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "lf_" + hashlib.md5(self.text.encode(), usedforsecurity=False).hexdigest()[:24]
+
+
+def build(
+    columns: Columns,
+    levels: Sequence[tuple[str, Sequence[Composable]]],
+    final: Sequence[Composable],
+    *,
+    source: Source,
+    zone: str,
+    since: bool = False,
+    given: bool = False,
+    joins: Composable | None = None,
+    where: Composable | None = None,
+) -> Statement:
+    """Base rows, then each level `SELECT b.*, …`, then the final select, all with the alias `b`."""
+    parts: list[Composable] = [_subjects(since, given) if source == "subjects" else _instant()]
+    parts.append(SQL("base AS MATERIALIZED ({})").format(_base(columns, source, zone)))
+    last = "base"
+    for name, select in levels:
+        parts.append(
+            SQL("{} AS MATERIALIZED (SELECT {} FROM {} b)").format(
+                Identifier(name), SQL(", ").join([SQL("b.*"), *select]), Identifier(last)
+            )
+        )
+        last = name
+    text = SQL("WITH {ctes} SELECT {final} FROM {last} b {joins}{where}").format(
+        ctes=SQL(", ").join(parts),
+        final=SQL(", ").join(final),
+        last=Identifier(last),
+        joins=joins or SQL(""),
+        where=SQL(" WHERE {}").format(where) if where is not None else SQL(""),
+    )
+    types = ["bigint[]", "bigint[]", "timestamptz[]", "timestamptz[]"]
+    types += ["timestamptz[]"] * since + ["jsonb[]"] * given
+    if source == "whole":
+        types = ["bigint", "bigint", "timestamptz", "timestamptz"]
+    return Statement(render(text), tuple(types))
+
+
+def render(text: Composable) -> str:
+    """The text with its literals quoted by the driver."""
+    connection.ensure_connection()
+    return str(text.as_string(connection.connection))
+
+
+def activity_rows(present: bool, *, of_range: bool = False) -> Composable:
+    """The activities that count for a lead at the instant (alias `a`).
+
+    Before `moved_at` an activity belonged to `first_lead`; in the present nothing is yet to be moved.
+    """
+    owner = SQL("a.lead_id BETWEEN $1 AND $2" if of_range else "a.lead_id = l.id")
+    seen = SQL("a.occurred_at <= s.at AND a.recorded_at <= s.known_at")
+    own = SQL("SELECT {}, {} FROM leads_activity a{} WHERE {} AND {}")
+    cross = SQL(", s" if of_range else "")
+    if present:
+        return own.format(_ACTIVITY, SQL("a.lead_id AS owner"), cross, owner, seen)
+    first = SQL("a.first_lead_id BETWEEN $1 AND $2" if of_range else "a.first_lead_id = l.id")
+    now = own.format(
+        _ACTIVITY,
+        SQL("a.lead_id AS owner"),
+        cross,
+        SQL("{} AND (a.moved_at IS NULL OR a.moved_at <= s.known_at)").format(owner),
+        seen,
+    )
+    before = own.format(
+        _ACTIVITY,
+        SQL("a.first_lead_id AS owner"),
+        cross,
+        SQL("{} AND a.moved_at IS NOT NULL AND a.moved_at > s.known_at").format(first),
+        seen,
+    )
+    return SQL("{} UNION ALL {}").format(now, before)
+
+
+def _subjects(since: bool, given: bool) -> Composable:
+    names = ["key", "lead", "at", "known_at"] + ["since"] * since + ["given"] * given
+    slots = ", ".join(f"${i}" for i in range(1, len(names) + 1))
+    return SQL("s AS MATERIALIZED (SELECT * FROM unnest({}) AS s({}))").format(
+        SQL(slots), SQL(", ").join(map(Identifier, names))
+    )
+
+
+def _instant() -> Composable:
+    return SQL("s AS (SELECT $3::timestamptz AS at, $4::timestamptz AS known_at)")
+
+
+def _base(columns: Columns, source: Source, zone: str) -> Composable:
+    key = SQL("s.key" if source == "subjects" else "l.id")
+    names = [key + SQL(" AS key"), SQL("l.id AS lead"), SQL("s.at, s.known_at, c.id AS company")]
+    names += columns.facts.select()
+    for alias, group in (("t", columns.totals), ("q", columns.distinct)):
+        names += [SQL("{}.{}").format(SQL(alias), Identifier(name)) for name in group.names()]
+    return SQL("SELECT {} FROM {}").format(
+        SQL(", ").join(names),
+        _of_subjects(columns, zone) if source == "subjects" else _of_range(columns, zone),
+    )
+
+
+def _of_subjects(columns: Columns, zone: str) -> Composable:
+    parts: list[Composable] = [
+        SQL("s JOIN leads_lead l ON l.id = s.lead AND l.created_at <= {}").format(fields.INSTANT)
+    ]
+    if not columns.present:
+        parts.append(_later_of_one("lead_id", SQL("l.id"), "lc"))
+    parts.append(SQL("LEFT JOIN leads_company c ON c.id = {}").format(fields.company_id(columns.present)))
+    if not columns.present:
+        parts.append(_later_of_one("company_id", SQL("c.id"), "cc"))
+    rows = activity_rows(columns.present)
+    if columns.totals.found:
+        days = SQL("SELECT {} FROM ({}) a GROUP BY {}").format(
+            _list(columns.daily.select()), rows, _day(zone)
+        )
+        parts.append(
+            SQL("CROSS JOIN LATERAL (SELECT {} FROM ({}) d) t").format(_list(columns.totals.select()), days)
+        )
+    if columns.distinct.found:
+        parts.append(
+            SQL("CROSS JOIN LATERAL (SELECT {} FROM ({}) a) q").format(_list(columns.distinct.select()), rows)
+        )
+    return SQL(" ").join(parts)
+
+
+def _of_range(columns: Columns, zone: str) -> Composable:
+    parts: list[Composable] = [
+        SQL("s JOIN leads_lead l ON l.id BETWEEN $1 AND $2 AND l.created_at <= {}").format(fields.INSTANT)
+    ]
+    if not columns.present:
+        parts.append(_later_of_many())
+    parts.append(SQL("LEFT JOIN leads_company c ON c.id = {}").format(fields.company_id(columns.present)))
+    if not columns.present:
+        parts.append(_later_of_one("company_id", SQL("c.id"), "cc"))
+    rows = activity_rows(columns.present, of_range=True)
+    if columns.totals.found:
+        days = SQL("SELECT a.owner, {} FROM s, ({}) a GROUP BY a.owner, {}").format(
+            _list(columns.daily.select()), rows, _day(zone)
+        )
+        parts.append(
+            SQL("LEFT JOIN (SELECT d.owner, {} FROM ({}) d GROUP BY d.owner) t ON t.owner = l.id").format(
+                _list(columns.totals.select()), days
+            )
+        )
+    if columns.distinct.found:
+        parts.append(
+            SQL("LEFT JOIN (SELECT a.owner, {} FROM s, ({}) a GROUP BY a.owner) q ON q.owner = l.id").format(
+                _list(columns.distinct.select()), rows
+            )
+        )
+    return SQL(" ").join(parts)
+
+
+def _later_of_one(column: str, owner: Composable, alias: str) -> Composable:
+    return SQL(
+        "LEFT JOIN LATERAL (SELECT {later} FROM (SELECT DISTINCT ON (x.field) x.field, x.old, x.old_key, x.old_words"
+        " FROM leads_factchange x WHERE x.{column} = {owner} AND x.recorded_at > {instant}"
+        " ORDER BY x.field, x.recorded_at, x.id) x) {alias} ON TRUE"
+    ).format(later=_LATER, column=Identifier(column), owner=owner, instant=fields.INSTANT, alias=SQL(alias))
+
+
+def _later_of_many() -> Composable:
+    return SQL(
+        "LEFT JOIN (SELECT x.lead_id, {later} FROM (SELECT DISTINCT ON (x.lead_id, x.field) x.lead_id, x.field,"
+        " x.old, x.old_key, x.old_words FROM leads_factchange x, s WHERE x.lead_id BETWEEN $1 AND $2"
+        " AND x.recorded_at > {instant} ORDER BY x.lead_id, x.field, x.recorded_at, x.id) x GROUP BY x.lead_id) lc"
+        " ON lc.lead_id = l.id"
+    ).format(later=_LATER, instant=fields.INSTANT)
+
+
+def _day(zone: str) -> Composable:
+    return SQL("(a.occurred_at AT TIME ZONE {})::date").format(Literal(zone))
+
+
+def _list(select: Sequence[Composable]) -> Composable:
+    return SQL(", ").join(select)
+
+
+def run(statement: Statement, args: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Execute through a prepared statement of this connection: planning costs more than a small pass."""
+    with connection.cursor() as cursor:
+        _prepare(cursor, statement)
+        slots = ", ".join(["%s"] * len(args))
+        cursor.execute(f"EXECUTE {statement.name}({slots})", list(args))
+        return list(cursor.fetchall())
+
+
+def _prepare(cursor: Any, statement: Statement) -> None:
+    raw = connection.connection
+    known = getattr(connection, "leadflow_prepared", None)
+    if known is None or known[0] is not raw:
+        known = (raw, {})
+        connection.leadflow_prepared = known  # type: ignore[attr-defined]
+        # Compiling such statements to machine code costs seconds and gains nothing.
+        cursor.execute("SET jit = off")
+    names: dict[str, None] = known[1]
+    if statement.name in names:
+        return
+    if len(names) >= KEPT:
+        oldest = next(iter(names))
+        cursor.execute(f"DEALLOCATE {oldest}")
+        del names[oldest]
+    cursor.execute(f"PREPARE {statement.name}({', '.join(statement.types)}) AS {statement.text}")
+    names[statement.name] = None
