@@ -21,8 +21,9 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from leadflow import embedded
-from leadflow.accounts.models import User
+from leadflow.accounts.models import Team, User
 from leadflow.embedded import Child, EmbeddedError
+from leadflow.leads.models import Lead
 
 # A child that lived this many seconds was healthy: its next death is met without delay.
 HEALTHY = 30
@@ -108,17 +109,16 @@ class Command(BaseCommand):
             # A database of somebody's own gets no demo unasked.
             wanted = not os.environ.get("DATABASE_URL")
         loading = self.data / "demo-loading"
-        if not wanted:
-            return
         if loading.exists():
             call_command("flush", interactive=False, verbosity=0)
-        elif User.objects.exists():
+            loading.unlink()
+        if not wanted or User.objects.exists() or Team.objects.exists() or Lead.objects.exists():
             return
         self._say("Loading the demo company (first start only) …")
         loading.touch()
         # A process of its own: its memory is given back, and a Ctrl-C need not wait for a long statement.
         child = embedded.spawn(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--demo"],
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate"],
             parting=signal.SIGKILL,
             env=self._environment(),
         )
