@@ -228,7 +228,8 @@ def return_to_score(at: datetime) -> int:
     that are just about to be scored or offered are left to that.
     """
     hold = Hold.objects.filter(lead=OuterRef("pk"), ended_at=None)
-    waiting = hold.filter(Q(until=None) | Q(until__gt=at) | ~Q(reopens_as=""))
+    # The engine looks first at a hold whose date has come: the evidence may be there already.
+    waiting = hold.filter(Q(until=None) | Q(until__gt=at) | ~Q(reopens_as="") | Q(checked_at=None))
     with transaction.atomic():
         free = list(
             Lead.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import acts, pages, pages_reports
+from feedback import acts, pages, pages_mqls, pages_reports
 
 app_name = "feedback"
 urlpatterns = [
@@ -14,6 +14,11 @@ urlpatterns = [
     path("handoffs/<int:pk>/undo/", acts.undo, name="undo"),
     path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
+    path("mqls/", pages_mqls.page, name="mqls"),
+    path("mqls/tasks/", pages_mqls.task_page, name="tasks"),
+    path("mqls/tasks/<int:pk>/", pages_mqls.task_done, name="task-done"),
+    path("mqls/<int:pk>/<slug:act>/", pages_mqls.form, name="mql-form"),
+    path("mqls/<int:pk>/<slug:act>/do/", pages_mqls.do, name="mql-do"),
     path("feedback/", pages.feedback, name="feedback"),
     path("feedback/answers/<int:pk>/", pages.reply_form, name="reply-form"),
     path("feedback/answers/<int:pk>/send/", pages.reply, name="reply"),

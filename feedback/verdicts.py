@@ -17,6 +17,7 @@ from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, Role
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from scoring.document import Reason
+from scoring.models import Hold
 
 DISPUTE_WITHIN = timedelta(days=30)
 SETTLE_WITHIN = timedelta(hours=16)  # two working days
@@ -117,7 +118,8 @@ def _follow(handoff: Handoff, reason: Reason, at: datetime) -> None:
     follow.get(reason.effect, lambda: None)()
     if reason.track:
         cause = f"sales' answer: {reason.text}"
-        nurture.enrol(handoff.lead_id, reason.track, cause=cause, at=at, handoff=handoff)
+        held = Hold.objects.filter(lead=handoff.lead_id, ended_at=None).values_list("pk", flat=True).first()
+        nurture.enrol(handoff.lead_id, reason.track, cause=cause, at=at, handoff=handoff, hold_id=held)
 
 
 def _followed(handoff: Handoff, at: datetime) -> bool:
