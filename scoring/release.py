@@ -1,0 +1,52 @@
+"""Score the whole base by a version: when it comes into force, or as a preview of a draft.
+
+A job in chunks of lead ids. A chunk that is done twice changes nothing: a score is written only when it
+differs, and a lead with an open handoff, a wait for room or an unhandled crossing gets no second one.
+"""
+
+from django.db.models import Max, Min
+
+from leadflow import clock
+from leadflow.accounts.actors import Actor
+from leadflow.jobs import runner
+from leadflow.jobs.models import Job, JobChunk
+from leadflow.leads.models import Lead
+from scoring import engine
+from scoring.models import Agreement
+
+KIND = "release"
+# Ids in a chunk: some seconds of work, so that a cancel is quick and a kill costs little.
+CHUNK = 5_000
+# How leads that are above the bar already are treated: quietly means only on new evidence.
+QUIET = {Agreement.Release.NEW_EVIDENCE}
+
+
+def start(agreement: Agreement, actor: Actor) -> Job:
+    """Lay down the job that scores every lead by `agreement`; an older one that still runs is cancelled."""
+    for old in Job.objects.filter(kind=KIND, state__in=runner.OPEN):
+        runner.cancel(old)
+    span = Lead.objects.aggregate(first=Min("id"), last=Max("id"))
+    first, last = span["first"] or 1, span["last"] or 0
+    chunks = [(at, min(at + CHUNK - 1, last), {}) for at in range(first, last + 1, CHUNK)]
+    quiet = agreement.release in QUIET
+    return runner.start(
+        KIND, {"agreement": agreement.pk, "quiet": quiet}, actor, chunks, Lead.objects.count()
+    )
+
+
+def run_chunk(chunk: JobChunk) -> int:
+    """Score the leads of one chunk; returns how many were looked at."""
+    agreement = Agreement.objects.get(pk=chunk.job.params["agreement"])
+    counts = engine.score_range(
+        chunk.from_id,
+        chunk.to_id,
+        at=clock.now(),
+        cause=f"agreement v{agreement.number}",
+        quiet=chunk.job.params["quiet"],
+    )
+    return counts.scored
+
+
+def register() -> None:
+    """Tell the workers of long jobs how a release is done."""
+    runner.register(KIND, run_chunk, label="Score every lead by the agreement")
