@@ -2,17 +2,21 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from feedback import verdicts
+from feedback import reports, verdicts
 from feedback.models import Dispute
+from feedback.pages_reports import DAYS
+from feedback.reports.base import Report, Table, read_filters
 from handoff.models import Handoff
 from leadflow.accounts.api import actor_of, idempotent
 from leadflow.errors import BadInput, Fault
+from leadflow.web import csv_text
 
 
 class AnswerIn(serializers.Serializer[Any]):
@@ -144,3 +148,68 @@ WinHandoff = _view("win", WinIn, verdicts.win)
 UndoHandoff = _view("undo", UndoIn, verdicts.undo)
 DisputeHandoff = _view("dispute", DisputeIn, verdicts.dispute, DisputeOut)
 SettleHandoff = _view("settle", SettleIn, _settle, DisputeOut)
+
+
+# Reports ---------------------------------------------------------------------------------
+
+
+class CsvRenderer(BaseRenderer):
+    """One table of a report as CSV; whatever is no report (an error) stays JSON."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> str | bytes:
+        """The lines of the table, formula-safe."""
+        if not isinstance(data, dict) or "tables" not in data:
+            return bytes(JSONRenderer().render(data))
+        table = data["tables"][0]
+        return csv_text(table["columns"], [list(row.values()) for row in table["rows"]])
+
+
+class ReportView(APIView):
+    """A report: its figures in words and tables."""
+
+    scopes = {"GET": "reports:read"}
+    renderer_classes = [JSONRenderer, CsvRenderer]
+
+    @extend_schema(
+        operation_id="reports_show",
+        parameters=[
+            OpenApiParameter("from", str, description="First day, as 2026-11-01; default: four weeks back."),
+            OpenApiParameter("to", str, description="Last day; default: today."),
+            OpenApiParameter("team", int, description="Only this team."),
+            OpenApiParameter("source", str, description="Only leads with this first source."),
+            OpenApiParameter("by", str, description="Answers only: source, campaign or rep."),
+            OpenApiParameter("table", str, description="With format=csv: which table; default: the first."),
+        ],
+        responses={(200, "application/json"): dict, (200, "text/csv"): str},
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """sla (promises kept), conversion or answers, with the period before; JSON, or one table as CSV."""
+        module = reports.named(name)
+        report: Report = module.build(read_filters(request.query_params.dict(), days=DAYS.get(name, 28)))
+        tables = report.tables
+        if isinstance(request.accepted_renderer, CsvRenderer):
+            tables = [report.table(request.query_params.get("table", ""))]
+        return Response(
+            {
+                "name": report.name,
+                "title": report.title,
+                "from": report.filters.start.isoformat(),
+                "to": report.filters.end.isoformat(),
+                "zone": report.filters.zone,
+                "at": report.filters.at.isoformat(),
+                "population": report.population,
+                "definition": report.definition,
+                "summary": "".join(words for words, _ in report.say),
+                "tables": [_table(table) for table in tables],
+            }
+        )
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {"key": table.key, "title": table.title, "columns": list(table.columns), "rows": table.records}

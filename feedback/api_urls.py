@@ -13,4 +13,5 @@ urlpatterns = [
     path("handoffs/<int:pk>/undo/", api.UndoHandoff.as_view(), name="handoff-undo"),
     path("handoffs/<int:pk>/dispute/", api.DisputeHandoff.as_view(), name="handoff-dispute"),
     path("handoffs/<int:pk>/settle/", api.SettleHandoff.as_view(), name="handoff-settle"),
+    path("reports/<slug:name>/", api.ReportView.as_view(), name="report"),
 ]

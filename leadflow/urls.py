@@ -11,5 +11,6 @@ urlpatterns = [
     path("", include("leadflow.leads.urls")),
     path("", include("leadflow.jobs.urls")),
     path("", include("leadflow.pages.urls")),
+    path("", include("feedback.urls")),
     path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]
