@@ -32,6 +32,12 @@ HANDOFF_KINDS = {
     "overturned": "rejection overturned",
 }
 _PROPERTY_WORDS = {"path": "page", "campaign": "campaign", "content": "content", "channel": "channel"}
+_NEGATIVES = (
+    (" is ", " is not "),
+    (" has the word ", " does not have the word "),
+    (" contains ", " does not contain "),
+    (" starts with ", " does not start with "),
+)
 # A list of more entries than this is cut, with the number of the rest.
 SHOWN = 8
 
@@ -120,8 +126,11 @@ def _negated(node: n.Node, words: Words) -> str:
         return f"not {_leaf(node, words)}"
     if isinstance(node, n.FactIs) and node.op in ("known", "unknown"):
         return _leaf(n.FactIs(node.key, "unknown" if node.op == "known" else "known"), words)
-    if isinstance(node, n.FactIs) and node.op in ("is_true", "is_false"):
-        return f"not ({_leaf(node, words)})"
+    if isinstance(node, n.FactIs):
+        text = _fact(node, words)
+        for verb, negative in _NEGATIVES:
+            if verb in text:
+                return text.replace(verb, negative, 1)
     return f"not ({_node(node, words, top=True)})"
 
 
@@ -209,7 +218,8 @@ def _fact(leaf: n.FactIs, words: Words) -> str:
         case "in_last_days":
             return f"{name} is in the last {_number(leaf.value)} days"
         case "between" if len(given) == 2:
-            return f"{name} is {_value(given[0])} to {_value(given[1])}"
+            low, high = leaf.value if isinstance(leaf.value, tuple) else given
+            return f"{name} is {_value(low)} to {_value(high)}"
     return f"{name} is {_compared(leaf.op, _value(leaf.value))}"
 
 
@@ -254,7 +264,8 @@ def _where(where: n.Where) -> str:
         verb = {"is": "", "is_not": "not ", "contains": "containing ", "starts_with": "starting with "}
         return f" with {name} {verb.get(where.op, 'in ')}{_listed(given)}"
     if where.op == "between" and len(given) == 2:
-        return f" with {name} {_value(given[0])} to {_value(given[1])}"
+        low, high = where.value if isinstance(where.value, tuple) else given
+        return f" with {name} {_value(low)} to {_value(high)}"
     return f" with {name} {_compared(where.op, _value(where.value))}"
 
 

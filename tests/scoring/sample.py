@@ -51,7 +51,15 @@ def each(id_: str, points: int, condition: dict, half: int, most: int, per_day: 
 
 
 def bands(id_: str, group: str, of: dict, steps: list[list[int]]) -> dict:
-    return {"id": id_, "group": group, "mode": "bands", "points": 0, "of": of, "bands": steps, "condition": None}
+    return {
+        "id": id_,
+        "group": group,
+        "mode": "bands",
+        "points": 0,
+        "of": of,
+        "bands": steps,
+        "condition": None,
+    }
 
 
 TOP = ["CEO", "CFO", "CTO", "chief", "president", "owner", "founder", "VP", "vice president"]
@@ -68,7 +76,12 @@ CRITERIA = [
     once("f6", "fit", -10, fact("employees", "lt", 10)),
     once("f7", "fit", 6, fact("industry", "in_list", "industries")),
     once("f8", "fit", 4, fact("country", "in_list", "we_sell_to")),
-    once("f9", "fit", -20, {"all": [fact("country", "known"), {"not": fact("country", "in_list", "we_sell_to")}]}),
+    once(
+        "f9",
+        "fit",
+        -20,
+        {"all": [fact("country", "known"), {"not": fact("country", "in_list", "we_sell_to")}]},
+    ),
     once("f10", "fit", 3, fact("email_domain", "domain_kind", "work")),
     once("f11", "fit", -5, fact("email_domain", "domain_kind", "free_mail")),
     bands("v1", "value", {"fact": "custom.seats_wanted"}, [[10, 4], [50, 8], [200, 12]]),
@@ -77,7 +90,14 @@ CRITERIA = [
     once("v4", "value", 6, fact("is_target", "is_true")),
     once("b1", "behaviour", 25, did("demo_requested"), 30),
     once("b2", "behaviour", 25, did("trial_started"), 30),
-    each("b3", 5, did("page_view", where=[{"property": "path", "op": "starts_with", "value": "/pricing"}]), 14, 15, 1),
+    each(
+        "b3",
+        5,
+        did("page_view", where=[{"property": "path", "op": "starts_with", "value": "/pricing"}]),
+        14,
+        15,
+        1,
+    ),
     bands("b4", "behaviour", did("page_view", "visit", days=30, agg="days"), [[2, 3], [3, 6], [5, 10]]),
     each("b5", 8, did("webinar_attended"), 30, 16),
     once("b6", "behaviour", 8, did("show_talk"), 45),
@@ -154,7 +174,9 @@ CONTENT: dict[str, Any] = {
     "criteria": CRITERIA,
     "grade": {"letters": [["A", 40], ["B", 27], ["C", 14]], "numbers": [[1, 25], [2, 15], [3, 5]]},
     "thresholds": {
-        "mql_when": {"all": [score("total", 40), score("fit", 12), score("behaviour", 10), {"active_days": 30}]},
+        "mql_when": {
+            "all": [score("total", 40), score("fit", 12), score("behaviour", 10), {"active_days": 30}]
+        },
         "mql_leave_when": {
             "any": [{"score": "total", "op": "lt", "value": 35}, {"not": {"active_days": 60}}],
         },
@@ -176,8 +198,16 @@ CONTENT: dict[str, Any] = {
         },
         "fresh_days": 14,
         "fast_tracks": [
-            {"n": 1, "text": "asked", "condition": {"all": [has("b1", 14), {"not": has("f9")}, {"not": has("f6")}]}},
-            {"n": 2, "text": "trial", "condition": {"all": [has("b2", 14), score("fit", 12), {"not": has("f9")}]}},
+            {
+                "n": 1,
+                "text": "asked",
+                "condition": {"all": [has("b1", 14), {"not": has("f9")}, {"not": has("f6")}]},
+            },
+            {
+                "n": 2,
+                "text": "trial",
+                "condition": {"all": [has("b2", 14), score("fit", 12), {"not": has("f9")}]},
+            },
             {
                 "n": 3,
                 "text": "seats",
