@@ -220,7 +220,7 @@ def run(statement: Statement, args: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Execute through a prepared statement of this connection: planning costs more than a small pass."""
     with connection.cursor() as cursor:
         _prepare(cursor, statement)
-        slots = ", ".join(["%s"] * len(args))
+        slots = ", ".join(f"%s::{kind}" for kind in statement.types[: len(args)])
         cursor.execute(f"EXECUTE {statement.name}({slots})", list(args))
         return list(cursor.fetchall())
 
