@@ -19,7 +19,9 @@ class LoginForm(AuthenticationForm):
 
     username = forms.CharField(label="Name or e-mail", max_length=254)
     error_messages = {
-        "invalid_login": "Name and password do not belong together. After eight wrong tries this closes for 15 minutes.",
+        "invalid_login": (
+            "Name and password do not belong together. After eight wrong tries this closes for 15 minutes."
+        ),
         "inactive": "This account is closed. Ask an admin.",
     }
 

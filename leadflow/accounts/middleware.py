@@ -33,6 +33,10 @@ class ErrorsInWordsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        # PostgreSQL has no text with a zero byte: such an address is nobody's, whatever page it is for.
+        if "%00" in request.META.get("QUERY_STRING", "") or "\x00" in request.path:
+            fault = BadInput("There is a zero byte in the address.")
+            return render(request, "error.html", {"error": fault, "status": 400}, status=400)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -132,15 +132,19 @@ def _counts(user: User) -> dict[str, Any]:
         .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback")
         .first()
     )
-    return row or {
-        "name": "",
-        "currency": "EUR",
-        "demo": False,
-        "unread": 0,
-        "queue": 0,
-        "mqls": 0,
-        "feedback": 0,
-    }
+    return (
+        dict(row)
+        if row
+        else {
+            "name": "",
+            "currency": "EUR",
+            "demo": False,
+            "unread": 0,
+            "queue": 0,
+            "mqls": 0,
+            "feedback": 0,
+        }
+    )
 
 
 def _agreements() -> dict[str, Any]:

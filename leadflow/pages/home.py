@@ -463,12 +463,13 @@ def _promises(now: datetime, agreement: Agreement | None) -> list[dict[str, Any]
     offered = Handoff.objects.filter(first_offered_at__gte=start, first_offered_at__lt=end).aggregate(
         every=Count("pk"), best=Count("pk", filter=Q(grade__startswith="A"))
     )
-    kept = {
-        row["promise"]: row
-        for row in SlaResult.objects.filter(scope="lead", voided_at=None, due__gte=start, due__lt=end)
+    counted = (
+        SlaResult.objects.filter(scope="lead", voided_at=None, due__gte=start, due__lt=end)
         .values("promise")
         .annotate(met=Count("pk", filter=Q(result="met")), missed=Count("pk", filter=Q(result="missed")))
-    }
+        .values_list("promise", "met", "missed")
+    )
+    kept = {promise: (met, met + missed) for promise, met, missed in counted}
     refused = Answer.objects.filter(
         at__gte=start, at__lt=end, voided_at=None, kind__in=[Answer.Kind.REJECTED, Answer.Kind.RETURNED]
     ).aggregate(every=Count("pk"), told=Count("pk", filter=~Q(reason_key="")))
@@ -490,8 +491,8 @@ def _share(part: int, whole: int) -> str:
     return f"{round(100 * part / whole)}%" if whole else "–"
 
 
-def _met(row: dict[str, Any] | None) -> str:
-    return _share(row["met"], row["met"] + row["missed"]) if row else "–"
+def _met(counts: tuple[int, int] | None) -> str:
+    return _share(*counts) if counts else "–"
 
 
 def _agreements() -> dict[str, Agreement | None]:

@@ -15,14 +15,14 @@ from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import MARKETING, Role, User
 from leadflow.accounts.templatetags.lf import day_text, duration_text
-from leadflow.errors import NotVisible
+from leadflow.errors import BadInput, NotVisible
 from leadflow.leads.models import Lead, Stage, StageChange
 from leadflow.pages.curve import curve
 from leadflow.pages.profile import profile_rows
 from leadflow.pages.story import story
-from scoring import engine
 from scoring.document import Document
-from scoring.models import Agreement, Hold, ScoreChange
+from scoring.explanation import Explanation, explain, score_at
+from scoring.models import Agreement, Hold, LeadScore, ScoreChange
 
 PATH = (Stage.CONVERSION, Stage.PROSPECT, Stage.MQL, Stage.SALES_QUALIFIED, Stage.OPPORTUNITY, Stage.CUSTOMER)
 BESIDE = (Stage.NURTURING, Stage.DISQUALIFIED, Stage.EXCLUDED)
@@ -42,7 +42,7 @@ def find_lead(pk: int) -> Lead:
     """The lead for its page. Raises NotVisible when it was erased or never was."""
     lead = (
         Lead.objects.select_related(
-            "company", "company__owner", "owner", "score", "first_campaign", "merged_into"
+            "company", "owner", "score", "score__agreement", "first_campaign", "merged_into"
         )
         .filter(pk=pk, erased_at=None)
         .first()
@@ -59,7 +59,8 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
     row = find_lead(pk)
     if row.merged_into:
         return render(request, "pages/lead_merged.html", {"lead": row})
-    agreement = _agreement()
+    score = getattr(row, "score", None)
+    agreement = score.agreement if score else _agreement()
     document = Document(agreement.content) if agreement else None
     moves = list(StageChange.objects.filter(lead=row).order_by("at", "id"))
     changes = list(reversed(ScoreChange.objects.filter(lead=row).order_by("-at", "-id")[:CHANGES_DRAWN]))
@@ -69,17 +70,19 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
     current = next((one for one in handoffs if one.state in OPEN), None)
     hold = Hold.objects.filter(lead=row, ended_at=None).first()
     items, more = story(row)
-    bar = sales_bar(document.thresholds.sql_when) if document else None
+    facts = profile_rows(row, document)
+    bar = sales_bar(document.thresholds.sales_when) if document else None
     context = {
         "lead": row,
         "now": now,
         "path": path(row, moves, now),
         "curve": curve(changes, now, bar),
         "curve_narrow": curve(changes, now, bar, narrow=True),
-        "explanation": engine.explain(row.pk) if hasattr(row, "score") else None,
+        "explanation": _stored(row, score),
         "items": items,
         "more": items[-1].at if more and items else None,
-        "rows": profile_rows(row, document),
+        "rows": facts,
+        "gaps": sum(1 for fact in facts if fact.gap),
         "handoffs": handoffs,
         "reasons": {reason.key: reason.text for reason in document.reasons} if document else {},
         "current": current,
@@ -89,7 +92,6 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         # A link from another system: only a web address becomes a link.
         "crm_url": row.crm_url if row.crm_url.startswith(("https://", "http://")) else "",
     }
-    context["gaps"] = sum(1 for one in context["rows"] if one.gap)
     return render(request, "pages/lead.html", context)
 
 
@@ -118,10 +120,19 @@ def lead_score(request: HttpRequest, pk: int) -> HttpResponse:
     """Why the score was what it was at `?at=`; `?known_at=now` asks what we would say today."""
     row = find_lead(pk)
     at = parse_datetime(request.GET.get("at", ""))
-    known_at = clock.now() if request.GET.get("known_at") == "now" else None
-    explanation = engine.explain(row.pk, at=at, known_at=known_at)
-    context = {"lead": row, "explanation": explanation, "at": at, "today": known_at is not None}
+    if at is None:
+        raise BadInput("Say for which instant: ?at=2026-11-24T09:12:00Z.")
+    today = request.GET.get("known_at") == "now"
+    explanation = score_at(row.pk, at, known_now=today)
+    context = {"lead": row, "explanation": explanation, "at": at, "today": today}
     return render(request, "pages/_why.html", context)
+
+
+def _stored(row: Lead, score: LeadScore | None) -> Explanation | None:
+    """Why the stored score is what it is; nothing while the lead is unscored."""
+    if score is None:
+        return None
+    return explain(row.pk, at=score.scored_at, known_at=score.known_at, agreement=score.agreement)
 
 
 def _agreement() -> Agreement | None:

@@ -25,7 +25,7 @@ class LongPaginator(Base):
         return self.object_list.order_by()[: COUNTED + 1].count()
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """Rows that can be paged to."""
         return min(self.seen, COUNTED)
 

@@ -118,6 +118,8 @@ def profile_field(request: HttpRequest, pk: int, key: str) -> HttpResponse:
     if request.method == "POST":
         value = request.POST.get("value", "").strip()
         if fact.subject == "company":
+            if lead.company_id is None:
+                raise BadInput("There is no company to say this of; fill in the company first.")
             intake.change_company(lead.company_id, {key: value}, actor=person(request.user), cause="by hand")
         else:
             intake.change_lead(lead.pk, {key: value}, actor=person(request.user), cause="by hand")

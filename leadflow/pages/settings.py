@@ -312,7 +312,7 @@ def list_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     form = ListForm(request.POST or None, initial=list_initial(row) if row else None)
     if request.method == "POST" and form.is_valid():
         assert isinstance(request.user, User)
-        taken = WordList.objects.filter(key=form.cleaned_data["key"]).exclude(pk=row.pk if row else None)
+        taken = WordList.objects.filter(key=form.cleaned_data["key"]).exclude(pk=row.pk if row else 0)
         if taken.exists():
             form.add_error("key", "There is a list of that key already.")
         else:

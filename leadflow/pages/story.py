@@ -1,8 +1,8 @@
 """What happened to a lead, told as one list: acts, changed facts, stages, sales' answers."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
@@ -76,7 +76,6 @@ class Item:
     detail: str = ""
     side: str = "ours"
     sales: bool = False
-    key: tuple[Any, ...] = field(default=(), compare=False)
 
 
 def story(
@@ -89,11 +88,21 @@ def story(
         acts = acts.filter(kind__own_act=True)
     elif side == "ours":
         acts = acts.filter(kind__own_act=False)
-    items = [_act(act) for act in acts.order_by("-occurred_at", "-id")[: limit + 1]]
+    items = [_act(act) for act in _told(acts.order_by("-occurred_at", "-id")[: 2 * limit + 1])]
     if side != "theirs":
         items += _moves(lead, before, limit) + _facts(lead, before, limit) + _answers(lead, before, limit)
     items.sort(key=lambda item: item.at, reverse=True)
-    return items[:limit], len(items) > limit
+    shown = items[:limit]
+    # What happened at the very instant of the last one comes too: "earlier" asks for what was before it.
+    shown += [item for item in items[limit:] if item.at == shown[-1].at]
+    return shown, len(items) > len(shown)
+
+
+def _told(acts: Iterable[Activity]) -> list[Activity]:
+    """Without the visit that was derived from a page view: the page view tells it already."""
+    acts = list(acts)
+    viewed = {act.occurred_at for act in acts if act.kind.key == "page_view"}
+    return [act for act in acts if act.kind.key != "visit" or act.occurred_at not in viewed]
 
 
 def _act(act: Activity) -> Item:

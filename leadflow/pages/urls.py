@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leadflow.pages import home, leads, search, settings
+from leadflow.pages import home, lead, leads, profile, search, settings
 
 app_name = "pages"
 urlpatterns = [
@@ -10,6 +10,10 @@ urlpatterns = [
     path("search/", search.search, name="search"),
     path("leads/", leads.leads, name="leads"),
     path("leads/leads.csv", leads.leads_csv, name="leads_csv"),
+    path("leads/<int:pk>/", lead.lead, name="lead"),
+    path("leads/<int:pk>/story/", lead.lead_story, name="lead_story"),
+    path("leads/<int:pk>/score/", lead.lead_score, name="lead_score"),
+    path("leads/<int:pk>/fact/<str:key>/", profile.profile_field, name="profile_field"),
     path("settings/", settings.settings, name="settings"),
     path("settings/people/", settings.people_list, name="people"),
     path("settings/people/new/", settings.person_new, name="person_new"),

@@ -235,7 +235,7 @@ def clock(
 
 
 @register.filter
-def num(value: float | Decimal | None) -> str:
+def num(value: Any) -> str:
     """Writes "5,038"; a dash for nothing known."""
     if value is None or value == "":
         return "–"
@@ -245,7 +245,7 @@ def num(value: float | Decimal | None) -> str:
 
 
 @register.filter
-def signed(value: float | Decimal | None) -> str:
+def signed(value: int | float | Decimal | None) -> str:
     """Points: "+15", "−3", "0"."""
     if value is None:
         return "–"
@@ -292,7 +292,8 @@ def add_class(field: Any, css: str) -> SafeString:
         described.append(f"{field.auto_id}-error")
     if described:
         attrs["aria-describedby"] = " ".join(described)
-    return field.as_widget(attrs=attrs)
+    widget: SafeString = field.as_widget(attrs=attrs)
+    return widget
 
 
 @register.inclusion_tag("_field.html")
@@ -346,7 +347,7 @@ def paginate(context: Context, page: Page[Any], what: str = "") -> dict[str, Any
         {
             "text": number,
             "href": changed_query(context["request"].GET, {"page": number})
-            if number != page.paginator.ELLIPSIS
+            if isinstance(number, int)
             else "",
             "here": number == page.number,
         }
