@@ -2,20 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.utils.encoders import JSONEncoder
 
 from leadflow import clock
 from leadflow.accounts.actors import Actor
@@ -23,6 +26,12 @@ from leadflow.accounts.keys import find_key
 from leadflow.accounts.models import ApiKey, IdempotencyRecord, Role, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 
+# REST framework reads this module while it builds its own views.
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+ROWS_LIMIT = 10_000
+NDJSON = "application/x-ndjson"
 KEY_USED_EVERY = timedelta(minutes=1)
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 
@@ -33,6 +42,103 @@ ROLE_SCOPES: dict[str, set[str]] = {
     Role.MARKETER: {"leads:write", "activities:write", "agreements:write", "handoffs:write"},
     Role.MARKETING_MANAGER: {"leads:write", "activities:write", "agreements:write", "handoffs:write"},
 }
+
+
+class TooLarge(exceptions.APIException):
+    """More than one request may bring. HTTP 413."""
+
+    status_code = 413
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A line of NDJSON that is no JSON; stands in the place of its row."""
+
+    message: str
+
+
+class JSONBody(BaseParser):
+    """A JSON body of limited size; says where it is broken."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """The data of the body. Raises ParseError, TooLarge."""
+        text = _body(stream)
+        try:
+            return _loads(text)
+        except ValueError as error:
+            raise exceptions.ParseError(_json_words(error)) from None
+
+
+class NDJSONBody(BaseParser):
+    """One JSON object per line; a broken line is one rejected row, the others are taken."""
+
+    media_type = NDJSON
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> list[Any]:
+        """One entry per line that is not blank. Raises ParseError, TooLarge."""
+        rows: list[Any] = []
+        for line in _body(stream).split("\n"):
+            if not line.strip():
+                continue
+            try:
+                rows.append(_loads(line))
+            except ValueError as error:
+                rows.append(Broken(_json_words(error)))
+        return rows
+
+
+def _body(stream: Any) -> str:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    raw = stream.read(limit + 1)
+    if len(raw) > limit:
+        raise TooLarge(f"The body is larger than {limit // 1024 // 1024} MB. Send it in several parts.")
+    try:
+        return str(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise exceptions.ParseError(
+            f"The body is not UTF-8 (byte {error.start}). Send it as UTF-8."
+        ) from None
+
+
+def _loads(text: str) -> Any:
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _json_words(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"This is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+    return f"This is not JSON: {error}."
+
+
+def rows_of(request: Request) -> list[Any]:
+    """The rows of a body that is one object, an array, or NDJSON. Raises ParseError, TooLarge."""
+    data = request.data
+    rows = data if isinstance(data, list) else [data]
+    if not isinstance(data, list | dict):
+        raise exceptions.ParseError("Send one object, an array of objects, or NDJSON.")
+    if not rows:
+        raise exceptions.ParseError("There is no row in the body.")
+    if len(rows) > ROWS_LIMIT:
+        raise TooLarge(f"{len(rows)} rows; {ROWS_LIMIT} are the most. Send them in several parts.")
+    return rows
+
+
+def storable(text: str) -> str:
+    """A text that was sent to us, fit to be sent back and stored: no NUL, no half of a pair."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def told(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    """Faults as the API tells them."""
+    return [{"path": storable(f.path), "message": storable(f.message)} for f in faults]
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -67,7 +173,9 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
 class HasScope(BasePermission):
     """Closed by default: a view names the scope of each method in `scopes`, or nobody gets in."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if not hasattr(view, str(request.method).lower()):
+            return True  # nothing to open: the answer is 405
         needed = getattr(view, "scopes", {}).get(request.method)
         if isinstance(request.auth, ApiKey):
             return needed == "any" or needed in request.auth.scopes
@@ -96,9 +204,9 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
         return None
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": title,
+        "title": storable(title),
         "status": status,
-        "errors": [{"path": f.path, "message": f.message} for f in faults],
+        "errors": told(faults),
     }
     if isinstance(exc, Conflict):
         body["current"] = exc.current
@@ -120,7 +228,7 @@ def _describe(exc: Exception) -> tuple[int | None, str, list[Fault]]:
     if isinstance(exc, exceptions.ValidationError):
         return 400, "Some of it could not be read.", list(_flatten(exc.detail))
     if isinstance(exc, exceptions.APIException):
-        return exc.status_code, str(exc.detail), []
+        return exc.status_code, str(exc.detail), [Fault("", str(exc.detail))]
     return None, "", []
 
 
@@ -138,7 +246,7 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., Response]:
     The answer is stored in the act's own transaction. The same key with another body is a Conflict.
     """
 
-    def inner(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def inner(view: "APIView", request: Request, *args: Any, **kwargs: Any) -> Response:
         key = request.headers.get("Idempotency-Key", "")
         if not key:
             return method(view, request, *args, **kwargs)
@@ -152,7 +260,10 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., Response]:
             if record.status:
                 return Response(record.response, status=record.status)
             response = method(view, request, *args, **kwargs)
-            record.status, record.response = response.status_code, json.loads(json.dumps(response.data, default=str))
+            record.status, record.response = (
+                response.status_code,
+                json.loads(json.dumps(response.data, cls=JSONEncoder)),
+            )
             record.save(update_fields=["status", "response"])
             return response
 

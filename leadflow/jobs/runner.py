@@ -174,8 +174,9 @@ def _claim() -> int | None:
 
 
 def _work(chunk_id: int) -> None:
+    # Waits, never skips: another worker's search for a chunk may hold this row for a moment.
     chunk = (
-        JobChunk.objects.select_for_update(skip_locked=True, of=("self",))
+        JobChunk.objects.select_for_update(of=("self",))
         .select_related("job")
         .filter(pk=chunk_id, state=JobChunk.State.RUNNING)
         .first()

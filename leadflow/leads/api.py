@@ -1,0 +1,537 @@
+"""The API for leads, activities and outcomes. Rows are checked by the intake, not here."""
+
+import base64
+import binascii
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.db import transaction
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from leadflow.accounts.api import (
+    NDJSON,
+    ROWS_LIMIT,
+    Broken,
+    JSONBody,
+    NDJSONBody,
+    actor_of,
+    idempotent,
+    rows_of,
+    told,
+)
+from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.leads import intake, ledgers, selectors
+from leadflow.leads.folding import fold
+from leadflow.leads.intake import Rejected, Result
+from leadflow.leads.models import LeadKey, Stage
+
+PAGE = 100
+PAGE_LIMIT = 500
+TIMELINE_LIMIT = 200
+# The source of rows that name none.
+SOURCE = "api"
+BIGGEST_ID = 2**63 - 1
+
+Parsers = ClassVar[Sequence[type[BaseParser]]]
+
+
+# --- the OpenAPI document --------------------------------------------------------------------------
+
+
+def _object(properties: Mapping[str, Any], required: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "object", "properties": dict(properties), **more}
+    return {**found, "required": list(required)} if required else found
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_WHOLE: dict[str, Any] = {"type": "integer"}
+_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
+_ANY: dict[str, Any] = {"type": "object", "additionalProperties": True}
+
+
+def _maybe(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, "nullable": True}
+
+
+_FAULTS = {"type": "array", "items": _object({"path": _TEXT, "message": _TEXT}, ["path", "message"])}
+_PROBLEM = _object(
+    {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "errors": _FAULTS},
+    ["type", "title", "status", "errors"],
+)
+_REJECTED = {"type": "array", "items": _object({"index": _WHOLE, "errors": _FAULTS}, ["index", "errors"])}
+_LEAD_IN = _object(
+    {
+        "source": {
+            **_TEXT,
+            "description": "The system that names the lead (with external_id)",
+            "default": SOURCE,
+        },
+        "external_id": _TEXT,
+        "email": _TEXT,
+        "name": _TEXT,
+        "phone": _TEXT,
+        "title": _TEXT,
+        "country": _TEXT,
+        "city": _TEXT,
+        "first_source": {**_TEXT, "description": "Where the lead came from; without it the source"},
+        "campaign": {**_TEXT, "description": "Code of the first campaign"},
+        "company": _TEXT,
+        "company_domain": _TEXT,
+        "industry": _TEXT,
+        "employees": _WHOLE,
+        "revenue": {"type": "number"},
+        "company_country": _TEXT,
+        "custom": _ANY,
+    },
+    additionalProperties=True,
+    example={
+        "source": "crm",
+        "external_id": "4711",
+        "email": "ann@acme.example",
+        "name": "Ann Berg",
+        "title": "Head of Fleet",
+    },
+)
+_ACTIVITY_IN = _object(
+    {
+        "source": _TEXT,
+        "external_id": _TEXT,
+        "kind": _TEXT,
+        "occurred_at": _TIME,
+        "email": _TEXT,
+        "lead_id": _WHOLE,
+        "external_lead_id": _TEXT,
+        "lead_source": _TEXT,
+        "visitor_id": _TEXT,
+        "path": _TEXT,
+        "campaign": _TEXT,
+        "content": _TEXT,
+        "message_key": _TEXT,
+        "user_id": _WHOLE,
+        "channel": _TEXT,
+        "result": _TEXT,
+        "properties": _ANY,
+    },
+    ["source", "external_id", "kind", "occurred_at"],
+    example={
+        "source": "web",
+        "external_id": "pv-1",
+        "kind": "page_view",
+        "occurred_at": "2026-11-24T09:12:00Z",
+        "email": "ann@acme.example",
+        "path": "/pricing",
+    },
+)
+_OUTCOME_IN = _object(
+    {
+        "source": _TEXT,
+        "external_id": _TEXT,
+        "kind": {"type": "string", "enum": ["opportunity", "won", "lost", "renewed", "expanded", "churned"]},
+        "email": _TEXT,
+        "lead_id": _WHOLE,
+        "external_lead_id": _TEXT,
+        "lead_source": _TEXT,
+        "amount": {"type": "number", "minimum": 0},
+        "at": _TIME,
+        "reason": _TEXT,
+    },
+    ["source", "external_id", "kind"],
+    example={
+        "source": "crm",
+        "external_id": "deal-9",
+        "kind": "won",
+        "email": "ann@acme.example",
+        "amount": 38400,
+    },
+)
+_SCORE = _object(
+    {"total": _WHOLE, "grade": _TEXT, "groups": _ANY, "preview": {"type": "boolean"}, "scored_at": _TIME}
+)
+_LEAD_OUT = _object(
+    {
+        "id": _WHOLE,
+        "name": _TEXT,
+        "email": _TEXT,
+        "title": _TEXT,
+        "stage": {"type": "string", "enum": list(Stage.values)},
+        "level": _TEXT,
+        "stage_since": _TIME,
+        "company": _maybe(_object({"id": _WHOLE, "name": _TEXT, "domain": _maybe(_TEXT)})),
+        "score": _maybe(_SCORE),
+        "owner": _maybe(_object({"name": _TEXT, "email": _TEXT})),
+        "last_answer": _maybe(_object({"kind": _TEXT, "reason": _TEXT, "note": _TEXT, "at": _TIME})),
+        "created_at": _TIME,
+        "changed_at": _TIME,
+    },
+    ["id", "stage"],
+)
+_WHOLE_LEAD = {"allOf": [_LEAD_OUT, _object({"facts": _ANY, "keys": {"type": "array", "items": _ANY}, "outcomes": {"type": "array", "items": _ANY}})]}  # fmt: skip
+_TAKEN = _object(
+    {"accepted": _WHOLE, "duplicate": _WHOLE, "rejected": _REJECTED}, ["accepted", "duplicate", "rejected"]
+)
+_ENTRY = _object(
+    {"at": _TIME, "what": _TEXT, "id": _WHOLE, "text": _TEXT, "detail": _ANY}, ["at", "what", "id", "text"]
+)
+
+
+def _page(item: Mapping[str, Any]) -> dict[str, Any]:
+    return _object({"results": {"type": "array", "items": item}, "next": _maybe(_TEXT)}, ["results", "next"])
+
+
+def _body(item: Mapping[str, Any], many: bool = True) -> dict[Any, Any]:
+    if not many:
+        return {"application/json": item}
+    array = {"type": "array", "items": item, "maxItems": ROWS_LIMIT}
+    return {"application/json": {"oneOf": [item, array]}, NDJSON: _TEXT}
+
+
+def _answers(status: int, schema: Mapping[str, Any]) -> dict[Any, Any]:
+    problems = {
+        (code, "application/problem+json"): _PROBLEM for code in (400, 401, 403, 404, 405, 406, 409, 413, 415)
+    }
+    return {(status, "application/json"): dict(schema), **problems}
+
+
+_IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same request again is answered alike, for 24 h",
+)
+_LIMIT = OpenApiParameter("limit", int, description=f"Rows per page, at most {PAGE_LIMIT}")
+_CURSOR = OpenApiParameter("cursor", str, description="From `next` of the page before")
+
+
+# --- leads -----------------------------------------------------------------------------------------
+
+
+class Leads(APIView):
+    """Leads: take one in, or list what changed."""
+
+    scopes = {"GET": "leads:read", "POST": "leads:write"}
+
+    @extend_schema(
+        operation_id="leads_list",
+        summary="Leads in the order of their last change: score, grade, stage, owner, sales' last answer",
+        parameters=[
+            OpenApiParameter(
+                "changed_since", datetime, description="Only leads changed at or after this instant"
+            ),
+            OpenApiParameter("stage", str, enum=list(Stage.values)),
+            OpenApiParameter("email", str),
+            OpenApiParameter("source", str, description="With external_id: the lead of this name"),
+            OpenApiParameter("external_id", str),
+            _LIMIT,
+            _CURSOR,
+        ],
+        responses=_answers(200, _page(_LEAD_OUT)),
+    )
+    def get(self, request: Request) -> Response:
+        """One page, oldest change first; follow `next` until it is null."""
+        asked = request.query_params
+        found = selectors.leads().order_by("changed_at", "id")
+        since = _instant(asked.get("changed_since"), "changed_since")
+        if since is not None:
+            found = found.filter(changed_at__gte=since)
+        if stage := asked.get("stage"):
+            if stage not in Stage.values:
+                raise BadInput("Unknown stage.", [Fault("stage", f"Known are: {', '.join(Stage.values)}.")])
+            found = found.filter(stage=stage)
+        if email := asked.get("email"):
+            found = found.filter(email_key=fold(_storable(email, "email")))
+        if external_id := asked.get("external_id"):
+            key = LeadKey.objects.filter(
+                source=_storable(asked.get("source", SOURCE), "source"),
+                external_id=_storable(external_id, "external_id"),
+            )
+            found = found.filter(pk__in=key.values("lead_id"))
+        limit = _limit(asked.get("limit"), PAGE, PAGE_LIMIT)
+        if asked.get("cursor"):
+            at, pk = _cursor(asked["cursor"], 2)
+            # One row comparison, so that the index on both columns is walked.
+            found = found.extra(where=["(leads_lead.changed_at, leads_lead.id) > (%s, %s)"], params=[at, pk])
+        rows = list(found[: limit + 1])
+        last = rows[limit - 1] if len(rows) > limit else None
+        mark = [last["changed_at"].isoformat(), last["id"]] if last else None
+        return Response(
+            {"results": [selectors.listed(row) for row in rows[:limit]], "next": _next(request, mark)}
+        )
+
+    @extend_schema(
+        operation_id="leads_upsert",
+        summary="Make or change one lead, known by e-mail or by (source, external_id)",
+        parameters=[_IDEMPOTENCY],
+        request=_body(_LEAD_IN, many=False),
+        responses=_answers(200, _WHOLE_LEAD) | {(201, "application/json"): _WHOLE_LEAD},
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """201 for a new lead, 200 for a known one; what is left out stays as it is."""
+        if not isinstance(request.data, dict):
+            raise BadInput("Send one lead as an object; many go to leads/bulk/.")
+        result = _upsert([request.data], request)
+        if result.rejected:
+            raise BadInput("The lead was not taken.", result.rejected[0].errors)
+        return Response(selectors.whole(result.accepted[0]), status=201 if result.created else 200)
+
+
+class LeadsBulk(APIView):
+    """Many leads at once."""
+
+    scopes = {"POST": "leads:write"}
+    parser_classes: Parsers = [JSONBody, NDJSONBody]
+
+    @extend_schema(
+        operation_id="leads_bulk",
+        summary=f"Make or change up to {ROWS_LIMIT:,} leads; good rows are kept",
+        parameters=[_IDEMPOTENCY],
+        request=_body(_LEAD_IN),
+        responses=_answers(
+            200,
+            _object(
+                {
+                    "accepted": _WHOLE,
+                    "created": _WHOLE,
+                    "changed": _WHOLE,
+                    "ids": {"type": "array", "items": _maybe(_WHOLE)},
+                    "rejected": _REJECTED,
+                }
+            ),
+        ),
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """`ids` has the lead of each row, null where it was rejected."""
+        rows = rows_of(request)
+        result = _upsert(rows, request)
+        return Response(
+            {
+                "accepted": len(result.lead_of),
+                "created": len(result.created),
+                "changed": len(result.changed),
+                "ids": [result.lead_of.get(index) for index in range(len(rows))],
+                "rejected": _rejected(result),
+            }
+        )
+
+
+def _upsert(rows: Sequence[Any], request: Request) -> Result:
+    """Take rows of any sources in; each source is one batch, all in one transaction."""
+    whole = Result()
+    by_source: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            message = row.message if isinstance(row, Broken) else "A lead is an object of names and values."
+            whole.rejected.append(Rejected(index, [Fault("", message)]))
+            continue
+        source = row.get("source") or SOURCE
+        by_source[source if isinstance(source, str) else json.dumps(source)].append(index)
+    with transaction.atomic():
+        for source, indexes in by_source.items():
+            batch = [{name: v for name, v in rows[i].items() if name != "source"} for i in indexes]
+            try:
+                part = intake.upsert_leads(batch, source=source, actor=actor_of(request))
+            except BadInput as bad:
+                whole.rejected += [Rejected(i, bad.faults) for i in indexes]
+                continue
+            whole.accepted += part.accepted
+            whole.created += part.created
+            whole.changed += part.changed
+            whole.lead_of |= {indexes[i]: lead_id for i, lead_id in part.lead_of.items()}
+            whole.rejected += [Rejected(indexes[r.index], r.errors) for r in part.rejected]
+    whole.rejected.sort(key=lambda r: r.index)
+    return whole
+
+
+class OneLead(APIView):
+    """One lead."""
+
+    scopes = {"GET": "leads:read"}
+
+    @extend_schema(
+        operation_id="lead", summary="One lead with all its facts", responses=_answers(200, _WHOLE_LEAD)
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """404 for a lead that is unknown, merged or erased."""
+        found = selectors.whole(pk) if pk <= BIGGEST_ID else None
+        if found is None:
+            raise NotVisible
+        return Response(found)
+
+
+class Timeline(APIView):
+    """What happened to one lead."""
+
+    scopes = {"GET": "leads:read"}
+
+    @extend_schema(
+        operation_id="lead_timeline",
+        summary="Activities, changed facts, stages, sales' answers and outcomes, newest first",
+        parameters=[_LIMIT, _CURSOR],
+        responses=_answers(200, _page(_ENTRY)),
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """One page; follow `next` into the past until it is null."""
+        if pk > BIGGEST_ID or not selectors.leads().filter(pk=pk).exists():
+            raise NotVisible
+        mark = None
+        if cursor := request.query_params.get("cursor"):
+            at, what, entry = _cursor(cursor, 3)
+            mark = (at, str(what), entry)
+        limit = _limit(request.query_params.get("limit"), 30, TIMELINE_LIMIT)
+        entries, more = selectors.timeline(pk, mark, limit)
+        after = [more[0].isoformat(), more[1], more[2]] if more else None
+        results = [
+            {"at": e.at, "what": e.what, "id": e.id, "text": e.text, "detail": e.detail} for e in entries
+        ]
+        return Response({"results": results, "next": _next(request, after)})
+
+
+# --- activities and outcomes -----------------------------------------------------------------------
+
+
+class Activities(APIView):
+    """What leads did."""
+
+    scopes = {"POST": "activities:write"}
+    parser_classes: Parsers = [JSONBody, NDJSONBody]
+
+    @extend_schema(
+        operation_id="activities",
+        summary=f"Record up to {ROWS_LIMIT:,} activities; each counts once by (source, external_id)",
+        parameters=[_IDEMPOTENCY],
+        request=_body(_ACTIVITY_IN),
+        responses=_answers(202, _TAKEN),
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Good rows are kept; each rejected one says by its index what is wrong and what to do."""
+        actor = actor_of(request)
+        return _taken(request, lambda rows: intake.record_activities(rows, actor=actor, strict=True))
+
+
+class Outcomes(APIView):
+    """What became of leads."""
+
+    scopes = {"POST": "outcomes:write"}
+    parser_classes: Parsers = [JSONBody, NDJSONBody]
+
+    @extend_schema(
+        operation_id="outcomes",
+        summary=f"Record up to {ROWS_LIMIT:,} outcomes; the same (source, external_id, kind) again corrects it",
+        parameters=[_IDEMPOTENCY],
+        request=_body(_OUTCOME_IN),
+        responses=_answers(202, _TAKEN),
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Without `at` the outcome counts as undated. `duplicate` said nothing new."""
+        actor = actor_of(request)
+        return _taken(request, lambda rows: ledgers.record_outcomes(rows, actor=actor))
+
+
+def _taken(request: Request, take: Callable[[list[Any]], Result]) -> Response:
+    rows = rows_of(request)
+    good = [index for index, row in enumerate(rows) if not isinstance(row, Broken)]
+    result = take([rows[index] for index in good])
+    result.rejected = [Rejected(good[r.index], r.errors) for r in result.rejected] + [
+        Rejected(index, [Fault("", row.message)]) for index, row in enumerate(rows) if isinstance(row, Broken)
+    ]
+    answer = {
+        "accepted": len(result.accepted),
+        "duplicate": len(result.duplicate),
+        "rejected": _rejected(result),
+    }
+    return Response(answer, status=202)
+
+
+def _rejected(result: Result) -> list[dict[str, Any]]:
+    return [
+        {"index": r.index, "errors": told(r.errors)} for r in sorted(result.rejected, key=lambda r: r.index)
+    ]
+
+
+# --- what a query says -----------------------------------------------------------------------------
+
+
+def _instant(text: str | None, name: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        # A plus that was not escaped arrives as a blank.
+        found = parse_datetime(text.strip().replace(" ", "+") if "T" in text else text.strip())
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not 1 < found.year < 9999:
+        raise BadInput(
+            "The time cannot be read.", [Fault(name, "Write it with its zone, as 2026-11-24T09:12:00Z.")]
+        )
+    return found
+
+
+def _limit(text: str | None, usual: int, most: int) -> int:
+    if not text:
+        return usual
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+        raise BadInput("The limit cannot be read.", [Fault("limit", f"Write a number from 1 to {most}.")])
+    return int(text)
+
+
+def _storable(text: str, name: str) -> str:
+    if "\x00" in text:
+        raise BadInput("The text cannot be read.", [Fault(name, "It holds a NUL character. Take it out.")])
+    return text
+
+
+def _next(request: Request, mark: Sequence[Any] | None) -> str | None:
+    if mark is None:
+        return None
+    cursor = base64.urlsafe_b64encode(json.dumps(mark).encode()).decode()
+    kept = {name: value for name, value in request.query_params.items() if name != "cursor"}
+    return request.build_absolute_uri(f"{request.path}?{urlencode({**kept, 'cursor': cursor})}")
+
+
+def _cursor(text: str, length: int) -> list[Any]:
+    try:
+        at, *rest = json.loads(base64.urlsafe_b64decode(text.encode()))
+        mark = [datetime.fromisoformat(at), *rest]
+        if (
+            len(mark) != length
+            or not isinstance(mark[-1], int)
+            or mark[0].tzinfo is None
+            or abs(mark[-1]) > BIGGEST_ID
+        ):
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise BadInput(
+            "The cursor cannot be read.", [Fault("cursor", "Take it from `next` of the page before.")]
+        ) from None
+    return mark
+
+
+# --- the documentation -----------------------------------------------------------------------------
+
+
+class Schema(SpectacularAPIView):
+    """The OpenAPI document, for everybody who is signed in or has a key."""
+
+    scopes = {"GET": "any"}
+
+
+class Docs(SpectacularSwaggerSplitView):
+    """The page to read about the API and to try it; all from our own server."""
+
+    scopes = {"GET": "any"}
+    url_name = "api:schema"
+    template_name = "api/docs.html"
+    title = "LeadFlow API"
