@@ -12,7 +12,7 @@ from leadflow import pg_tools
 
 
 class Command(BaseCommand):
-    help = "Write the whole database into FILE (PostgreSQL's custom format), while it is in use."
+    help = "Write the whole database into FILE (gzipped SQL), while it is in use."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
@@ -21,14 +21,12 @@ class Command(BaseCommand):
         # Beside its final name first: an older backup is replaced by a whole one or not at all.
         draft = file.with_name(f".{file.name}.part")
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                done = subprocess.run(
-                    pg_tools.command("pg_dump", "--format=custom", "--no-owner", "--no-privileges"),
-                    env=pg_tools.environment(),
-                    stdout=out,
-                    stderr=subprocess.PIPE,
-                )
-                os.fsync(out.fileno())
+            os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+            # gzip and not PostgreSQL's own format: it restores a truncated file of its own without a word.
+            form = ["--format=plain", "--compress=gzip:5", "--no-owner", "--no-privileges", f"--file={draft}"]
+            done = subprocess.run(
+                pg_tools.command("pg_dump", *form), env=pg_tools.environment(), capture_output=True
+            )
             if done.returncode != 0:
                 raise CommandError(f"No backup was made: {done.stderr.decode(errors='replace').strip()}")
             draft.rename(file)

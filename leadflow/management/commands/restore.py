@@ -1,7 +1,11 @@
 """Put a backup in the place of the present database."""
 
+import gzip
+import shutil
 import subprocess
+import zlib
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +13,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from leadflow import embedded, pg_tools
+from leadflow import pg_tools
 
 # Everything of ours lives in this schema, extensions included; the backup makes them anew.
 EMPTY = b"DROP SCHEMA public CASCADE;\nCREATE SCHEMA public;\n"
+BLOCK = 1 << 20
 
 
 class Command(BaseCommand):
@@ -27,10 +32,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, yes: bool, **options: Any) -> None:
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
-        if subprocess.run(
-            [embedded.binary("pg_restore"), "--list", str(file)], capture_output=True
-        ).returncode:
-            raise CommandError(f"{file} is not a whole backup made by `manage.py backup`.")
+        if not _whole(file):
+            raise CommandError(
+                f"{file} is not a whole backup made by `manage.py backup`; nothing was changed."
+            )
         count = _leads()
         if count and not yes:
             answer = input(f"This replaces the present database with its {count} leads. Type yes to go on: ")
@@ -43,34 +48,35 @@ class Command(BaseCommand):
         self.stdout.write(f"Restored {file}: {_leads()} leads.")
 
     def _restore(self, file: Path) -> None:
-        reader = subprocess.Popen(
-            [embedded.binary("pg_restore"), "--file=-", "--no-owner", "--no-privileges", str(file)],
-            stdout=subprocess.PIPE,
-        )
+        once = ["--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1"]
         writer = subprocess.Popen(
-            pg_tools.command(
-                "psql", "--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1"
-            ),
+            pg_tools.command("psql", *once),
             env=pg_tools.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        assert reader.stdout is not None
         assert writer.stdin is not None
-        try:
+        # psql gives up on an error and tells why on its other pipe.
+        with suppress(BrokenPipeError), gzip.open(file) as reader:
             writer.stdin.write(EMPTY)
-            while block := reader.stdout.read(1 << 16):
-                writer.stdin.write(block)
-            if reader.wait() != 0:
-                # Without its end the transaction must not commit.
-                writer.kill()
-                raise CommandError(f"{file} could not be read to its end; nothing was changed.")
-        except BrokenPipeError:
-            reader.kill()
+            shutil.copyfileobj(reader, writer.stdin, BLOCK)
         _, said = writer.communicate()
         if writer.returncode != 0:
             raise CommandError(f"Nothing was changed: {said.decode(errors='replace').strip()}")
+
+
+def _whole(file: Path) -> bool:
+    """Whether the file is a dump that reads to its end, checksum included."""
+    first, last = b"", b""
+    try:
+        with gzip.open(file) as reader:
+            while block := reader.read(BLOCK):
+                first = first or block
+                last = (last + block)[-500:]
+    except (OSError, EOFError, zlib.error):
+        return False
+    return b"PostgreSQL database dump" in first[:200] and b"PostgreSQL database dump complete" in last
 
 
 def _leads() -> int:
