@@ -466,6 +466,11 @@ def _write_scores(writes: _Writes, at: datetime, now: Current) -> None:
             writes.changes,
             [at, at, now.agreement_id],
         )
+        # What the API's `changed_since` pages by.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE leads_lead SET changed_at = %s WHERE id = ANY(%s)", [at, [row[0] for row in writes.changes]]
+            )
 
 
 def _insert(text: str, types: Sequence[str], data: Sequence[Sequence[Any]], more: Sequence[Any]) -> None:

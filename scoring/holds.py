@@ -20,6 +20,7 @@ from scoring.program import Program
 
 BATCH = 2_000
 QUIET_REASON = "quiet"
+UNDO = "undo"
 
 
 def hold(
@@ -36,7 +37,7 @@ def hold(
     """Hold a lead back; takes the place of an open hold. The caller's transaction holds the lead's lock."""
     with transaction.atomic():
         Hold.objects.filter(lead_id=lead_id, ended_at__isnull=True).update(
-            ended_at=since, ended_by="another hold"
+            ended_at=since, ended_by="replaced"
         )
         return Hold.objects.create(
             lead_id=lead_id,
@@ -53,15 +54,15 @@ def hold(
 def end_hold(lead_id: int, *, at: datetime, by: Actor | str) -> Hold | None:
     """End the open hold of a lead by a person's word; None when there is none.
 
-    A hold with `reopens_as` (the repair is done) offers the lead again at once. Otherwise the lead is
-    scored again, and may be ready.
+    A hold with `reopens_as` (the repair is done) offers the lead again at once, but not when the act that
+    wrote the hold is undone (by "undo"). Otherwise the lead is scored again, and may be ready.
     """
     with transaction.atomic():
         found = Hold.objects.select_for_update().filter(lead_id=lead_id, ended_at__isnull=True).first()
         if found is None:
             return None
         _end([found], at, str(by)[:80])
-        if found.reopens_as:
+        if found.reopens_as and by != UNDO:
             _reopen([found], at)
         _queue([lead_id], "hold ended", at)
         return found
