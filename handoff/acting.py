@@ -19,7 +19,7 @@ from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Fault
 from leadflow.leads import ledgers, stages
 from leadflow.leads.models import Answer, Lead, Stage
-from scoring import agreements
+from scoring import current
 from scoring.document import Document
 
 # New handoffs of these kinds are what the agreement limits per rep and day.
@@ -297,8 +297,8 @@ def person_of(value: Any) -> User:
 
 def terms_now() -> Document:
     """The agreement in force; without one, an empty document (the house's defaults)."""
-    agreement = agreements.in_force()
-    return Document(agreement.content if agreement else {})
+    now = current.current()
+    return Document({}) if now is None or now.preview else now.program.document
 
 
 def seat_of(user_id: int, at: datetime) -> presence.Seat | None:

@@ -389,7 +389,7 @@ def _unwrite(act: Act, wrote: dict[str, Any]) -> None:
     if wrote.get("answers"):
         ledgers.void_answers(handoff.pk, wrote["answers"], at)
     if wrote.get("outcomes"):
-        ledgers.void_outcomes(wrote["outcomes"], at)
+        ledgers.void_outcomes(handoff.pk, at, wrote["outcomes"])
     if wrote.get("holds"):
         assert act.lead.pk
         engine.end_hold(handoff.lead_id, at=at, by="undo")

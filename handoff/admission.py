@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import Q
 
-from handoff import acting, opening, why
+from handoff import acting, opening, presence, why
 from handoff.models import OPEN, RoomWait
 from handoff.opening import CHECK_EVERY, Offer
-from handoff.routing import Route, Router
+from handoff.routing import Ask, Route, Router
 from leadflow.leads import stages
 from leadflow.leads.models import Lead, Stage
-from scoring import agreements, engine
-from scoring.document import Document
-from scoring.models import Agreement, Crossing, LeadScore
+from scoring import engine
+from scoring.current import Current
+from scoring.models import Crossing, LeadScore
 
 # How many waiting leads one look takes, best first.
 BATCH = 500
@@ -27,12 +28,16 @@ def refill(at: datetime) -> int:
     Returns how many were offered. Readiness is asked again for every lead before it is offered.
     """
     mark_cooling(at)
-    agreement = agreements.in_force()
+    agreement = opening.in_force()
     if agreement is None:
         return 0
-    _let_go_moved(at)
-    _look_again(at)
     if not RoomWait.objects.filter(left_at=None).exists():
+        return 0
+    _let_go(at)
+    _look_again(at)
+    admission = agreement.program.document.admission
+    people = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
+    if not any(seat.room for seat in people):
         return 0
     with transaction.atomic():
         opening.take_turn()
@@ -59,13 +64,13 @@ def mark_cooling(at: datetime) -> int:
         return int(cursor.rowcount)
 
 
-def _offer(at: datetime, agreement: Agreement) -> int:
+def _offer(at: datetime, agreement: Current) -> int:
     waits = list(
         RoomWait.objects.filter(left_at=None)
         .order_by("-total", "entered_at", "id")
         .select_for_update(skip_locked=True)[:BATCH]
     )
-    terms = Document(agreement.content)
+    terms = agreement.program.document
     crossings = {c.pk: c for c in Crossing.objects.filter(pk__in=[w.crossing_id for w in waits])}
     leads = opening.leads_of([w.lead_id for w in waits])
     grades = dict(LeadScore.objects.filter(lead__in=list(leads)).values_list("lead_id", "grade"))
@@ -73,8 +78,6 @@ def _offer(at: datetime, agreement: Agreement) -> int:
         w.pk: _ask(w, crossings[w.crossing_id], leads[w.lead_id], grades.get(w.lead_id, "")) for w in waits
     }
     router = Router(list(asks.values()), at, terms)
-    if not any(seat.room for seat in router.seats.values()):
-        return 0
     routes = {w.pk: router.route(asks[w.pk]) for w in waits}
     chosen = [w for w in waits if not routes[w.pk].wait]
     if not chosen:
@@ -97,7 +100,7 @@ def _offer(at: datetime, agreement: Agreement) -> int:
     return len(good)
 
 
-def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str) -> opening.Ask:
+def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str) -> Ask:
     return opening.ask_of(crossing, lead, wait.total, grade, None)
 
 
@@ -107,7 +110,7 @@ def _make(
     leads: Mapping[int, Lead],
     routes: Mapping[int, Route],
     at: datetime,
-    agreement: Agreement,
+    agreement: Current,
 ) -> None:
     if not good:
         return
@@ -129,16 +132,16 @@ def _make(
     RoomWait.objects.filter(pk__in=[w.pk for w in good]).update(left_at=at, left_why="offered")
 
 
-def _let_go_moved(at: datetime) -> None:
-    """The engine moved them back, or somebody left them out: the wait is over at once."""
-    moved = RoomWait.objects.filter(left_at=None).exclude(
-        lead__stage__in=(Stage.SALES_QUALIFIED, Stage.CUSTOMER)
-    )
-    moved.filter(lead__stage=Stage.EXCLUDED).update(left_at=at, left_why="excluded")
-    moved.update(left_at=at, left_why="not_ready")
-    RoomWait.objects.filter(left_at=None, lead__handoffs__state__in=[s.value for s in OPEN]).update(
-        left_at=at, left_why="offered"
-    )
+def _let_go(at: datetime) -> None:
+    """The bar no longer holds, or somebody moved the lead: the wait is over at once."""
+    waits = RoomWait.objects.filter(left_at=None)
+    waits.filter(lead__handoffs__state__in=[s.value for s in OPEN]).update(left_at=at, left_why="offered")
+    waits.filter(lead__stage=Stage.EXCLUDED).update(left_at=at, left_why="excluded")
+    moved = ~Q(lead__stage__in=(Stage.SALES_QUALIFIED, Stage.CUSTOMER)) | Q(lead__score__ready=False)
+    with transaction.atomic():
+        over = list(waits.filter(moved).select_for_update(skip_locked=True, of=("self",))[:BATCH])
+        stages.lock([wait.lead_id for wait in over])
+        _not_ready(over, at)
 
 
 def _look_again(at: datetime) -> None:

@@ -311,28 +311,31 @@ def for_team(team_id: int | None) -> WorkCalendar:
 
 def for_teams(team_ids: Iterable[int | None]) -> dict[int | None, WorkCalendar]:
     """The calendars of several teams in at most two queries. None stands for the organisation itself."""
-    from django.contrib.postgres.aggregates import JSONBAgg
-    from django.db.models import Q
-    from django.db.models.functions import JSONObject
-
+    from handoff.models import CalendarDay
     from leadflow.accounts.models import Organisation, Team
 
     wanted = set(team_ids)
-    day = JSONObject(date="team_calendar__calendar__days__date", spans="team_calendar__calendar__days__spans")
-    known = Q(team_calendar__calendar__days__isnull=False)
+    own: dict[int, list[tuple[str, str]]] = {}
+    days = CalendarDay.objects.filter(calendar__teams__team__in=[t for t in wanted if t is not None])
+    for calendar, day, spans in days.values_list("calendar_id", "date", "spans").distinct():
+        own.setdefault(calendar, []).append((day.isoformat(), json.dumps(spans)))
     teams = Team.objects.filter(pk__in=[t for t in wanted if t is not None]).values_list(
         "pk",
         "tz",
+        "team_calendar__calendar",
         "team_calendar__calendar__tz",
         "team_calendar__calendar__week",
         "team_calendar__calendar__country",
         "team_calendar__calendar__region",
-        JSONBAgg(day, filter=known, default=[]),
     )
     found: dict[int | None, WorkCalendar] = {}
-    for pk, team_tz, tz, week, country, region, days in teams:
+    for pk, team_tz, calendar, tz, week, country, region in teams:
         found[pk] = _made(
-            tz or team_tz, _frozen(week or DEFAULT_WEEK), country or "", region or "", _days(days)
+            tz or team_tz,
+            _frozen(week or DEFAULT_WEEK),
+            country or "",
+            region or "",
+            tuple(sorted(own.get(calendar, ()))),
         )
     if wanted - set(found):
         usual = _made(Organisation.get().tz, _frozen(DEFAULT_WEEK), "", "", ())
@@ -387,7 +390,3 @@ def _made(tz: str, week: str, country: str, region: str, days: tuple[tuple[str, 
 
 def _frozen(week: Mapping[str, object]) -> str:
     return json.dumps(week, sort_keys=True)
-
-
-def _days(days: Sequence[Mapping[str, object]]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((str(day["date"]), json.dumps(day["spans"])) for day in days))

@@ -1,4 +1,4 @@
-"""The clocks: what falls due is warned of, marked late, escalated, each exactly once, by any number of workers.
+"""The clocks: what falls due is warned of, marked late, escalated, exactly once, by any number of workers.
 
 A tick is one set-based statement over the rows whose next instant has come, claimed in order of
 (due, id) with SKIP LOCKED. Steps that need a decision per lead (give it to somebody else, wake it) follow row
@@ -55,7 +55,8 @@ WITH due AS MATERIALIZED (
     SET sla_ticks = COALESCE(s.rest, '[]'::jsonb),
         -- An open handoff without a promise left is looked at every day until somebody acts.
         sla_tick_at = COALESCE(s.next, %(at)s + interval '1 day'),
-        warned_at = COALESCE((SELECT min(f.due) FROM fired f WHERE f.id = h.id AND f.act = 'warn'), h.warned_at),
+        warned_at = COALESCE((SELECT min(f.due) FROM fired f WHERE f.id = h.id AND f.act = 'warn'),
+                             h.warned_at),
         breached_at = COALESCE(h.breached_at, (SELECT min(f.due) FROM fired f
                                WHERE f.id = h.id AND f.act = 'due' AND f.scope = 'holder')),
         lock_version = h.lock_version + 1, changed_at = %(at)s
@@ -108,7 +109,7 @@ SELECT s.id, s.step, (SELECT count(*) FROM letters) FROM split s ORDER BY s.sla_
 
 
 def tick(at: datetime, limit: int = 5_000) -> int:
-    """Handle what has come due by `at`: at most `limit` handoffs; returns how many. Call until it answers 0."""
+    """Handle what has come due by `at`, at most `limit` handoffs; returns how many. Call until it is 0."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TICK, {"at": at, "limit": limit, "row_steps": list(ROW_STEPS)})
         rows = cursor.fetchall()
@@ -151,7 +152,7 @@ def oldest_due(at: datetime) -> timedelta | None:
     """How long the oldest due tick has waited, None when nothing is due. For /readyz."""
     first = Handoff.objects.filter(sla_tick_at__lte=at).order_by("sla_tick_at").values_list("sla_tick_at")
     row = first.first()
-    return at - row[0] if row else None
+    return at - row[0] if row and row[0] else None
 
 
 # ---- Figures ----------------------------------------------------------------------------------------------
@@ -214,8 +215,8 @@ def attainment(
     team_id: int | None = None,
     holder_id: int | None = None,
 ) -> dict[str, Attainment]:
-    """How promises due in [start, end) ended, by group ("" = all): promise, holder, team, grade, policy, kind,
-    source. `scope` lead: each lead's own clock; holder: each holder's share. Never mix the two."""
+    """How promises due in [start, end) ended, by group ("" = all): promise, holder, team, grade, policy,
+    kind, source. `scope` lead: each lead's own clock; holder: each holder's share. Never mix the two."""
     where = ["r.due >= %(start)s", "r.due < %(end)s", "r.scope = %(scope)s"]
     bound: dict[str, Any] = {"at": at, "start": start, "end": end, "scope": str(scope)}
     for column, value in (("promise", promise or None), ("team_id", team_id), ("holder_id", holder_id)):
@@ -240,4 +241,4 @@ def _grouped(group: str, where: Sequence[str], bound: dict[str, Any]) -> list[tu
     """  # noqa: S608 - the group and the columns are ours, values are bound
     with connection.cursor() as cursor:
         cursor.execute(text, bound)
-        return cursor.fetchall()
+        return list(cursor.fetchall())

@@ -1,4 +1,4 @@
-"""Steps of a clock that need a decision per lead: wake what slept, give a late lead to somebody who is there."""
+"""Steps of a clock that need a decision per lead: wake what slept, give what is late to somebody there."""
 
 from datetime import datetime
 

@@ -81,7 +81,7 @@ def lock(handoff_id: int) -> Handoff:
 
 
 def check_arguments(row: Action, act: Act) -> None:
-    """An act without checks of its own needs every argument of the table. Raises BadInput naming the missing."""
+    """An act without checks of its own needs each argument of the table. Raises BadInput."""
     missing = [] if row.guards else [name for name in row.needs if act.args.get(name) in (None, "")]
     if missing:
         raise BadInput("Something is missing.", [Fault(name, "This is needed.") for name in missing])

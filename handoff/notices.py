@@ -1,4 +1,4 @@
-"""The words of a notice: one line for the bell and the subject, a few for the mail. Pure: payload in, text out."""
+"""The words of a notice: a line for bell and subject, a few for the mail. Pure: payload in, text out."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

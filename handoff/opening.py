@@ -22,9 +22,10 @@ from leadflow.accounts.models import SALES, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import ledgers, stages
 from leadflow.leads.models import Answer, Lead, Stage
-from scoring import agreements, engine
+from scoring import current, engine
+from scoring.current import Current
 from scoring.document import Document
-from scoring.models import Agreement, Crossing
+from scoring.models import Crossing
 
 ADMISSION_LOCK = 0x1EAD_F10
 # A lead that waits for room is looked at again at least this often.
@@ -71,13 +72,14 @@ def open_pending(at: datetime, limit: int = 500) -> int:
 
 
 def _handle(pending: Sequence[Crossing], at: datetime) -> None:
-    agreement = agreements.in_force()
+    agreement = in_force()
     lead_ids = [crossing.lead_id for crossing in pending]
     stages.lock(lead_ids)
     leads = leads_of(lead_ids)
     waits = {w.lead_id: w for w in RoomWait.objects.filter(lead__in=lead_ids, left_at=None)}
     busy = with_open(lead_ids)
-    fit, dropped = [], []
+    fit: list[Crossing] = []
+    dropped: list[Crossing] = []
     for crossing in pending:
         lead = leads[crossing.lead_id]
         ready = agreement is not None and may_open(lead) and lead.pk not in busy
@@ -97,11 +99,11 @@ def _handle(pending: Sequence[Crossing], at: datetime) -> None:
 def _route_and_open(
     crossings: Sequence[Crossing],
     leads: Mapping[int, Lead],
-    agreement: Agreement,
+    agreement: Current,
     at: datetime,
     befores: Mapping[int, int],
 ) -> tuple[list[Crossing], list[Crossing]]:
-    terms = Document(agreement.content)
+    terms = agreement.program.document
     explained = engine.explain_many([c.lead_id for c in crossings], at)
     asks = {}
     for c in crossings:
@@ -172,7 +174,7 @@ def _wait(
     waiting: Sequence[tuple[Crossing, Route, Ask]],
     leads: Mapping[int, Lead],
     at: datetime,
-    agreement: Agreement,
+    agreement: Current,
 ) -> None:
     RoomWait.objects.bulk_create(
         [
@@ -193,7 +195,7 @@ def _wait(
         for c, _, _ in waiting
         if leads[c.lead_id].stage != Stage.CUSTOMER
     ]
-    stages.move(moves, at=at, agreement_id=agreement.pk)
+    stages.move(moves, at=at, agreement_id=agreement.agreement_id)
 
 
 def _leave(waits: Mapping[int, RoomWait], lead_ids: Iterable[int], at: datetime, why_left: str) -> None:
@@ -210,8 +212,6 @@ def _mark(crossings: Sequence[Crossing], at: datetime, handled_as: str) -> None:
 def _withdraw_excluded(at: datetime, limit: int) -> int:
     """Leads that turned out to be none: end their wait, withdraw their handoff; one transaction each,
     because the house locks handoffs before leads."""
-    from handoff import machine
-
     ids = Crossing.objects.filter(handled_at=None, kind=Crossing.Kind.EXCLUDE).order_by("id")
     done = 0
     for pk in list(ids.values_list("pk", flat=True)[:limit]):
@@ -221,19 +221,29 @@ def _withdraw_excluded(at: datetime, limit: int) -> int:
             )
             if crossing is None:
                 continue
-            handoff_id = (
-                Handoff.objects.filter(lead=crossing.lead_id, state__in=OPEN)
-                .values_list("pk", flat=True)
-                .first()
-            )
-            if handoff_id is not None:
-                machine.apply("withdraw", handoff_id, SYSTEM, at=at, reason="left out: not a lead")
-            RoomWait.objects.filter(lead=crossing.lead_id, left_at=None).update(
-                left_at=at, left_why="excluded"
-            )
-            _mark([crossing], at, "withdrawn")
+            _leave_out(crossing, at)
             done += 1
     return done
+
+
+def _leave_out(crossing: Crossing, at: datetime) -> None:
+    """Carry out one exclusion, unless the facts have changed back meanwhile."""
+    from handoff import machine
+
+    lead_id = crossing.lead_id
+    handoff_id = Handoff.objects.filter(lead=lead_id, state__in=OPEN).values_list("pk", flat=True).first()
+    if handoff_id is not None:
+        machine.lock(handoff_id)
+    stages.lock([lead_id])
+    if engine.stage_by_score([lead_id], at).get(lead_id) != Stage.EXCLUDED:
+        _mark([crossing], at, "dropped")
+        return
+    if handoff_id is not None:
+        machine.apply("withdraw", handoff_id, SYSTEM, at=at, reason="left out: not a lead")
+    RoomWait.objects.filter(lead=lead_id, left_at=None).update(left_at=at, left_why="excluded")
+    if Lead.objects.filter(pk=lead_id, stage=Stage.SALES_QUALIFIED).exists():
+        stages.move([stages.Move(lead_id, Stage.EXCLUDED, "left out")], at=at)
+    _mark([crossing], at, "withdrawn")
 
 
 # ---- By hand ----------------------------------------------------------------------------------------------
@@ -298,9 +308,10 @@ def _open_one(
         stages.lock([lead_id])
         at = at or clock.now()
         lead = leads_of([lead_id]).get(lead_id)
-        agreement = agreements.in_force()
+        agreement = in_force()
         _check_open(lead, agreement)
-        assert lead is not None and agreement is not None
+        assert lead is not None
+        assert agreement is not None
         engine.end_hold(lead_id, at=at, by="handed over")
         explanation = engine.explain_many([lead_id], at)[lead_id]
         ask = Ask(
@@ -310,7 +321,7 @@ def _open_one(
         if owner is not None:
             route = Route(owner.pk, owner.team_id, f"{actor} chose {owner.name}")
         else:
-            router = Router([ask], at, Document(agreement.content))
+            router = Router([ask], at, agreement.program.document)
             route = router.route(ask)
             router.save_turns()
         offer = Offer(
@@ -323,7 +334,7 @@ def _open_one(
         return make([offer], at, agreement, actor, note=reason)[0]
 
 
-def _check_open(lead: Lead | None, agreement: Agreement | None) -> None:
+def _check_open(lead: Lead | None, agreement: Current | None) -> None:
     if lead is None or lead.erased_at is not None:
         raise NotVisible
     if agreement is None:
@@ -346,7 +357,7 @@ def _check_open(lead: Lead | None, agreement: Agreement | None) -> None:
 def make(
     offers: Sequence[Offer],
     at: datetime,
-    agreement: Agreement,
+    agreement: Current,
     actor: Actor = SYSTEM,
     note: str = "",
 ) -> list[Handoff]:
@@ -356,7 +367,7 @@ def make(
     """
     if not offers:
         return []
-    terms = Document(agreement.content)
+    terms = agreement.program.document
     frozen = _frozen_terms(agreement)
     policies = _policies(offers, terms, at)
     hours = calendars.for_teams({offer.route.team_id for offer in offers})
@@ -386,7 +397,7 @@ def make(
         [
             Answer(
                 lead_id=row.lead_id, handoff_id=row.pk, kind=Answer.Kind.OFFERED, at=at, known_at=at,
-                rep_id=row.owner_id, agreement_id=agreement.pk,
+                rep_id=row.owner_id, agreement_id=agreement.agreement_id,
             )
             for row in rows
         ]
@@ -402,7 +413,7 @@ def make(
         ],
         at=at,
         actor=actor,
-        agreement_id=agreement.pk,
+        agreement_id=agreement.agreement_id,
     )
     _announce(rows, offers, at)
     return rows
@@ -415,7 +426,7 @@ def _row(
     terms: Mapping[str, Any],
     hours: Mapping[int | None, calendars.WorkCalendar],
     at: datetime,
-    agreement: Agreement,
+    agreement: Current,
 ) -> Handoff:
     explanation, route = offer.explanation, offer.route
     row = Handoff(
@@ -440,7 +451,7 @@ def _row(
         why_now=offer.why_now[:300],
         total=explanation.total,
         grade=explanation.grade,
-        agreement_id=agreement.pk,
+        agreement_id=agreement.agreement_id,
         policy=policy.key,
         route=route.text,
         linked_to_id=offer.linked_to,
@@ -452,12 +463,11 @@ def _row(
     return row
 
 
-def _frozen_terms(agreement: Agreement) -> dict[str, Any]:
+def _frozen_terms(agreement: Current) -> dict[str, Any]:
     """The terms that hold for an episode from its offer to its end, even when a new agreement comes."""
     kept = ("give_up", "snooze", "undo_minutes", "reasons")
-    return {name: agreement.content[name] for name in kept if name in agreement.content} | {
-        "agreement": agreement.number
-    }
+    content = agreement.program.document.content
+    return {name: content[name] for name in kept if name in content} | {"agreement": agreement.number}
 
 
 def _policies(offers: Sequence[Offer], terms: Document, at: datetime) -> dict[int, Policy]:
@@ -528,6 +538,12 @@ def _announce(rows: Sequence[Handoff], offers: Sequence[Offer], at: datetime) ->
 
 
 # ---- Reading ----------------------------------------------------------------------------------------------
+
+
+def in_force() -> Current | None:
+    """The agreement in force, compiled; None while there is none (a preview sends nothing to sales)."""
+    now = current.current()
+    return None if now is None or now.preview else now
 
 
 def take_turn() -> None:

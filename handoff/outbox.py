@@ -1,4 +1,4 @@
-"""What must leave the house waits here as rows, written with the act that caused them; delivered at least once.
+"""What must leave the house waits here as rows, written with the act that caused them; sent at least once.
 
 A letter's key is unique: the same act never sends twice. Bell notices of a batch are one statement; an
 e-mail is one transaction each, so that a slow server holds up one row and no clock.
@@ -18,6 +18,7 @@ from django.db.models import F
 from handoff import notices
 from handoff.models import Notice, Outbox
 from leadflow import nudge
+from leadflow.accounts.models import User
 
 log = logging.getLogger(__name__)
 
@@ -98,23 +99,23 @@ def _due(at: datetime, channel: str) -> Any:
 @transaction.atomic
 def _ring_bells(at: datetime) -> int:
     rows = list(_due(at, Outbox.Channel.BELL).select_related("user__team")[:BELL_BATCH])
-    Notice.objects.bulk_create([_notice(row, at) for row in rows if row.user_id and row.user.is_active])
+    Notice.objects.bulk_create([_notice(row, row.user) for row in rows if row.user and row.user.is_active])
     Outbox.objects.filter(pk__in=[row.pk for row in rows]).update(
         delivered_at=at, next_try_at=None, attempts=F("attempts") + 1
     )
     return len(rows)
 
 
-def _notice(row: Outbox, at: datetime) -> Notice:
-    words = notices.render(row.kind, row.payload, row.user.zone if row.user else "UTC")
+def _notice(row: Outbox, user: User) -> Notice:
+    words = notices.render(row.kind, row.payload, user.zone)
     return Notice(
-        user_id=row.user_id,
+        user=user,
         kind=row.kind,
         text=words.text[:300],
         url=words.url,
         lead_id=row.payload.get("lead"),
         handoff_id=row.payload.get("handoff"),
-        at=max(row.not_before, row.created_at) if row.created_at else at,
+        at=max(row.not_before, row.created_at),
     )
 
 
@@ -166,7 +167,7 @@ def _mail_out(row: Outbox) -> None:
 
 def retry_after(attempts: int) -> timedelta:
     """How long to wait after so many failures: doubling, up to six hours."""
-    return min(LONGEST_RETRY, FIRST_RETRY * 2 ** max(0, attempts - 1))
+    return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** max(0, attempts - 1))
 
 
 def failed(limit: int = 100) -> Iterable[Outbox]:

@@ -1,4 +1,4 @@
-"""Who is there, and how much room each has. Read in a fixed number of queries, whatever the number of people."""
+"""Who is there, and how much room each has, read in a fixed number of queries."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

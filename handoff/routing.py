@@ -170,8 +170,8 @@ class Router:
             colleagues = [s for s in self.reps if s.team_id == seat.team_id and s.user_id != seat.user_id]
             found = self._pick(ask, colleagues, "fewest_open", f"{text}; {seat.name} is away")
             if found is None:
-                return Route(None, seat.team_id, f"{text}; {seat.name} is away, nobody else is there", pool=True,
-                             wait=ask.counted, alarm=True)  # fmt: skip
+                text = f"{text}; {seat.name} is away, nobody else is there"
+                return Route(None, seat.team_id, text, pool=True, wait=ask.counted, alarm=True)
             return Route(found.owner_id, found.team_id, found.text, wait=found.wait, away_id=seat.user_id)
         if ask.counted and min(seat.per_day - seat.given, seat.capacity - seat.open_now) <= 0:
             return Route(None, seat.team_id, f"{text}; {seat.name} has no room today", wait=True)
