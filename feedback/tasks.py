@@ -140,7 +140,7 @@ def _lock(task_id: int, actor: Actor) -> Task:
     if lead_id is None:
         raise NotVisible("There is no such task.")
     Lead.objects.select_for_update(no_key=True).get(pk=lead_id)
-    task = Task.objects.select_for_update().select_related("done_by").get(pk=task_id)
+    task = Task.objects.select_for_update(of=("self",)).select_related("done_by").get(pk=task_id)
     if task.done_at:
         raise Conflict(
             f"{task.done_by or 'LeadFlow'} has done this already.",

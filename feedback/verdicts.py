@@ -184,7 +184,10 @@ def settle(
     with transaction.atomic():
         handoff = _locked(handoff_id)
         found = (
-            Dispute.objects.select_for_update().select_related("settled_by").filter(handoff=handoff).first()
+            Dispute.objects.select_for_update(of=("self",))
+            .select_related("settled_by")
+            .filter(handoff=handoff)
+            .first()
         )
         if found is None:
             raise NotVisible("Nobody disputed this answer.")

@@ -28,7 +28,7 @@ LABELS = {
     "first_touch": "First contact in time",
     "follow_up": "Next contact in time",
 }
-PROMISED = {"acceptance": "answer", "first_touch": "first_touch", "follow_up": "next_contact"}
+PROMISED = {"acceptance": "answered_in_time_percent", "first_touch": "first_touch_in_time_percent"}
 NO_GRADE = "none"
 FEW = 20
 LATE_SHARE = 0.7

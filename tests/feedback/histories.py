@@ -80,7 +80,13 @@ def _live(lead: Lead, rng: random.Random, reps: list[Any], created: datetime, no
 
 def _handoff(lead: Lead, rep: Any, at: datetime, rng: random.Random, n: int) -> Handoff:
     lines = [
-        {"criterion": c, "text": f"rule {c}", "group": "fit", "points": str(rng.choice((-5, 5, 12.5, 15))), "evidence": ""}
+        {
+            "criterion": c,
+            "text": f"rule {c}",
+            "group": "fit",
+            "points": str(rng.choice((-5, 5, 12.5, 15))),
+            "evidence": "",
+        }
         for c in rng.sample(("f1", "f2", "b3", "b5", "f10"), 3)
     ]
     return Handoff.objects.create(
@@ -98,7 +104,14 @@ def _handoff(lead: Lead, rep: Any, at: datetime, rng: random.Random, n: int) -> 
 
 
 def _answer(
-    lead: Lead, handoff: Handoff, kind: str, at: datetime, rep: Any, key: str = "", of: str = "", voided: bool = False
+    lead: Lead,
+    handoff: Handoff,
+    kind: str,
+    at: datetime,
+    rep: Any,
+    key: str = "",
+    of: str = "",
+    voided: bool = False,
 ) -> None:
     Answer.objects.create(
         lead=lead,

@@ -48,7 +48,8 @@ def filters(at, people):
 def test_the_funnel_equals_a_plain_count(filters):
     total = conversion.funnel(filters).total
     assert total == plain_funnel(filters)
-    assert total["leads"] > 60 and 0 < total["customer"] < total["mql"]
+    assert total["leads"] > 60
+    assert 0 < total["customer"] < total["mql"]
 
 
 def test_the_cohort_before_is_cut_at_the_same_age(filters):
@@ -87,7 +88,9 @@ def test_all_places_together_are_the_cohort(filters):
 def test_a_team_keeps_to_leads_that_it_was_given(filters, people):
     only = Filters(*PERIOD, filters.at, "Europe/Berlin", team=people.south.pk)
     total = conversion.funnel(only).total
-    mine = Counter(Lead.objects.filter(handoffs__team=people.south, merged_into=None).values_list("pk", flat=True))
+    mine = Counter(
+        Lead.objects.filter(handoffs__team=people.south, merged_into=None).values_list("pk", flat=True)
+    )
     assert total["leads"] == total["offered"] <= len(mine)
 
 
