@@ -159,19 +159,14 @@ def _explain(subjects: Sequence[tuple[int, datetime, datetime]], now: Current) -
     if program.evidence is not None:
         for row in rows.run(program.evidence, args):
             evidence[row[0], row[1]].append(row[2:])
-    words = _words(program)
     kinds = {k.pk: k for k in ActivityKind.objects.all()}
+    words = Words(program.document, program.catalogue, {k.key: k.phrase for k in kinds.values()})
     found = {}
     for row in answers:
         lead_id, at, known_at = subjects[row[0]]
         teller = _Teller(program, words, kinds, at)
         found[lead_id] = teller.tell(lead_id, at, known_at, now, row, evidence)
     return found
-
-
-def _words(program: Program) -> Words:
-    phrases = dict(ActivityKind.objects.values_list("key", "phrase"))
-    return Words(program.document, program.catalogue, phrases)
 
 
 @dataclass

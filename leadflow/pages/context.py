@@ -1,10 +1,13 @@
-"""What every page's frame needs: who, where, what waits. Two queries, and none for a fragment."""
+"""What every page's frame needs: who, where, what waits. One query, and none for a fragment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import IntegerField, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -49,6 +52,23 @@ NAV: dict[str, tuple[Place, ...]] = {
 # What a thumb reaches on a phone; the rest stands under "More".
 BOTTOM = ("home", "queue", "mqls", "leads", "feedback")
 BOTTOM_SLOTS = 4
+GOING = (
+    Agreement.State.DRAFT,
+    Agreement.State.PROPOSED,
+    Agreement.State.SIGNED,
+    Agreement.State.IN_FORCE,
+)
+# Before the first set-up there is no organisation yet.
+EMPTY: dict[str, Any] = {
+    "name": "",
+    "currency": "EUR",
+    "demo": False,
+    "unread": 0,
+    "queue": 0,
+    "mqls": 0,
+    "feedback": 0,
+    "agreements": [],
+}
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -62,7 +82,7 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(user, User) or not user.is_authenticated:
         return base | {"theme": "auto", "shortcuts": False, "nav": [], "bottom": [], "more": []}
     counts = _counts(user)
-    agreements = _agreements()
+    agreements = _agreements(counts["agreements"])
     notes = {"mqls": counts["mqls"], "queue": counts["queue"], "feedback": counts["feedback"]}
     if agreements["open"]:
         notes["agreement"] = {"draft": "draft", "proposed": "to sign", "signed": "signed"}[agreements["open"]]
@@ -121,6 +141,7 @@ def _counts(user: User) -> dict[str, Any]:
             waiting_rows = waiting
     else:
         waiting_rows = Dispute.objects.filter(settled_at=None)
+    going = Agreement.objects.filter(state__in=GOING).order_by("number")
     row = (
         Organisation.objects.filter(pk=1)
         .annotate(
@@ -128,40 +149,24 @@ def _counts(user: User) -> dict[str, Any]:
             queue=_count(offered.filter(mine)),
             mqls=_count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)),
             feedback=_count(waiting_rows),
+            agreements=ArraySubquery(
+                going.values(json=JSONObject(number="number", state="state", since="in_force_at"))
+            ),
         )
-        .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback")
+        .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback", "agreements")
         .first()
     )
-    return (
-        dict(row)
-        if row
-        else {
-            "name": "",
-            "currency": "EUR",
-            "demo": False,
-            "unread": 0,
-            "queue": 0,
-            "mqls": 0,
-            "feedback": 0,
-        }
-    )
+    return dict(row) if row else EMPTY
 
 
-def _agreements() -> dict[str, Any]:
+def _agreements(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The agreement in force, and the state of the next one on its way."""
-    states = Agreement.State
-    rows = Agreement.objects.filter(
-        state__in=[states.DRAFT, states.PROPOSED, states.SIGNED, states.IN_FORCE]
-    ).values_list("number", "state", "in_force_at")
     in_force: dict[str, Any] | None = None
     coming = ""
-    for number, state, since in sorted(rows):
-        if state == states.IN_FORCE:
-            in_force = {"number": number, "since": _date(since)}
+    for row in rows:
+        if row["state"] == Agreement.State.IN_FORCE:
+            since = datetime.fromisoformat(row["since"]) if row["since"] else None
+            in_force = {"number": row["number"], "since": timezone.localtime(since) if since else None}
         else:
-            coming = state
+            coming = row["state"]
     return {"in_force": in_force, "open": coming}
-
-
-def _date(value: datetime | None) -> datetime | None:
-    return timezone.localtime(value) if value else None

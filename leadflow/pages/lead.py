@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F, FilteredRelation, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
@@ -22,11 +23,12 @@ from leadflow.pages.profile import profile_rows
 from leadflow.pages.story import story
 from scoring.document import Document
 from scoring.explanation import Explanation, explain, score_at
-from scoring.models import Agreement, Hold, LeadScore, ScoreChange
+from scoring.models import Agreement, LeadScore, ScoreChange
 
 PATH = (Stage.CONVERSION, Stage.PROSPECT, Stage.MQL, Stage.SALES_QUALIFIED, Stage.OPPORTUNITY, Stage.CUSTOMER)
 BESIDE = (Stage.NURTURING, Stage.DISQUALIFIED, Stage.EXCLUDED)
 CHANGES_DRAWN = 200
+HOLD_PARTS = ("since", "until", "evidence", "reason_key", "closes")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ def find_lead(pk: int) -> Lead:
         Lead.objects.select_related(
             "company", "owner", "score", "score__agreement", "first_campaign", "merged_into"
         )
+        # At most one hold is open: it comes along instead of by a query of its own.
+        .annotate(open_hold=FilteredRelation("holds", condition=Q(holds__ended_at=None)))
+        .annotate(**{f"hold_{part}": F(f"open_hold__{part}") for part in HOLD_PARTS})
         .filter(pk=pk, erased_at=None)
         .first()
     )
@@ -68,8 +73,7 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         Handoff.objects.filter(lead=row).select_related("owner", "team").order_by("-first_offered_at")
     )
     current = next((one for one in handoffs if one.state in OPEN), None)
-    hold = Hold.objects.filter(lead=row, ended_at=None).first()
-    items, more = story(row)
+    items, more = story(row, moves=moves)
     facts = profile_rows(row, document)
     bar = sales_bar(document.thresholds.sales_when) if document else None
     context = {
@@ -86,7 +90,7 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         "handoffs": handoffs,
         "reasons": {reason.key: reason.text for reason in document.reasons} if document else {},
         "current": current,
-        "hold": hold,
+        "hold": _hold(row),
         "actions": _actions(request.user, row, current, now),
         "side": "",
         # A link from another system: only a web address becomes a link.
@@ -126,6 +130,13 @@ def lead_score(request: HttpRequest, pk: int) -> HttpResponse:
     explanation = score_at(row.pk, at, known_now=today)
     context = {"lead": row, "explanation": explanation, "at": at, "today": today}
     return render(request, "pages/_why.html", context)
+
+
+def _hold(row: Lead) -> dict[str, Any] | None:
+    """Why the lead is not offered although its score may say so; None when nothing holds it."""
+    if row.hold_since is None:  # type: ignore[attr-defined]
+        return None
+    return {part: getattr(row, f"hold_{part}") for part in HOLD_PARTS}
 
 
 def _stored(row: Lead, score: LeadScore | None) -> Explanation | None:

@@ -1,6 +1,6 @@
 """What happened to a lead, told as one list: acts, changed facts, stages, sales' answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,9 +79,16 @@ class Item:
 
 
 def story(
-    lead: Lead, before: datetime | None = None, side: str = "", limit: int = SHOWN
+    lead: Lead,
+    before: datetime | None = None,
+    side: str = "",
+    limit: int = SHOWN,
+    moves: Sequence[StageChange] | None = None,
 ) -> tuple[list[Item], bool]:
-    """The newest items before an instant, and whether there are earlier ones. At most four queries."""
+    """The newest items before an instant, and whether there are earlier ones.
+
+    Three queries, and one for the moves between stages unless the caller has them.
+    """
     early = Q(occurred_at__lt=before) if before else Q()
     acts = Activity.objects.filter(early, lead=lead).select_related("kind", "content", "user", "campaign")
     if side == "theirs":
@@ -90,7 +97,9 @@ def story(
         acts = acts.filter(kind__own_act=False)
     items = [_act(act) for act in _told(acts.order_by("-occurred_at", "-id")[: 2 * limit + 1])]
     if side != "theirs":
-        items += _moves(lead, before, limit) + _facts(lead, before, limit) + _answers(lead, before, limit)
+        if moves is None:
+            moves = list(StageChange.objects.filter(lead=lead))
+        items += _moves(lead, moves, before) + _facts(lead, before, limit) + _answers(lead, before, limit)
     items.sort(key=lambda item: item.at, reverse=True)
     shown = items[:limit]
     # What happened at the very instant of the last one comes too: "earlier" asks for what was before it.
@@ -133,25 +142,19 @@ def _act(act: Activity) -> Item:
     )
 
 
-def _moves(lead: Lead, before: datetime | None, limit: int) -> list[Item]:
-    rows = StageChange.objects.filter(lead=lead)
-    if before:
-        rows = rows.filter(at__lt=before)
+def _moves(lead: Lead, moves: Sequence[StageChange], before: datetime | None) -> list[Item]:
+    """Moves between stages; a lead has few, so that they need no limit of their own."""
     items = []
-    for row in rows.order_by("-at", "-id")[: limit + 1]:
+    for row in moves:
+        if before and row.at >= before:
+            continue
         if row.from_stage:
-            items.append(
-                Item(row.at, "arrow-right", f"{stage_name(row.from_stage)} → {stage_name(row.to_stage)}")
-            )
+            text, detail = f"{stage_name(row.from_stage)} → {stage_name(row.to_stage)}", ""
+            icon = "arrow-right"
         else:
-            items.append(
-                Item(
-                    row.at,
-                    "user-plus",
-                    "A lead from here",
-                    f"first source: {lead.first_source or 'not said'}",
-                )
-            )
+            text, detail = "A lead from here", f"first source: {lead.first_source or 'not said'}"
+            icon = "user-plus"
+        items.append(Item(row.at, icon, text, detail))
     return items
 
 
