@@ -61,7 +61,7 @@ def as_user() -> Callable[[User], Client]:
 
     def login(user: User) -> Client:
         client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(user, backend="leadflow.accounts.backends.PeopleBackend")
         return client
 
     return login

@@ -102,7 +102,7 @@ def open_as(browser: Browser, live_server: Any, watch: Watch) -> Iterator[Callab
 
 def _session(user: User, url: str) -> Any:
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, backend="leadflow.accounts.backends.PeopleBackend")
     return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
 
 

@@ -79,6 +79,40 @@ TABLE: list[tuple[str, str, str]] = [
     ("leads:import", "get", MARKETING),
     ("leads:import_start", "post", MARKETING),
     ("leads:import_rejects", "get", MARKETING),
+    # sales' answers, the marketer's screens, reports
+    ("feedback:reject", "post", SALES),
+    ("feedback:return", "post", SALES),
+    ("feedback:qualify", "post", SALES),
+    ("feedback:win", "post", SALES),
+    ("feedback:lose", "post", SALES),
+    ("feedback:undo", "post", ALL),
+    ("feedback:dispute", "post", MARKETING),
+    ("feedback:settle", "post", "SA"),
+    ("feedback:mqls", "get", "MKSA"),
+    ("feedback:mql-form", "get", MARKETING),
+    ("feedback:mql-do", "post", MARKETING),
+    ("feedback:tasks", "get", "MKSA"),
+    ("feedback:task-done", "post", "MKSA"),
+    ("feedback:feedback", "get", ALL),
+    ("feedback:reply-form", "get", MARKETING),
+    ("feedback:reply", "post", MARKETING),
+    ("feedback:dispute-form", "get", MARKETING),
+    ("feedback:put-away", "post", ALL),
+    ("feedback:stop", "get", PUBLIC),
+    ("feedback:stop", "post", PUBLIC),
+    ("feedback:reports", "get", ALL),
+    ("feedback:cracks", "get", ALL),
+    ("feedback:report", "get", ALL),
+    ("feedback:report-leads", "get", ALL),
+    ("api:handoff-reject", "post", ALL),
+    ("api:handoff-return", "post", ALL),
+    ("api:handoff-qualify", "post", ALL),
+    ("api:handoff-win", "post", ALL),
+    ("api:handoff-lose", "post", ALL),
+    ("api:handoff-undo", "post", ALL),
+    ("api:handoff-dispute", "post", ALL),
+    ("api:handoff-settle", "post", ALL),
+    ("api:report", "get", ALL),
 ]
 
 WHO = {"M": "mia", "K": "noah", "R": "sam", "S": "rosa", "A": "admin"}
@@ -89,6 +123,7 @@ NOBODY_HAS_IT = {
     "key": "title",
     "name": "sla",
     "action": "accept",
+    "act": "track",
 }
 
 
