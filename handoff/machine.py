@@ -184,6 +184,8 @@ def _repeated(
     if row.name == "reassign":
         to = args.get("to")
         return handoff.pool if to == "pool" else handoff.owner_id == acting.person_of(to).pk
-    if row.name in ("snooze", "wake"):
-        return (handoff.snoozed_until is not None) == (row.name == "snooze")
+    if row.name == "snooze":
+        return handoff.snoozed_until is not None and handoff.snoozed_until == args.get("until")
+    if row.name == "wake":
+        return handoff.snoozed_until is None
     return row.target is None or handoff.state == row.target

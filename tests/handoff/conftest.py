@@ -10,6 +10,7 @@ import pytest
 from handoff import admission, calendars, machine, routing
 from handoff.models import Handoff
 from leadflow import clock
+from leadflow.accounts.actors import SYSTEM
 from leadflow.accounts.models import Role, User
 from leadflow.leads.models import Lead
 from scoring import engine
@@ -25,18 +26,53 @@ def berlin(*parts: int) -> datetime:
 
 
 REASONS = [
-    {"key": "1", "text": "Too small", "kind": "fit", "effect": "close", "closes": True,
-     "back": {"kind": "fields", "keys": ["employees"]}},
-    {"key": "2", "text": "Not ready", "kind": "timing", "effect": "track", "track": "educate", "wait_days": 30,
-     "back": {"kind": "criteria", "ids": ["demo"]}},
-    {"key": "3", "text": "Not before a date", "kind": "timing", "effect": "callback", "needs_date": True,
-     "back": {"kind": "none"}},
+    {
+        "key": "1",
+        "text": "Too small",
+        "kind": "fit",
+        "effect": "close",
+        "closes": True,
+        "back": {"kind": "fields", "keys": ["employees"]},
+    },
+    {
+        "key": "2",
+        "text": "Not ready",
+        "kind": "timing",
+        "effect": "track",
+        "track": "educate",
+        "wait_days": 30,
+        "back": {"kind": "criteria", "ids": ["demo"]},
+    },
+    {
+        "key": "3",
+        "text": "Not before a date",
+        "kind": "timing",
+        "effect": "callback",
+        "needs_date": True,
+        "back": {"kind": "none"},
+    },
     {"key": "6", "text": "Bad phone", "kind": "data", "effect": "repair", "back": {"kind": "repair"}},
-    {"key": "8", "text": "No answer", "kind": "timing", "effect": "track", "track": "warm", "wait_days": 45,
-     "return_only": True, "back": {"kind": "any"}},
-    {"key": "0", "text": "Other", "kind": "other", "effect": "track", "track": "educate", "wait_days": 30,
-     "note_min": 10, "back": {"kind": "any"}},
-]  # fmt: skip
+    {
+        "key": "8",
+        "text": "No answer",
+        "kind": "timing",
+        "effect": "track",
+        "track": "warm",
+        "wait_days": 45,
+        "return_only": True,
+        "back": {"kind": "any"},
+    },
+    {
+        "key": "0",
+        "text": "Other",
+        "kind": "other",
+        "effect": "track",
+        "track": "educate",
+        "wait_days": 30,
+        "note_min": 10,
+        "back": {"kind": "any"},
+    },
+]
 
 CONTENT: dict[str, Any] = {
     "engine": 1,
@@ -48,17 +84,53 @@ CONTENT: dict[str, Any] = {
     },
     "total": {"floor": 0, "cap": 100},
     "exclusions": [
-        {"id": "x1", "text": "student", "why": "", "on": True,
-         "condition": {"fact": "title", "op": "has_word", "value": ["student"]}},
+        {
+            "id": "x1",
+            "text": "student",
+            "why": "",
+            "on": True,
+            "condition": {"fact": "title", "op": "has_word", "value": ["student"]},
+        },
     ],
     "criteria": [
-        {"id": "vp", "group": "fit", "mode": "once", "points": 40, "text": "title has word VP", "on": True,
-         "condition": {"fact": "title", "op": "has_word", "value": ["vp"]}},
-        {"id": "web", "group": "behaviour", "mode": "each", "points": 10, "max_points": 30,
-         "text": "attended a webinar", "on": True,
-         "condition": {"did": {"kinds": ["webinar_attended"], "days": 90}, "agg": "count", "op": "gte", "value": 1}},
-        {"id": "demo", "group": "behaviour", "mode": "once", "points": 25, "text": "asked for a demo", "on": True,
-         "condition": {"did": {"kinds": ["demo_requested"], "days": 90}, "agg": "count", "op": "gte", "value": 1}},
+        {
+            "id": "vp",
+            "group": "fit",
+            "mode": "once",
+            "points": 40,
+            "text": "title has word VP",
+            "on": True,
+            "condition": {"fact": "title", "op": "has_word", "value": ["vp"]},
+        },
+        {
+            "id": "web",
+            "group": "behaviour",
+            "mode": "each",
+            "points": 10,
+            "max_points": 30,
+            "text": "attended a webinar",
+            "on": True,
+            "condition": {
+                "did": {"kinds": ["webinar_attended"], "days": 90},
+                "agg": "count",
+                "op": "gte",
+                "value": 1,
+            },
+        },
+        {
+            "id": "demo",
+            "group": "behaviour",
+            "mode": "once",
+            "points": 25,
+            "text": "asked for a demo",
+            "on": True,
+            "condition": {
+                "did": {"kinds": ["demo_requested"], "days": 90},
+                "agg": "count",
+                "op": "gte",
+                "value": 1,
+            },
+        },
     ],
     "thresholds": {
         "mql_when": {"score": "total", "op": "gte", "value": 40},
@@ -67,26 +139,49 @@ CONTENT: dict[str, Any] = {
         "sql_when": {"score": "total", "op": "gte", "value": 50},
         "fresh_days": 14,
         "fast_tracks": [
-            {"n": 1, "text": "asked for a demo", "condition": {
-                "did": {"kinds": ["demo_requested"], "days": 14}, "agg": "count", "op": "gte", "value": 1}},
+            {
+                "n": 1,
+                "text": "asked for a demo",
+                "condition": {
+                    "did": {"kinds": ["demo_requested"], "days": 14},
+                    "agg": "count",
+                    "op": "gte",
+                    "value": 1,
+                },
+            },
         ],
     },
     "stages": [],
     "must_know": ["name", "company_name", "title", "phone_or_email", "first_source", "last_acts"],
     "admission": {"new_per_rep_per_day": 8, "capacity_open": 40},
     "sla": [
-        {"key": "fast_track", "text": "fast track", "when": {"handoff": "kind", "op": "is", "value": "fast_track"},
-         "accept": 15, "first_touch": 30, "next_attempt": 480, "warn": [],
-         "late": [{"after": 0, "do": "notify"}, {"after": 15, "do": "reassign"}]},
-        {"key": "others", "text": "others", "when": None, "accept": 240, "first_touch": 480, "next_attempt": 960,
-         "warn": [0.75], "late": [{"after": 0, "do": "notify"}, {"after": 240, "do": "exception"}]},
+        {
+            "key": "fast_track",
+            "text": "fast track",
+            "when": {"handoff": "kind", "op": "is", "value": "fast_track"},
+            "accept": 15,
+            "first_touch": 30,
+            "next_attempt": 480,
+            "warn": [],
+            "late": [{"after": 0, "do": "notify"}, {"after": 15, "do": "reassign"}],
+        },
+        {
+            "key": "others",
+            "text": "others",
+            "when": None,
+            "accept": 240,
+            "first_touch": 480,
+            "next_attempt": 960,
+            "warn": [0.75],
+            "late": [{"after": 0, "do": "notify"}, {"after": 240, "do": "exception"}],
+        },
     ],
     "give_up": {"attempts": 3, "working_days": 2, "channels": 2},
     "snooze": {"times": 2, "working_days": 5},
     "undo_minutes": 10,
     "reasons": REASONS,
     "tracks": [],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -138,17 +233,10 @@ def offered(agreement, make_lead, did, flow) -> Callable[..., Handoff]:
         flow()
         handoff = Handoff.objects.get(lead=lead)
         if owner is not None and handoff.owner_id != owner.pk:
-            machine.apply("reassign", handoff.pk, machine_actor(owner), to=owner, reason="test")
+            machine.apply("reassign", handoff.pk, SYSTEM, to=owner, reason="test")
         return Handoff.objects.select_related("lead", "owner", "team").get(pk=handoff.pk)
 
     return make
-
-
-def machine_actor(_: User) -> Any:
-    """LeadFlow itself."""
-    from leadflow.accounts.actors import SYSTEM
-
-    return SYSTEM
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def test_the_number_of_statements_does_not_grow_with_the_leads(
             lead = make_lead(title="VP", company=f"Firm {size} {n}")
             did(lead, "demo_requested")
         engine.score_pending(at)
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             assert machine.open_pending(at) == size
         counts.append(len(queries))
     assert counts[0] == counts[1], "\n".join(q["sql"][:120] for q in queries.captured_queries)
