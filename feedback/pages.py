@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from feedback import answers as said
@@ -103,8 +103,8 @@ def reply(request: HttpRequest, pk: int) -> HttpResponse:
 def reply_form(request: HttpRequest, pk: int) -> HttpResponse:
     """The form for an answer, with the names of those it would reach."""
     filters = read_filters(request.GET.dict())
-    answer = Answer.objects.select_related("rep", "lead").filter(pk=pk).first()
-    others = list(said.same_reason(answer, filters)) if answer and answer.reason_key else []
+    answer = get_object_or_404(Answer.objects.select_related("rep", "lead"), pk=pk)
+    others = list(said.same_reason(answer, filters)) if answer.reason_key else []
     context = {"answer": answer, "others": others, "query": changed_query(request.GET, {})}
     return render(request, "feedback/_reply.html", context)
 
