@@ -15,6 +15,7 @@ from handoff.models import DailyOffer, Handoff, Outbox, Promise, State, Transiti
 from handoff.states import Action
 from leadflow import clock
 from leadflow.accounts.actors import Actor
+from leadflow.accounts.api import storable
 from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Fault
 from leadflow.leads import ledgers, stages
@@ -48,7 +49,7 @@ class Act:
         self.row = row
         self.actor = actor
         self.at = self.known_at = at
-        self.args = dict(args)
+        self.args = {name: storable(v) if isinstance(v, str) else v for name, v in args.items()}
         self.last = last
         self.source = State(handoff.state)
         self.owner_before = handoff.owner_id
@@ -289,7 +290,8 @@ def person_of(value: Any) -> User:
     """The person that an argument names (a User or an id). Raises BadInput for nobody."""
     if isinstance(value, User):
         return value
-    found = User.objects.select_related("team").filter(pk=value).first() if str(value).isdigit() else None
+    number = str(value) if str(value).isascii() and str(value).isdigit() else "0"
+    found = User.objects.select_related("team").filter(pk=int(number)).first()
     if found is None:
         raise BadInput("There is nobody of that name.", [Fault("to", "Choose somebody of the sales team.")])
     return found

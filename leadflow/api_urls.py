@@ -6,4 +6,5 @@ urlpatterns: list = [
     path("", include("leadflow.leads.api_urls")),
     # Before handoff's own, whose last pattern takes every act.
     path("", include("feedback.api_urls")),
+    path("", include("handoff.api_urls")),
 ]
