@@ -76,7 +76,7 @@ class NDJSONBody(BaseParser):
 
     media_type = NDJSON
 
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> list[Any]:
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         """One entry per line that is not blank. Raises ParseError, TooLarge."""
         rows: list[Any] = []
         for line in _body(stream).split("\n"):
@@ -144,7 +144,7 @@ def told(faults: Iterable[Fault]) -> list[dict[str, str]]:
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer KEY`."""
 
-    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:  # type: ignore[override]
+    def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
         parts = get_authorization_header(request).split()
         if not parts or parts[0].lower() != b"bearer":
             return None
@@ -160,7 +160,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Tells the OpenAPI document about the keys."""
 
     target_class = "leadflow.accounts.api.ApiKeyAuthentication"
@@ -194,7 +194,7 @@ def actor_of(request: Request) -> Actor:
     """Who calls."""
     if isinstance(request.auth, ApiKey):
         return Actor(api_key=request.auth)
-    return Actor(user=request.user)
+    return Actor(user=request.user if isinstance(request.user, User) else None)
 
 
 def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
@@ -211,8 +211,8 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, Conflict):
         body["current"] = exc.current
     headers = {}
-    if isinstance(exc, exceptions.APIException) and getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
+    if header := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = header
     return Response(body, status=status, headers=headers, content_type="application/problem+json")
 
 

@@ -161,7 +161,7 @@ def _claim() -> int | None:
         found = cursor.fetchone()
         if found is None:
             return None
-        chunk_id, job_id, attempts = found
+        chunk_id, job_id, attempts = int(found[0]), found[1], found[2]
         if attempts >= ATTEMPTS:
             _end_badly(chunk_id, job_id, "Its worker died three times.", now)
             return chunk_id
@@ -170,7 +170,7 @@ def _claim() -> int | None:
         )
         Job.objects.filter(pk=job_id, state=Job.State.WAITING).update(state=Job.State.RUNNING)
         Job.objects.filter(pk=job_id, started_at=None).update(started_at=now)
-        return int(chunk_id)
+        return chunk_id
 
 
 def _work(chunk_id: int) -> None:

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db import transaction
@@ -42,7 +42,7 @@ TIMELINE_LIMIT = 200
 SOURCE = "api"
 BIGGEST_ID = 2**63 - 1
 
-Parsers = ClassVar[Sequence[type[BaseParser]]]
+PARSERS: Sequence[type[BaseParser]] = (JSONBody, NDJSONBody)
 
 
 # --- the OpenAPI document --------------------------------------------------------------------------
@@ -175,7 +175,8 @@ _LEAD_OUT = _object(
     },
     ["id", "stage"],
 )
-_WHOLE_LEAD = {"allOf": [_LEAD_OUT, _object({"facts": _ANY, "keys": {"type": "array", "items": _ANY}, "outcomes": {"type": "array", "items": _ANY}})]}  # fmt: skip
+_ANYS: dict[str, Any] = {"type": "array", "items": _ANY}
+_WHOLE_LEAD = {"allOf": [_LEAD_OUT, _object({"facts": _ANY, "keys": _ANYS, "outcomes": _ANYS})]}
 _TAKEN = _object(
     {"accepted": _WHOLE, "duplicate": _WHOLE, "rejected": _REJECTED}, ["accepted", "duplicate", "rejected"]
 )
@@ -289,7 +290,7 @@ class LeadsBulk(APIView):
     """Many leads at once."""
 
     scopes = {"POST": "leads:write"}
-    parser_classes: Parsers = [JSONBody, NDJSONBody]
+    parser_classes = PARSERS
 
     @extend_schema(
         operation_id="leads_bulk",
@@ -404,7 +405,7 @@ class Activities(APIView):
     """What leads did."""
 
     scopes = {"POST": "activities:write"}
-    parser_classes: Parsers = [JSONBody, NDJSONBody]
+    parser_classes = PARSERS
 
     @extend_schema(
         operation_id="activities",
@@ -424,11 +425,11 @@ class Outcomes(APIView):
     """What became of leads."""
 
     scopes = {"POST": "outcomes:write"}
-    parser_classes: Parsers = [JSONBody, NDJSONBody]
+    parser_classes = PARSERS
 
     @extend_schema(
         operation_id="outcomes",
-        summary=f"Record up to {ROWS_LIMIT:,} outcomes; the same (source, external_id, kind) again corrects it",
+        summary=f"Record up to {ROWS_LIMIT:,} outcomes; the same one again corrects it",
         parameters=[_IDEMPOTENCY],
         request=_body(_OUTCOME_IN),
         responses=_answers(202, _TAKEN),

@@ -139,7 +139,9 @@ class LeadReader:
                 f"There is no custom field “{name.removeprefix(CUSTOM)[:40]}”. Make it in the settings first."
             )
         fields = ", ".join(sorted(n for n in self.names if not n.startswith(CUSTOM)))
-        return f"There is no field of this name. Known are: external_id, {fields}. Make a custom field for others."
+        return (
+            f"There is no field of this name. Known: external_id, {fields}. Make a custom field for others."
+        )
 
 
 class ActivityReader:

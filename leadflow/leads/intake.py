@@ -158,7 +158,8 @@ def change_lead(
     """Change facts of one lead by hand; an empty value empties the fact. Returns whether anything changed.
 
     Besides the lead's facts: `company` (a company's id or None), `owner` (a user's id or None),
-    `sales_sourced`, `crm_url`, `external_owner`. Raises BadInput, NotVisible, Conflict (the e-mail is another lead's).
+    `sales_sourced`, `crm_url`, `external_owner`. Raises BadInput, NotVisible, and
+    Conflict when the e-mail is another lead's.
     """
     known = known_facts()
     values, plain, faults = {}, {}, []
@@ -266,7 +267,7 @@ def change_company(
 
 
 def mark_changed(lead_ids: Iterable[int], cause: str, *, at: datetime, quiet: bool = False) -> None:
-    """Tell the engine that these leads' scores are out of date. Belongs into the transaction of the change."""
+    """Tell the engine that these leads' scores are out of date; in the transaction of the change."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO leads_leadchanged (lead_id, cause, quiet, recorded_at)"
@@ -432,7 +433,7 @@ def _whose(
         source, external_id = row.key
         return Fault(
             "external_lead_id",
-            f"No lead is known as “{external_id[:60]}” of source “{source}”. Send the lead first, or its email.",
+            f"No lead is known as “{external_id[:60]}” of “{source}”. Send the lead first, or its email.",
         )
     if person is None and row.email_key:
         person = Person(new=True, facts={"email": row.email, "first_source": row.source})
@@ -529,7 +530,8 @@ def _derive_visits(cursor: Any, page_views: Sequence[int]) -> None:
             INSERT INTO leads_activity
                 (source, external_id, kind_id, lead_id, first_lead_id, visitor_id, occurred_at, recorded_at,
                  path, campaign_id, message_key, channel, result, properties)
-            SELECT %s, 'visit-' || a.id, v.id, a.lead_id, a.lead_id, a.visitor_id, a.occurred_at, a.recorded_at,
+            SELECT %s, 'visit-' || a.id, v.id, a.lead_id, a.lead_id, a.visitor_id, a.occurred_at,
+                a.recorded_at,
                 a.path, a.campaign_id, '', '', '', '{{}}'::jsonb
             FROM leads_activity a JOIN leads_activitykind v ON v.key = 'visit'
             WHERE a.id = ANY(%s) AND {mine} AND NOT EXISTS (
@@ -568,7 +570,7 @@ def _note(
 
 
 def _bookkeep(cursor: Any, activity_ids: Sequence[int]) -> None:
-    """Keep the newest own act, hard bounce and stop on the lead. A bounce is hard unless it says otherwise."""
+    """Keep the newest own act, hard bounce and stop on the lead. A bounce is hard unless it says no."""
     if not activity_ids:
         return
     cursor.execute(
@@ -633,8 +635,8 @@ def _join(cursor: Any, pairs: Sequence[tuple[int, int]], stamp: datetime, by: in
         [visitors, leads],
     )
     cursor.execute(
-        "INSERT INTO leads_visitorjoin (visitor_id, lead_id, at, confirmed_by_id)"
-        f" SELECT p.visitor_id, p.lead_id, %s, %s FROM {pair}",  # noqa: S608
+        "INSERT INTO leads_visitorjoin (visitor_id, lead_id, at, confirmed_by_id)"  # noqa: S608
+        f" SELECT p.visitor_id, p.lead_id, %s, %s FROM {pair}",
         [stamp, by, visitors, leads],
     )
     cursor.execute(
@@ -682,7 +684,7 @@ def _rounds(step: Callable[[Any], Found]) -> Found:
 def _finish(
     result: Result, rejected: Sequence[Rejected], clashes: Sequence[_Clashed], at: datetime | None
 ) -> None:
-    words = "The row names two different leads ({one} and {other}). Nothing was taken; look at the pair and decide."
+    words = "The row names two different leads ({one} and {other}). It was not taken; look at the pair."
     pairs = {}
     for clash in clashes:
         low, high = sorted((clash.one.id, clash.other.id))

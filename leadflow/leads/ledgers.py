@@ -135,7 +135,8 @@ def record_outcomes(
     A row: source (or the argument), external_id, kind, one or more of lead_id, external_lead_id (of
     lead_source, else source), email; amount ≥ 0 in the company's currency, at (with zone; without it the
     outcome is undated), reason. A row that names no known lead is rejected and kept as an UnmatchedOutcome.
-    `accepted` holds the outcomes' ids (`created` and `changed` part them), `duplicate` the indexes of rows that said nothing new.
+    `accepted` holds the outcomes' ids (`created` and `changed` part them), `duplicate` the indexes
+    of rows that said nothing new.
     """
     stamp = at or clock.now()
     result = Result()

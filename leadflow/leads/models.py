@@ -154,7 +154,9 @@ class Lead(models.Model):
             models.Index(fields=["review_at"], name="lead_review", condition=Q(review_at__isnull=False)),
             models.Index(fields=["email_domain"], name="lead_domain"),
             GinIndex(OpClass("name_key", name="gin_trgm_ops"), name="lead_name_trgm"),
-            GinIndex(OpClass(Coalesce("email_key", models.Value("")), name="gin_trgm_ops"), name="lead_email_trgm"),
+            GinIndex(
+                OpClass(Coalesce("email_key", models.Value("")), name="gin_trgm_ops"), name="lead_email_trgm"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -236,15 +238,25 @@ class Activity(models.Model):
     source = models.CharField(max_length=80)
     external_id = models.CharField(max_length=200)
     kind = models.ForeignKey(ActivityKind, on_delete=models.PROTECT, related_name="+", db_index=False)
-    lead = models.ForeignKey(Lead, null=True, on_delete=models.CASCADE, related_name="activities", db_index=False)
-    first_lead = models.ForeignKey(Lead, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    lead = models.ForeignKey(
+        Lead, null=True, on_delete=models.CASCADE, related_name="activities", db_index=False
+    )
+    first_lead = models.ForeignKey(
+        Lead, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     moved_at = models.DateTimeField(null=True)
-    visitor = models.ForeignKey(Visitor, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    visitor = models.ForeignKey(
+        Visitor, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     path = models.CharField(max_length=300, blank=True)
-    campaign = models.ForeignKey(Campaign, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
-    content = models.ForeignKey(Content, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    campaign = models.ForeignKey(
+        Campaign, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    content = models.ForeignKey(
+        Content, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     # Which e-mail it is about: sent and clicked of one message carry the same key.
     message_key = models.CharField(max_length=120, blank=True)
     # Contacts by our people: who, how, with what result, on which handoff (a plain id: handoff is upstairs).
@@ -263,7 +275,11 @@ class Activity(models.Model):
             models.Index(
                 fields=["first_lead"], name="activity_first_lead", condition=Q(moved_at__isnull=False)
             ),
-            models.Index(fields=["campaign", "occurred_at"], name="activity_campaign", condition=Q(campaign__isnull=False)),
+            models.Index(
+                fields=["campaign", "occurred_at"],
+                name="activity_campaign",
+                condition=Q(campaign__isnull=False),
+            ),
         ]
 
 
@@ -275,7 +291,9 @@ class FactChange(models.Model):
     """
 
     lead = models.ForeignKey(Lead, null=True, on_delete=models.CASCADE, related_name="+", db_index=False)
-    company = models.ForeignKey(Company, null=True, on_delete=models.CASCADE, related_name="+", db_index=False)
+    company = models.ForeignKey(
+        Company, null=True, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     field = models.CharField(max_length=60)
     old = models.JSONField(null=True)
     old_key = models.TextField(null=True)
@@ -293,9 +311,15 @@ class FactChange(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["lead", "field", "recorded_at", "id"], name="fact_lead", condition=Q(lead__isnull=False)),
             models.Index(
-                fields=["company", "field", "recorded_at", "id"], name="fact_company", condition=Q(company__isnull=False)
+                fields=["lead", "field", "recorded_at", "id"],
+                name="fact_lead",
+                condition=Q(lead__isnull=False),
+            ),
+            models.Index(
+                fields=["company", "field", "recorded_at", "id"],
+                name="fact_company",
+                condition=Q(company__isnull=False),
             ),
         ]
 
@@ -442,7 +466,9 @@ class Outcome(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source", "external_id", "kind"], name="outcome_once"),
-            models.CheckConstraint(condition=Q(amount__isnull=True) | Q(amount__gte=0), name="outcome_amount"),
+            models.CheckConstraint(
+                condition=Q(amount__isnull=True) | Q(amount__gte=0), name="outcome_amount"
+            ),
         ]
         indexes = [models.Index(fields=["kind", "at"], name="outcome_kind")]
 
@@ -479,7 +505,9 @@ class ImportRun(models.Model):
     """One file taken in: what it was, how it was read, what came of it."""
 
     job = models.OneToOneField("jobs.Job", null=True, on_delete=models.SET_NULL, related_name="import_run")
-    kind = models.CharField(max_length=12, choices=[("leads", "Leads"), ("activities", "Activities"), ("outcomes", "Outcomes")])
+    kind = models.CharField(
+        max_length=12, choices=[("leads", "Leads"), ("activities", "Activities"), ("outcomes", "Outcomes")]
+    )
     file_name = models.CharField(max_length=200)
     file_path = models.CharField(max_length=500, blank=True)
     file_hash = models.CharField(max_length=64, blank=True)

@@ -25,7 +25,7 @@ from leadflow.leads.models import (
 WITH_SALES = ("offered", "accepted", "working", "opportunity")
 
 
-def leads() -> QuerySet[Any, dict[str, Any]]:
+def leads() -> QuerySet[Any, Any]:
     """Leads as the API lists them: score, grade, stage, owner, sales' last answer. One query."""
     answers = Answer.objects.filter(lead=OuterRef("pk"), voided_at=None).order_by("-at", "-id")
     return (
@@ -113,7 +113,7 @@ def whole(lead_id: int) -> dict[str, Any] | None:
 
 
 def facts_of(lead: Lead) -> dict[str, Any]:
-    """Every known fact of the lead and its company by key, custom ones included; what is unknown is left out."""
+    """Every known fact of the lead and its company by key, custom ones too; what is unknown is left out."""
     found: dict[str, Any] = {}
     for key, fact in known_facts().items():
         subject: Any = lead if fact.subject == "lead" else lead.company

@@ -602,7 +602,8 @@ def _write_new(
 ) -> list[int]:  # fmt: skip
     new = [p for p in people if p.new]
     rows = []
-    for person, person.id in zip(new, bulk.new_ids(cursor, "leads_lead", len(new)), strict=True):
+    for person, lead_id in zip(new, bulk.new_ids(cursor, "leads_lead", len(new)), strict=True):
+        person.id = lead_id
         row = {
             **_LEAD_EMPTY,
             "custom": {},

@@ -97,8 +97,16 @@ def test_the_list_pages_through_what_changed(call, at, make_lead, people):
 
 
 @pytest.mark.parametrize(
-    "query", ["changed_since=soon", "changed_since=2026-11-24T09:00:00", "limit=0", "limit=x", "cursor=x", "stage=vip"]
-)  # fmt: skip
+    "query",
+    [
+        "changed_since=soon",
+        "changed_since=2026-11-24T09:00:00",
+        "limit=0",
+        "limit=x",
+        "cursor=x",
+        "stage=vip",
+    ],
+)
 def test_an_odd_query_is_told(call, query):
     assert call("get", f"leads/?{query}")[0] == 400
 

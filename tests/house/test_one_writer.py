@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,12 @@ def offences(source: str, path: str, fact: Fact) -> list[str]:
     """Lines of a file that write the fact."""
     if path.startswith(fact.writers) or (path, fact.model) in BIRTHS:
         return []
-    return [f"{path}:{line}" for line in sorted(set(_lines(ast.parse(source), fact)))]
+    return [f"{path}:{line}" for line in sorted(set(_lines(_parsed(source), fact)))]
+
+
+@cache
+def _parsed(source: str) -> ast.AST:
+    return ast.parse(source)
 
 
 def _lines(tree: ast.AST, fact: Fact) -> list[int]:

@@ -66,12 +66,13 @@ def fresh(lead):
 
 
 def until_somebody_waits():
+    """Until another connection wants what this transaction holds."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                "SELECT count(*) FROM pg_locks"
+                " WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
             )
             if cursor.fetchone()[0]:
                 return
