@@ -675,6 +675,8 @@ def _postgres_settings(sockets: Path, durable: bool) -> dict[str, str]:
         "max_parallel_workers_per_gather": str(min(cores // 2, 4)),
         # Our statements are many and small or few and plain; compiling them costs more than it saves.
         "jit": "off",
+        # A killed worker's statement that waits for a lock ends, instead of working for nobody.
+        "client_connection_check_interval": "10s",
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] ",
