@@ -1,6 +1,6 @@
 """The score over time as a picture made here: a few SVG numbers, no script needed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +14,8 @@ NARROW = 326
 # What counts as a jump worth a number, and how many numbers fit.
 JUMP, MARKS = 4, 6
 MONTHS_SHOWN = 8
+# Up to here days stand under the curve, then months.
+SHORT = timedelta(days=50)
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,20 @@ def jumps(changes: Sequence[ScoreChange]) -> list[ScoreChange]:
     return [changes[0], *sorted(largest, key=lambda c: (c.at, c.pk))]
 
 
-def _ticks(start: datetime, now: datetime, x, most: int) -> list[tuple[float, str]]:  # type: ignore[no-untyped-def]
-    here = timezone.localtime(start)
-    month = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def _ticks(
+    start: datetime, now: datetime, x: Callable[[datetime], float], most: int
+) -> list[tuple[float, str]]:
+    """Dates under the curve: months on a long one, days on a short one, at most so many."""
+    here = timezone.localtime(start).replace(hour=0, minute=0, second=0, microsecond=0)
+    if now - start < SHORT:
+        step = max(1, -(-(now - start).days // (most // 2)))
+        days = [here + timedelta(days=1 + n) for n in range(0, (now - start).days, step)]
+        return [(x(one), f"{one.day} {one:%b}") for one in days]
     months = []
+    month = here.replace(day=1)
     while month <= now:
         if month >= start:
             months.append(month)
         month = (month + timedelta(days=32)).replace(day=1)
     step = max(1, -(-len(months) // most))
-    ticks = [(x(one), f"{one:%b}") for one in months[::step]]
-    return ticks or [(x(start), f"{here.day} {here:%b}")]
+    return [(x(one), f"{one:%b}") for one in months[::step]]

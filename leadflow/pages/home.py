@@ -90,7 +90,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "waits_more": max(0, len(waits) - WAITS_SHOWN),
         "customers": _customers(now),
         "promises": _promises(now, agreement["in_force"]),
-        "week": _last_week(now),
+        "week": (_last_week(now)[0], _last_week(now)[1] - timedelta(days=1)),
         "can_import": user.role in (*MARKETING, Role.ADMIN),
         "steps": _first_steps(agreement) if not _any_lead() else [],
     }
@@ -201,12 +201,8 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
     refused = kinds[Answer.Kind.REJECTED] + kinds[Answer.Kind.RETURNED]
     if not answers:
         due = Handoff.objects.filter(state=State.OFFERED, acceptance_due_at__lt=_tomorrow(now)).count()
-        return say(
-            "message-2",
-            "No answer from sales since yesterday; ",
-            Part(f"{num(due)} are due today", "/feedback/"),
-            ".",
-        )
+        words = f"{num(due)} {'is' if due == 1 else 'are'} due today" if due else "none is due today"
+        return say("message-2", "No answer from sales since yesterday; ", Part(words, "/feedback/"), ".")
     parts: list[str | Part] = [
         "Sales answered ",
         Part(f"{num(len(answers))} of your leads", "/feedback/"),

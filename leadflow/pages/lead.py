@@ -20,7 +20,7 @@ from leadflow.errors import BadInput, NotVisible
 from leadflow.leads.models import Lead, Stage, StageChange
 from leadflow.pages.curve import curve
 from leadflow.pages.profile import profile_rows
-from leadflow.pages.story import story
+from leadflow.pages.story import first_page, story, what_moved
 from scoring.document import Document
 from scoring.explanation import Explanation, explain, score_at
 from scoring.models import Agreement, LeadScore, ScoreChange
@@ -73,18 +73,21 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         Handoff.objects.filter(lead=row).select_related("owner", "team").order_by("-first_offered_at")
     )
     current = next((one for one in handoffs if one.state in OPEN), None)
-    items, more = story(row, moves=moves)
-    facts = profile_rows(row, document)
+    told = story(row, moves=moves)
+    items, more = first_page(told)
     bar = sales_bar(document.thresholds.sales_when) if document else None
+    drawn = curve(changes, now, bar)
+    facts = profile_rows(row, document)
     context = {
         "lead": row,
         "now": now,
         "path": path(row, moves, now),
-        "curve": curve(changes, now, bar),
+        "curve": drawn,
+        "causes": [(mark, what_moved(mark.change, told)) for mark in drawn.marks] if drawn else [],
         "curve_narrow": curve(changes, now, bar, narrow=True),
         "explanation": _stored(row, score),
         "items": items,
-        "more": items[-1].at if more and items else None,
+        "more": more,
         "rows": facts,
         "gaps": sum(1 for fact in facts if fact.gap),
         "handoffs": handoffs,
@@ -114,9 +117,9 @@ def lead_story(request: HttpRequest, pk: int) -> HttpResponse:
     row = find_lead(pk)
     before = parse_datetime(request.GET.get("before", ""))
     side = request.GET.get("side", "")
-    items, more = story(row, before, side)
+    items, more = first_page(story(row, before, side))
     template = "pages/_story_items.html" if before else "pages/_story.html"
-    context = {"lead": row, "items": items, "side": side, "more": items[-1].at if more and items else None}
+    context = {"lead": row, "items": items, "side": side, "more": more}
     return render(request, template, context)
 
 

@@ -2,15 +2,28 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from handoff.models import Transition
 from leadflow.accounts.templatetags.lf import stage_name
 from leadflow.leads.models import Activity, FactChange, Lead, StageChange
+from scoring.models import ScoreChange
 
 SHOWN = 30
+# Read at once of each kind: enough for a page, and for the causes of most jumps of the score.
+REACH = 150
+CAUSE_WITHIN = timedelta(days=1)
+FACT_ICON = "id-badge"
+CAUSES = {
+    "created": "A lead from here",
+    "facts": "What we know of them changed",
+    "company": "What we know of the company changed",
+    "activity": "Something they did",
+    "refresh": "Time passed: points fade",
+    "rescore": "A new agreement came into force",
+}
 
 ICONS = {
     "page_view": "eye",
@@ -82,10 +95,9 @@ def story(
     lead: Lead,
     before: datetime | None = None,
     side: str = "",
-    limit: int = SHOWN,
     moves: Sequence[StageChange] | None = None,
-) -> tuple[list[Item], bool]:
-    """The newest items before an instant, and whether there are earlier ones.
+) -> list[Item]:
+    """The newest items before an instant, newest first: more than a page shows, for `first_page`.
 
     Three queries, and one for the moves between stages unless the caller has them.
     """
@@ -95,16 +107,34 @@ def story(
         acts = acts.filter(kind__own_act=True)
     elif side == "ours":
         acts = acts.filter(kind__own_act=False)
-    items = [_act(act) for act in _told(acts.order_by("-occurred_at", "-id")[: 2 * limit + 1])]
+    items = [_act(act) for act in _told(acts.order_by("-occurred_at", "-id")[:REACH])]
     if side != "theirs":
         if moves is None:
-            moves = list(StageChange.objects.filter(lead=lead))
-        items += _moves(lead, moves, before) + _facts(lead, before, limit) + _answers(lead, before, limit)
+            moves = list(StageChange.objects.filter(lead=lead).order_by("at", "id"))
+        items += _answers(lead, before) + _moves(lead, moves, before) + _facts(lead, before)
     items.sort(key=lambda item: item.at, reverse=True)
-    shown = items[:limit]
-    # What happened at the very instant of the last one comes too: "earlier" asks for what was before it.
-    shown += [item for item in items[limit:] if item.at == shown[-1].at]
-    return shown, len(items) > len(shown)
+    return items
+
+
+def first_page(items: Sequence[Item]) -> tuple[list[Item], datetime | None]:
+    """What to show at once, and the instant before which there is more (None: that was all).
+
+    What happened at the very instant of the last one comes too: "earlier" asks for what was before it.
+    """
+    shown = list(items[:SHOWN])
+    shown += [item for item in items[SHOWN:] if item.at == shown[-1].at]
+    return shown, shown[-1].at if len(items) > len(shown) else None
+
+
+def what_moved(change: ScoreChange, items: Sequence[Item]) -> str:
+    """In words, what moved the score: the newest act of the lead, or fact, of the day before the scoring."""
+    wanted = "facts" if change.cause in ("facts", "company") else "theirs"
+    for item in items:
+        if item.at > change.at or change.at - item.at > CAUSE_WITHIN:
+            continue
+        if item.side == "theirs" if wanted == "theirs" else item.icon == FACT_ICON:
+            return item.text
+    return CAUSES.get(change.cause, "Time passed, or a rule changed")
 
 
 def _told(acts: Iterable[Activity]) -> list[Activity]:
@@ -145,7 +175,7 @@ def _act(act: Activity) -> Item:
 def _moves(lead: Lead, moves: Sequence[StageChange], before: datetime | None) -> list[Item]:
     """Moves between stages; a lead has few, so that they need no limit of their own."""
     items = []
-    for row in moves:
+    for row in reversed(moves):
         if before and row.at >= before:
             continue
         if row.from_stage:
@@ -158,29 +188,29 @@ def _moves(lead: Lead, moves: Sequence[StageChange], before: datetime | None) ->
     return items
 
 
-def _facts(lead: Lead, before: datetime | None, limit: int) -> list[Item]:
+def _facts(lead: Lead, before: datetime | None) -> list[Item]:
     whose = Q(lead=lead) | Q(company=lead.company_id) if lead.company_id else Q(lead=lead)
     rows = FactChange.objects.filter(whose).exclude(field="company")
     if before:
         rows = rows.filter(recorded_at__lt=before)
     items = []
-    for row in rows.order_by("-recorded_at", "-id")[: limit + 1]:
+    for row in rows.order_by("-recorded_at", "-id")[:REACH]:
         label = row.field.removeprefix("custom.").replace("_", " ")
         label = label[:1].upper() + label[1:]
         was = f"was: {row.old}" if row.old not in (None, "") else "was not known"
         items.append(
-            Item(row.recorded_at, "id-badge", f"{label} changed", " · ".join(filter(None, [was, row.cause])))
+            Item(row.recorded_at, FACT_ICON, f"{label} changed", " · ".join(filter(None, [was, row.cause])))
         )
     return items
 
 
-def _answers(lead: Lead, before: datetime | None, limit: int) -> list[Item]:
+def _answers(lead: Lead, before: datetime | None) -> list[Item]:
     rows = Transition.objects.filter(handoff__lead=lead).select_related(
         "actor", "owner_after", "handoff__team"
     )
     if before:
         rows = rows.filter(at__lt=before)
-    return [_answer(row) for row in rows.order_by("-at", "-id")[: limit + 1]]
+    return [_answer(row) for row in rows.order_by("-at", "-id")[:REACH]]
 
 
 def _answer(row: Transition) -> Item:
