@@ -49,7 +49,9 @@ class Act:
         self.row = row
         self.actor = actor
         self.at = self.known_at = at
-        self.args = {name: storable(v) if isinstance(v, str) else v for name, v in args.items()}
+        self.args: dict[str, Any] = {
+            name: storable(v) if isinstance(v, str) else v for name, v in args.items()
+        }
         self.last = last
         self.source = State(handoff.state)
         self.owner_before = handoff.owner_id

@@ -39,7 +39,7 @@ class ActionOut(serializers.Serializer[Any]):
     """An act that the caller may do now."""
 
     name = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     needs = serializers.ListField(child=serializers.CharField())
 
 

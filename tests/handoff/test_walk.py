@@ -1,0 +1,195 @@
+"""Random acts by random people at random times: whatever they do, the house stays in order."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handoff import admission, clocks, machine, states
+from handoff.acts import EFFECTS
+from handoff.models import CLOSED, OPEN, Handoff, RoomWait, SlaResult, State, Transition
+from leadflow import clock
+from leadflow.accounts.actors import SYSTEM, person
+from leadflow.errors import BadInput, Conflict, Forbidden
+from leadflow.leads import intake
+from leadflow.leads.models import Stage
+from scoring import engine
+from scoring.models import Hold
+from tests.handoff.conftest import berlin
+
+pytestmark = pytest.mark.django_db
+
+PROMISING = (State.OFFERED, State.ACCEPTED, State.WORKING)
+# What an act may be given: sometimes right, sometimes not.
+ARGS = {
+    "reject": [{"reason_key": "1"}, {"reason_key": "2"}, {"reason_key": "3", "date": "2027-01-11"}, {},
+               {"reason_key": "6"}, {"reason_key": "0", "note": "a long enough note"}],
+    "return": [{"reason_key": "2"}, {"reason_key": "8"}],
+    "touch": [{"channel": "phone", "result": "talked"}, {"channel": "email", "result": "email"}],
+    "log_contact": [{"channel": "phone", "result": "no_answer"}, {"channel": "meeting", "result": "meeting"}],
+    "qualify": [{"amount": "100", "need": "it", "date": "2027-01-11"}, {"amount": "-1"}],
+    "win": [{"amount": "100"}, {}],
+    "lose": [{"reason_key": "2"}, {"reason_key": "1"}],
+    "withdraw": [{"reason": "by hand"}],
+    "dispute": [{"note": "it was good"}],
+    "settle": [{"note": "agreed"}],
+}  # fmt: skip
+
+
+class Walk:
+    """One world and its people."""
+
+    def __init__(self, data, people, make_lead, did):
+        self.data, self.people, self.did = data, people, did
+        self.at = berlin(2026, 11, 24, 9, 12)
+        self.leads = [make_lead(title="VP", company=f"Firm {n % 3}") for n in range(4)]
+        self.actors = [person(u) for u in (people.sam, people.ben, people.rosa, people.mia, people.admin)] + [
+            SYSTEM
+        ]
+        self.done = Counter()
+
+    def pick(self, options):
+        return self.data.draw(st.sampled_from(options))
+
+    def step(self):
+        self.at += timedelta(minutes=self.data.draw(st.integers(0, 90)))
+        if self.data.draw(st.integers(0, 9)) == 0:
+            self.at += timedelta(days=self.data.draw(st.integers(1, 20)))
+        with clock.use(self.at):
+            what = self.pick(["act", "act", "act", "act", "lead", "flow", "tick", "somebody_leaves_or_comes"])
+            try:
+                with transaction.atomic():
+                    getattr(self, what)()
+            except (Conflict, Forbidden, BadInput):
+                self.done["refused"] += 1
+            self.check()
+
+    def act(self):
+        handoffs = list(Handoff.objects.order_by("pk"))
+        if not handoffs:
+            return self.lead()
+        handoff = self.pick(handoffs[-6:])
+        actor = self.pick(self.actors)
+        owner = person(handoff.owner) if handoff.owner and self.data.draw(st.booleans()) else actor
+        may = [row.name for row in machine.allowed(handoff, owner, self.at)]
+        name = self.pick(may) if may and self.data.draw(st.booleans()) else self.pick(sorted(EFFECTS))
+        machine.apply(name, handoff.pk, owner, **self.arguments(name))
+        self.done[name] += 1
+
+    def arguments(self, name):
+        if name == "reassign":
+            return {"to": self.pick([self.people.sam.pk, self.people.ben.pk, "pool"]), "reason": "walk"}
+        if name == "snooze":
+            return {"until": self.at + timedelta(hours=self.data.draw(st.integers(1, 60))), "reason": "walk"}
+        if name == "outcome":
+            return {"kind": self.pick(["opportunity", "won", "lost"])}
+        return self.pick(ARGS.get(name, [{}]))
+
+    def lead(self):
+        lead = self.pick(self.leads)
+        what = self.pick(["webinar_attended", "demo_requested", "call", "student", "vp", "hand"])
+        if what in ("student", "vp"):
+            intake.change_lead(lead.pk, {"title": what}, actor=SYSTEM, cause="walk")
+        elif what == "hand":
+            machine.open_by_hand(lead.pk, person(self.people.mia), "worth a call")
+        elif what == "call":
+            self.did(
+                lead, "call", user_id=self.people.sam.pk, channel="phone", result="talked", days_ago=0.001
+            )
+        else:
+            self.did(lead, what)
+        self.flow()
+
+    def flow(self):
+        for _ in range(10):
+            if not (
+                engine.score_pending(self.at)
+                + machine.pull_contacts(self.at)
+                + machine.open_pending(self.at)
+                + engine.end_holds(self.at)
+            ):
+                break
+        admission.refill(self.at)
+
+    def tick(self):
+        while clocks.tick(self.at):
+            pass
+
+    def somebody_leaves_or_comes(self):
+        user = self.pick([self.people.sam, self.people.ben])
+        user.is_active = not user.is_active
+        user.save()
+        if not user.is_active:
+            machine.release_owner(user.pk, person(self.people.rosa))
+
+    def check(self):
+        rows = list(Handoff.objects.select_related("owner", "lead"))
+        opened = Counter(h.lead_id for h in rows if h.state in OPEN)
+        assert all(n == 1 for n in opened.values())
+        stories = {}
+        for transition in Transition.objects.order_by("id"):
+            stories.setdefault(transition.handoff_id, []).append(transition)
+        for handoff in rows:
+            self.check_one(handoff, stories[handoff.pk])
+        assert not set(RoomWait.objects.filter(left_at=None).values_list("lead_id", flat=True)) & set(opened)
+        judged = Counter(
+            SlaResult.objects.filter(scope="lead", voided_at=None)
+            .exclude(promise="follow_up")
+            .values_list("handoff_id", "promise")
+        )
+        assert all(n == 1 for n in judged.values()), judged
+
+    def check_one(self, handoff, story):
+        is_open = handoff.state in OPEN
+        assert (handoff.sla_tick_at is not None) == is_open
+        assert (handoff.sla_due_at is not None) == (handoff.state in PROMISING)
+        assert (handoff.closed_at is None) == is_open
+        assert handoff.snoozed_until is None or handoff.state in PROMISING
+        assert handoff.pool == (handoff.owner_id is None)
+        if is_open:
+            assert handoff.owner is None or handoff.owner.is_active
+            if handoff.kind != Handoff.Kind.EXISTING_CUSTOMER:
+                expected = Stage.OPPORTUNITY if handoff.state == State.OPPORTUNITY else Stage.SALES_QUALIFIED
+                assert handoff.lead.stage in (expected, Stage.CUSTOMER)
+        assert story[-1].to_state == handoff.state
+        assert story[-1].owner_after_id == handoff.owner_id
+        for before, after in zip(story, story[1:], strict=False):
+            assert after.from_state == before.to_state
+            assert after.owner_before_id == before.owner_after_id
+            assert before.at <= after.at
+        for transition in story:
+            row = states.TABLE[transition.action]
+            if transition.action not in ("open", "undo"):
+                source = State(transition.from_state)
+                assert source in row.sources
+                assert transition.to_state in states.targets(row, source)
+        if handoff.state in CLOSED and story[-1].action != "undo":
+            assert Hold.objects.filter(handoff_id=handoff.pk).exists()
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+@given(data=st.data())
+def test_the_house_stays_in_order_whatever_people_do(data, agreement, people, make_lead, did):
+    with transaction.atomic():
+        walk = Walk(data, people, make_lead, did)
+        for lead in walk.leads:
+            with clock.use(walk.at):
+                did(lead, walk.pick(["webinar_attended", "demo_requested"]))
+        with clock.use(walk.at):
+            walk.flow()
+            walk.check()
+        for _ in range(30):
+            walk.step()
+        transaction.set_rollback(True)
+    people.sam.is_active = people.ben.is_active = True
