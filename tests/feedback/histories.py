@@ -19,8 +19,8 @@ def write_histories(people: Any, now: datetime, count: int, seed: int = 7, days:
         created = now - timedelta(days=rng.uniform(0, days))
         lead = Lead.objects.create(
             name=f"Lead {n}",
-            email=f"h{n}@x.example",
-            email_key=f"h{n}@x.example",
+            email=f"h{n}@x{seed}.example",
+            email_key=f"h{n}@x{seed}.example",
             first_source=rng.choice(SOURCES),
             stage="conversion",
             stage_since=created,
@@ -69,7 +69,7 @@ def _live(lead: Lead, rng: random.Random, reps: list[Any], created: datetime, no
     Outcome.objects.create(
         lead=lead,
         source="test",
-        external_id=f"o{n}",
+        external_id=f"o{lead.pk}",
         kind=kind,
         at=at,
         recorded_at=at,
@@ -129,7 +129,7 @@ def _answer(
 def write_promises(now: datetime, seed: int = 11) -> None:
     """For each handoff some promises, kept, missed, cancelled or taken back; some clocks still run."""
     rng = random.Random(seed)
-    for handoff in Handoff.objects.order_by("pk"):
+    for handoff in Handoff.objects.filter(sla_results=None).order_by("pk"):
         for promise, hours in (("acceptance", 4), ("first_touch", 8)):
             due = handoff.first_offered_at + timedelta(hours=hours)
             for scope in ("lead", "holder"):
