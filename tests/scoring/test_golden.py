@@ -3,8 +3,6 @@
 import pytest
 
 from leadflow import clock
-from leadflow.accounts.actors import SYSTEM
-from leadflow.leads.models import CustomField, Lead
 from scoring import engine
 from scoring.models import Crossing, LeadScore
 
@@ -54,9 +52,11 @@ def test_the_vice_president_has_69_points_and_grade_a1_and_is_ready(vp):
     score_all()
     score = LeadScore.objects.get(lead=vp)
     assert (score.fit, score.value, score.behaviour, score.total, score.grade) == (40, 4, 25, 69, "A1")
-    assert score.ready and not score.preview
+    assert score.ready
+    assert not score.preview
     crossing = Crossing.objects.get(lead=vp)
-    assert crossing.kind == "bar" and "activity" in crossing.cause
+    assert crossing.kind == "bar"
+    assert "activity" in crossing.cause
     vp.refresh_from_db()
     assert vp.stage == "mql"
 
@@ -65,7 +65,8 @@ def test_the_director_has_55_points_and_grade_b2_and_is_an_mql_only(director):
     score_all()
     score = LeadScore.objects.get(lead=director)
     assert (score.fit, score.value, score.behaviour, score.total, score.grade) == (37, 0, 18, 55, "B2")
-    assert not score.ready and not Crossing.objects.exists()
+    assert not score.ready
+    assert not Crossing.objects.exists()
     director.refresh_from_db()
     assert director.stage == "mql"
 
@@ -75,12 +76,12 @@ def test_the_lines_of_an_explanation_add_up_to_the_total(vp, director):
     for lead, total in ((vp, 69), (director, 55)):
         told = engine.explain(lead.pk)
         assert told.total == total == sum(line.points for line in told.lines)
-        print([(x.criterion, x.text, str(x.points), x.evidence) for x in told.lines], told.thresholds)
 
 
 def test_scoring_again_changes_nothing(vp):
     score_all()
     before = list(LeadScore.objects.values()), Crossing.objects.count()
     counts = engine.score_range(0, 10**9, at=clock.now())
-    assert counts.scored == 1 and counts.written == 0
+    assert counts.scored == 1
+    assert counts.written == 0
     assert (list(LeadScore.objects.values()), Crossing.objects.count()) == before

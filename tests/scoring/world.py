@@ -1,0 +1,338 @@
+"""Small made-up worlds for the oracle: people, firms and acts as plain objects, and their rows."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+from leadflow.leads.folding import fold, phone_key, words
+from leadflow.leads.models import Activity, ActivityKind, Company, FactChange, Lead, StageChange
+
+BERLIN = ZoneInfo("Europe/Berlin")
+# The day after the clocks went forward; in UTC, for Python reckons local times by the wall clock.
+AT = datetime(2026, 3, 30, 9, 12, tzinfo=BERLIN).astimezone(UTC)
+TEXTS = {
+    "title": [
+        None,
+        "CTO",
+        "Director of IT",
+        "Vice President",
+        "Präsident (VP), Sales",
+        "student",
+        "Straße-CEO",
+    ],
+    "country": [None, "Germany", "de", "FRANCE", "Österreich"],
+    "industry": [None, "Software", "Food & Drink", "Manufacturing"],
+    "first_source": [None, "Web", "Trade show"],
+    "custom.tier": [None, "Gold", "silver tier", 7],
+    "phone": [None, "+49 30 1", "0301"],
+    "email": [
+        None,
+        "a@gmail.com",
+        "b@mailinator.com",
+        "c@firm0.example",
+        "d@firm1.example",
+        "e@else.example",
+    ],
+}
+OTHERS = {
+    "employees": [None, 0, 9, 10, 50, 320, 1000],
+    "is_target": [False, True],
+    "is_competitor": [False, True],
+    "is_own": [False, True],
+    "custom.seats": [None, 0, 9, 10, 50, 50.5, 200, "many", True],
+    "custom.since": [None, "2026-03-29", "2026-03-30", "2026-03-16", "2027-01-01", "soon", 5],
+    "custom.happy": [None, True, False, "yes"],
+    "do_not_contact": [False, False, True],
+}
+VALUES = TEXTS | OTHERS
+OF_FIRM = ("industry", "employees", "is_target", "is_competitor", "is_own")
+KINDS = (
+    "page_view",
+    "visit",
+    "webinar_attended",
+    "webinar_registered",
+    "trial_started",
+    "email_sent",
+    "email_clicked",
+    "email_unsubscribed",
+    "demo_requested",
+    "question",
+)
+OWN = frozenset(KINDS) - {"email_sent", "email_unsubscribed"}
+STAGES = ("conversion", "prospect", "mql", "sql", "customer")
+FIELDS = [
+    {"key": "tier", "subject": "lead", "type": "text", "label": "Tier"},
+    {"key": "seats", "subject": "lead", "type": "number", "label": "Seats"},
+    {"key": "since", "subject": "lead", "type": "date", "label": "Since"},
+    {"key": "happy", "subject": "lead", "type": "boolean", "label": "Happy"},
+]
+
+
+@dataclass
+class Timeline:
+    """The values of a fact: the first one from creation on, then each from its instant."""
+
+    steps: list[tuple[datetime, object]]
+
+    def at(self, instant: datetime) -> object:
+        value = self.steps[0][1]
+        for moment, new in self.steps[1:]:
+            if moment <= instant:
+                value = new
+        return value
+
+    @property
+    def last(self) -> object:
+        return self.steps[-1][1]
+
+
+@dataclass
+class Firm:
+    id: int
+    domain: str
+    created_at: datetime
+    customer_since: datetime | None
+    facts: dict[str, Timeline]
+
+
+@dataclass
+class Person:
+    id: int
+    created_at: datetime
+    firm: Timeline
+    facts: dict[str, Timeline]
+    stages: list[tuple[datetime, datetime, str]]
+    bounced_at: datetime | None
+
+
+@dataclass
+class Act:
+    id: int
+    kind: str
+    lead: int | None
+    first_lead: int | None
+    moved_at: datetime | None
+    occurred_at: datetime
+    recorded_at: datetime
+    path: str
+    message_key: str
+    properties: dict
+
+    def owner(self, known_at: datetime) -> int | None:
+        """Whose it was, as known at an instant."""
+        if self.moved_at is not None and self.moved_at > known_at:
+            return self.first_lead
+        return self.lead
+
+
+@dataclass
+class World:
+    firms: list[Firm] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+
+
+def moment(dice: Random) -> datetime:
+    """Instants around AT, fond of edges: whole days before, midnights in Berlin, seconds beside both."""
+    days = dice.choice([0, 0, 1, 2, 3, 7, 13, 14, 29, 30, 31, 60, 90, 179, 180, -1])
+    base = AT - timedelta(days=days)
+    if dice.random() < 0.4:
+        base = base.astimezone(BERLIN).replace(hour=0, minute=0, second=0).astimezone(UTC)
+    elif dice.random() < 0.5:
+        base -= timedelta(minutes=dice.randrange(1440))
+    return base + timedelta(seconds=dice.choice([0, 0, -1, 1]))
+
+
+def timeline(dice: Random, key: str, born: datetime) -> Timeline:
+    steps: list[tuple[datetime, object]] = [(born, dice.choice(VALUES[key]))]
+    later = sorted(m for m in (moment(dice) for _ in range(dice.choice([0, 0, 1, 2]))) if m >= born)
+    steps += [(m, dice.choice(VALUES[key])) for m in later]
+    return Timeline(steps)
+
+
+def make(seed: int, people: int = 12, acts: int = 90) -> World:
+    """A world of this seed, written to the database."""
+    dice, world = Random(seed), World()
+    for i in range(3):
+        born = AT - timedelta(days=dice.choice([10, 200]))
+        firm = Firm(0, f"firm{i}.example", born, dice.choice([None, moment(dice)]), {})
+        firm.facts = {key: timeline(dice, key, born) for key in OF_FIRM}
+        firm.id = _write_firm(firm)
+        world.firms.append(firm)
+    for _ in range(people):
+        world.people.append(_person(dice, world))
+    kinds = dict(ActivityKind.objects.values_list("key", "id"))
+    for _ in range(acts):
+        world.acts.append(_act(dice, world))
+    rows = Activity.objects.bulk_create([_act_row(act, i, kinds) for i, act in enumerate(world.acts)])
+    for act, row in zip(world.acts, rows, strict=True):
+        act.id = row.pk
+    return world
+
+
+def _person(dice: Random, world: World) -> Person:
+    born = dice.choice([AT - timedelta(days=400), moment(dice), moment(dice)])
+    ids = [None, *(f.id for f in world.firms)]
+    homes: list[tuple[datetime, object]] = [(born, dice.choice(ids))]
+    if dice.random() < 0.3:
+        homes.append((max(born, moment(dice)), dice.choice(ids)))
+    stages = [(born, born, "conversion")]
+    for _ in range(dice.choice([0, 1])):
+        at = max(born, moment(dice))
+        stages.append((at, max(at, moment(dice)), dice.choice(STAGES)))
+    keys = [k for k in VALUES if k not in OF_FIRM]
+    person = Person(
+        0,
+        born,
+        Timeline(homes),
+        {key: timeline(dice, key, born) for key in keys},
+        stages,
+        dice.choice([None, None, moment(dice)]),
+    )
+    person.id = _write_person(person)
+    return person
+
+
+def _act(dice: Random, world: World) -> Act:
+    occurred = moment(dice)
+    recorded = max(occurred, moment(dice)) if dice.random() < 0.3 else occurred
+    ids = [p.id for p in world.people]
+    lead = dice.choice(ids)
+    first, moved = lead, None
+    if dice.random() < 0.25:
+        first, moved = dice.choice([None, dice.choice(ids)]), max(recorded, moment(dice))
+    seats = dice.choice([{}, {"seats": 5}, {"seats": 50.5}, {"seats": "lots"}, {"title": "Big GUIDE"}])
+    return Act(
+        0,
+        dice.choice(KINDS),
+        lead,
+        first,
+        moved,
+        occurred,
+        recorded,
+        dice.choice(["", "/pricing", "/pricing/x", "/blog"]),
+        dice.choice(["", "m1", "m2", "m3", "m4", "m5", "m6"]),
+        seats,
+    )
+
+
+def _act_row(act: Act, i: int, kinds: dict[str, int]) -> Activity:
+    return Activity(
+        source="world",
+        external_id=str(i),
+        kind_id=kinds[act.kind],
+        lead_id=act.lead,
+        first_lead_id=act.first_lead,
+        moved_at=act.moved_at,
+        occurred_at=act.occurred_at,
+        recorded_at=act.recorded_at,
+        path=act.path,
+        message_key=act.message_key,
+        properties=act.properties,
+    )
+
+
+def _text(value: object, key: str = "") -> str:
+    if not isinstance(value, str):
+        return ""
+    return phone_key(value) if key == "phone" else fold(value)
+
+
+def _write_firm(firm: Firm) -> int:
+    now = {key: line.last for key, line in firm.facts.items()}
+    row = Company.objects.create(
+        name=firm.domain,
+        name_key=firm.domain,
+        domain=firm.domain,
+        industry=now["industry"] or "",
+        industry_key=_text(now["industry"]),
+        industry_words=words(str(now["industry"] or "")),
+        employees=now["employees"],
+        is_target=now["is_target"],
+        is_competitor=now["is_competitor"],
+        is_own=now["is_own"],
+        customer_since=firm.customer_since,
+        created_at=firm.created_at,
+    )
+    _write_changes({"company_id": row.pk}, firm.facts)
+    return row.pk
+
+
+def _write_person(person: Person) -> int:
+    now = {key: line.last for key, line in person.facts.items()}
+    custom = {
+        k.removeprefix("custom."): v for k, v in now.items() if k.startswith("custom.") and v is not None
+    }
+    text = {k: v for k, v in custom.items() if k == "tier" and isinstance(v, str)}
+    email = now["email"] or ""
+    row = Lead.objects.create(
+        name="Somebody",
+        email=email,
+        # Unique in the table, so the address of another person is kept by the domain only.
+        email_key=email or None
+        if not Lead.objects.filter(email_key=email).exists()
+        else f"x{_next()}{email}",
+        email_domain=email.rpartition("@")[2],
+        phone=now["phone"] or "",
+        phone_key=_text(now["phone"], "phone"),
+        title=now["title"] or "",
+        title_key=_text(now["title"]),
+        title_words=words(str(now["title"] or "")),
+        country=now["country"] or "",
+        country_key=_text(now["country"]),
+        first_source=now["first_source"] or "",
+        first_source_key=_text(now["first_source"]),
+        do_not_contact=now["do_not_contact"],
+        company_id=person.firm.last,
+        custom=custom,
+        custom_keys={k: fold(v) for k, v in text.items()},
+        custom_words={k: words(v) for k, v in text.items()},
+        stage=person.stages[-1][2] if len(person.stages) == 1 else _latest_stage(person),
+        stage_since=person.created_at,
+        bounced_at=person.bounced_at,
+        created_at=person.created_at,
+        changed_at=person.created_at,
+    )
+    _write_changes({"lead_id": row.pk}, person.facts | {"company": person.firm})
+    StageChange.objects.bulk_create(
+        [
+            StageChange(lead_id=row.pk, to_stage=stage, at=at, known_at=known)
+            for at, known, stage in person.stages
+        ]
+    )
+    return row.pk
+
+
+_count = iter(range(1, 10**9))
+
+
+def _next() -> int:
+    return next(_count)
+
+
+def _latest_stage(person: Person) -> str:
+    return max(enumerate(person.stages), key=lambda s: (s[1][0], s[0]))[1][2]
+
+
+def _write_changes(owner: dict[str, int], facts: dict[str, Timeline]) -> None:
+    rows = []
+    for key, line in facts.items():
+        for (_, old), (at, _new) in zip(line.steps, line.steps[1:], strict=False):
+            rows.append(_change(owner, key, old, at))
+            if key == "email":
+                domain = old.rpartition("@")[2] if old else None
+                rows.append(_change(owner, "email_domain", domain, at))
+    FactChange.objects.bulk_create(rows)
+
+
+def _change(owner: dict[str, int], key: str, old: object, at: datetime) -> FactChange:
+    is_text = isinstance(old, str) and (key in TEXTS or key == "email_domain")
+    return FactChange(
+        **owner,
+        field=key,
+        old=old,
+        old_key=_text(old, key) if is_text else None,
+        old_words=words(str(old)) if is_text else None,
+        recorded_at=at,
+    )
