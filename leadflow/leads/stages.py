@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.leads import bulk
-from leadflow.leads.models import Level, Stage, StageChange
+from leadflow.leads.models import Level, Stage
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,12 @@ def move(
 
 def created(lead_ids: Iterable[int], at: datetime, *, cause: str = "created", actor: Actor = SYSTEM) -> None:
     """Write the StageChange of creation for new leads, which are conversions."""
-    StageChange.objects.bulk_create(
-        [
-            StageChange(
-                lead_id=lead_id,
-                from_stage="",
-                to_stage=Stage.CONVERSION,
-                at=at,
-                known_at=at,
-                cause=cause,
-                actor_id=actor.user_id,
-            )
-            for lead_id in lead_ids
-        ],
-        batch_size=5_000,
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO leads_stagechange (lead_id, from_stage, to_stage, at, known_at, cause, actor_id)"
+            " SELECT id, '', %s, %s, %s, %s, %s FROM unnest(%s::bigint[]) AS id",
+            [Stage.CONVERSION.value, at, at, cause[:80], actor.user_id, list(lead_ids)],
+        )
 
 
 def set_levels(pairs: Sequence[tuple[int, Level]]) -> None:
