@@ -18,7 +18,7 @@ from leadflow.leads.checking import AHEAD, Bad, read_id, read_instant
 from leadflow.leads.facts import Unreadable, clean, decimal_of, read_email
 from leadflow.leads.folding import fold
 from leadflow.leads.intake import OURS, Rejected, Result
-from leadflow.leads.models import Answer, Outcome, TrackSignal, UnmatchedOutcome
+from leadflow.leads.models import Answer, Lead, Outcome, TrackSignal, UnmatchedOutcome
 from leadflow.leads.taking import Clash, Directory
 
 AMOUNT_LIMIT = Decimal(10) ** 12
@@ -38,13 +38,18 @@ def record_answer(
     note: str = "",
     agreement_id: int | None = None,
 ) -> Answer:
-    """Write what sales did with a handoff: offered, accepted, rejected or returned."""
+    """Write what sales did with a handoff: offered, accepted, rejected or returned.
+
+    The caller holds the lead's lock. The lead counts as changed: lists show the last answer.
+    """
+    known_at = clock.now()
+    Lead.objects.filter(pk=lead_id).update(changed_at=known_at)
     return Answer.objects.create(
         lead_id=lead_id,
         handoff_id=handoff_id,
         kind=Answer.Kind(kind),
         at=at,
-        known_at=clock.now(),
+        known_at=known_at,
         rep=rep,
         reason_key=reason_key,
         reason_kind=reason_kind,

@@ -34,13 +34,16 @@ def test_only_real_moves_are_written_and_levels_belong_to_prospects(at, make_lea
     assert list(steps) == [("", "conversion", None), ("conversion", "prospect", None), ("prospect", "mql", 3)]
 
 
-def test_an_answer_taken_back_stays_on_the_record(at, make_lead):
-    lead = make_lead()
+def test_an_answer_shows_the_lead_as_changed_and_stays_on_the_record_when_taken_back(at, make_lead):
+    with clock.use(at - timedelta(days=1)):
+        lead = make_lead()
     answer = ledgers.record_answer(
         lead_id=lead.pk, handoff_id=1, kind="rejected", at=at, reason_key="1", reason_kind="fit"
     )
     assert ledgers.void_answers(1, [answer.pk], at) == 1
     assert Answer.objects.get().voided_at == at
+    lead.refresh_from_db()
+    assert lead.changed_at == at
 
 
 def test_an_outcome_sent_again_corrects_it_and_leaves_a_trace(at, make_lead):
