@@ -79,6 +79,10 @@ TABLE: list[tuple[str, str, str]] = [
     ("leads:import", "get", MARKETING),
     ("leads:import_start", "post", MARKETING),
     ("leads:import_rejects", "get", MARKETING),
+    # long work: each job is for who started it, for marketing and for managers
+    ("jobs:job", "get", ALL),
+    ("jobs:stop", "post", ALL),
+    ("jobs:left_out", "get", ALL),
     # sales' answers, the marketer's screens, reports
     ("feedback:reject", "post", SALES),
     ("feedback:return", "post", SALES),
@@ -113,6 +117,19 @@ TABLE: list[tuple[str, str, str]] = [
     ("api:handoff-dispute", "post", ALL),
     ("api:handoff-settle", "post", ALL),
     ("api:report", "get", ALL),
+    # the rest of the API, as a signed-in person; keys have scopes of their own
+    ("api:schema", "get", ALL),
+    ("api:docs", "get", ALL),
+    ("api:leads", "get", ALL),
+    ("api:leads", "post", "MKSA"),
+    ("api:leads_bulk", "post", "MKSA"),
+    ("api:lead", "get", ALL),
+    ("api:lead_timeline", "get", ALL),
+    ("api:activities", "post", MARKETING),
+    ("api:outcomes", "post", SALES),
+    ("api:handoffs", "get", ALL),
+    ("api:handoff", "get", ALL),
+    ("api:handoff-act", "post", ALL),
 ]
 
 WHO = {"M": "mia", "K": "noah", "R": "sam", "S": "rosa", "A": "admin"}
