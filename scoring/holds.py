@@ -20,7 +20,8 @@ from scoring.program import Program
 
 BATCH = 2_000
 QUIET_REASON = "quiet"
-UNDO = "undo"
+# Ends of a hold after which the lead is with sales anyway.
+NOT_AGAIN = ("undo", "handed over")
 
 
 def hold(
@@ -55,14 +56,14 @@ def end_hold(lead_id: int, *, at: datetime, by: Actor | str) -> Hold | None:
     """End the open hold of a lead by a person's word; None when there is none.
 
     A hold with `reopens_as` (the repair is done) offers the lead again at once, but not when the act that
-    wrote the hold is undone (by "undo"). Otherwise the lead is scored again, and may be ready.
+    wrote the hold is undone or the lead is handed over by hand. Otherwise it is scored again, and may be ready.
     """
     with transaction.atomic():
         found = Hold.objects.select_for_update().filter(lead_id=lead_id, ended_at__isnull=True).first()
         if found is None:
             return None
         _end([found], at, str(by)[:80])
-        if found.reopens_as and by != UNDO:
+        if found.reopens_as and by not in NOT_AGAIN:
             _reopen([found], at)
         _queue([lead_id], "hold ended", at)
         return found
