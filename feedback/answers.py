@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from feedback import nurture
 from feedback.models import Dispute, Enrolment, RepAnswer
+from feedback.reports.answers import Terms
 from feedback.reports.base import Filters
 from handoff import outbox
 from handoff.models import Handoff, State
@@ -69,7 +70,7 @@ def stream(filters: Filters, show: str = "") -> QuerySet[Answer]:
     return found.select_related("lead__company", "rep").order_by("-at", "-pk")
 
 
-def dress(answers: Iterable[Answer], reader: User, texts: dict[str, str], at: datetime) -> list[Said]:
+def dress(answers: Iterable[Answer], reader: User, terms: Terms, at: datetime) -> list[Said]:
     """What the stream shows beside each answer; four queries, whatever the number of answers."""
     rows = list(answers)
     ids = [row.handoff_id for row in rows]
@@ -82,7 +83,7 @@ def dress(answers: Iterable[Answer], reader: User, texts: dict[str, str], at: da
     replies: dict[int, list[RepAnswer]] = {}
     for reply in RepAnswer.objects.filter(handoff__in=ids).select_related("by", "to").order_by("at"):
         replies.setdefault(reply.handoff_id or 0, []).append(reply)
-    return [_said(row, handoffs, disputes, tracks, replies, reader, texts, at) for row in rows]
+    return [_said(row, handoffs, disputes, tracks, replies, reader, terms, at) for row in rows]
 
 
 def _said(
@@ -92,7 +93,7 @@ def _said(
     tracks: dict[int, str],
     replies: dict[int, list[RepAnswer]],
     reader: User,
-    texts: dict[str, str],
+    terms: Terms,
     at: datetime,
 ) -> Said:
     handoff, dispute = handoffs.get(row.handoff_id), disputes.get(row.handoff_id)
@@ -104,9 +105,9 @@ def _said(
     return Said(
         answer=row,
         handoff=handoff,
-        reason=texts.get(row.reason_key, row.reason_key),
+        reason=terms.reasons.get(row.reason_key, row.reason_key),
         dispute=dispute,
-        track=tracks.get(row.handoff_id, ""),
+        track=terms.tracks.get(tracks.get(row.handoff_id, ""), ""),
         replies=replies.get(row.handoff_id, []),
         may_dispute=rejected and fresh and dispute is None and marketing,
         may_settle=dispute is not None and dispute.settled_at is None and _leads(reader, handoff),

@@ -38,8 +38,8 @@ VIEWS = {
     "all": "All",
 }
 SORTS = {
-    "score": ("score__total", "pk"),
-    "-score": ("-score__total", "pk"),
+    "score": (F("score__total").asc(nulls_first=True), "pk"),
+    "-score": (F("score__total").desc(nulls_last=True), "pk"),
     "days": ("-stage_since", "pk"),
     "-days": ("stage_since", "pk"),
     "quiet": ("-last_own_act_at", "pk"),

@@ -30,8 +30,8 @@ WIDTHS = (("only-d", 540), ("only-m", 326))
 def feedback(request: HttpRequest) -> HttpResponseBase:
     """Sentence, band, reasons by source, points wasted, and the stream of answers."""
     filters = read_filters(request.GET.dict())
-    report = answers.build(filters)
-    texts = answers.reason_texts()
+    terms = answers.current_terms()
+    report = answers.build(filters, terms)
     show = request.GET.get("show", "")
     if show not in said.SHOW:
         show = ""
@@ -43,10 +43,10 @@ def feedback(request: HttpRequest) -> HttpResponseBase:
         "gauge": report.figures[0],
         "drawings": [drawing(css, width, report.figures[0]) for css, width in WIDTHS],
         "page": page,
-        "said": said.dress(page.object_list, user, texts, clock.now()),
+        "said": said.dress(page.object_list, user, terms, clock.now()),
         "show": show,
         "shows": said.SHOW,
-        "reasons": texts,
+        "reasons": terms.reasons,
         "teams": Team.objects.filter(kind=Team.Kind.SALES),
         "sources": sources(),
         "by_links": [

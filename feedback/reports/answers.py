@@ -172,10 +172,26 @@ def count(filters: Filters) -> Answers:
     return Answers(counts, names)
 
 
-def reason_texts() -> dict[str, str]:
-    """The reasons in words, of the agreement in force (or the draft)."""
+@dataclass(frozen=True)
+class Terms:
+    """What the agreement in force (or the draft) calls its reasons and tracks, and the agreed band."""
+
+    reasons: dict[str, str]
+    tracks: dict[str, str]
+    band: tuple[int, int] = (70, 90)
+
+
+def current_terms() -> Terms:
+    """Read them once for a page."""
     agreement = agreements.current()
-    return {r.key: r.text for r in Document(agreement.content).reasons} if agreement else {}
+    if agreement is None:
+        return Terms({}, {})
+    document = Document(agreement.content)
+    return Terms(
+        {reason.key: reason.text for reason in document.reasons},
+        {track.key: track.name for track in document.tracks},
+        document.acceptance_band,
+    )
 
 
 @dataclass(frozen=True)
@@ -287,7 +303,7 @@ def words(cell: str, filters: Filters) -> str:
     period = filters
     if cell.startswith("before."):
         cell, period = cell.removeprefix("before."), filters.before
-    texts = reason_texts()
+    texts = current_terms().reasons
     if cell.startswith("points:"):
         criterion, _, kind = cell.removeprefix("points:").partition(".")
         return f"{kind.capitalize()} leads with points from {criterion}, {period.words}"
@@ -299,10 +315,11 @@ def words(cell: str, filters: Filters) -> str:
     return f"Sales’ answers: {said.get(kind, '')}{why}{column}, {period.words}"
 
 
-def build(filters: Filters) -> Report:
+def build(filters: Filters, terms: Terms | None = None) -> Report:
     """The whole screen as a report."""
+    terms = terms or current_terms()
+    texts = terms.reasons
     now, was = count(filters), count(replace(filters.before, at=filters.at))
-    texts = reason_texts()
     wasted = points_wasted(filters, now, texts)
     report = Report(
         NAME,
@@ -311,12 +328,12 @@ def build(filters: Filters) -> Report:
         "Accepted of a hundred answered = accepted ÷ (accepted + rejected). Given back later counts among "
         "the noes, not against acceptance. Points wasted: points at the offer of leads rejected for who they "
         "are, timing or person; the other reasons say nothing about the lead.",
-        _say(now, texts),
+        _say(now, terms),
         filters,
         empty=not now.counts,
     )
     report.tables = [_matrix(filters, now, texts), _points_table(wasted, now)]
-    report.figures = [gauge(now.acceptance, was.acceptance)]
+    report.figures = [gauge(now.acceptance, was.acceptance, terms.band)]
     return report
 
 
@@ -329,15 +346,9 @@ def _population(filters: Filters, now: Answers) -> str:
     return words
 
 
-def band() -> tuple[int, int]:
-    """Between which percentages acceptance is agreed to lie."""
-    agreement = agreements.current()
-    return Document(agreement.content).acceptance_band if agreement else (70, 90)
-
-
-def gauge(now: Acceptance, was: Acceptance) -> dict[str, Any]:
+def gauge(now: Acceptance, was: Acceptance, agreed: tuple[int, int]) -> dict[str, Any]:
     """The acceptance with its interval and the agreed band, for the picture and its words."""
-    low, high = band()
+    low, high = agreed
     return {
         "accepted": now.accepted,
         "answered": now.answered,
@@ -350,7 +361,7 @@ def gauge(now: Acceptance, was: Acceptance) -> dict[str, Any]:
     }
 
 
-def _say(now: Answers, texts: dict[str, str]) -> list[tuple[str, str]]:
+def _say(now: Answers, terms: Terms) -> list[tuple[str, str]]:
     found = now.acceptance
     if not found.answered:
         return [("Sales answered no lead in this period.", "")]
@@ -359,22 +370,22 @@ def _say(now: Answers, texts: dict[str, str]) -> list[tuple[str, str]]:
         (f"{found.answered:,}", "answered.*"),
         (" leads and accepted " if found.answered != 1 else " lead and accepted ", ""),
         (f"{found.accepted:,}", "accepted.*"),
-        (_judged(found), ""),
+        (_judged(found, terms.band), ""),
     ]
     if now.reasons and now.noes() >= 3:
         first = now.reasons[0]
         pieces += [
-            (f" “{texts.get(first, first)}” leads the noes: ", ""),
+            (f" “{terms.reasons.get(first, first)}” leads the noes: ", ""),
             (f"{now.noes(first)} of {now.noes()}", f"noes.{first}"),
             (_most_from(now, first), ""),
         ]
     return pieces
 
 
-def _judged(found: Acceptance) -> str:
+def _judged(found: Acceptance, band: tuple[int, int]) -> str:
     if found.answered < FEW:
         return f". {found.answered} {'answer' if found.answered == 1 else 'answers'}: too few to judge."
-    low, high = band()
+    low, high = band
     rate = found.rate or 0
     if rate < low:
         return f", less than the agreed {low} of 100."

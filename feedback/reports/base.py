@@ -164,6 +164,18 @@ class Table:
     foot: list[Figure] = field(default_factory=list)
     sub: str = ""
     note: str = ""
+    # Columns that only the data (JSON, CSV) has: on the page another cell says them in small.
+    unseen: Sequence[int] = ()
+
+    @property
+    def seen_columns(self) -> list[str]:
+        """The heads on the page."""
+        return [head for n, head in enumerate(self.columns) if n not in self.unseen]
+
+    @property
+    def seen_rows(self) -> list[list[Figure]]:
+        """The rows on the page."""
+        return [[figure for n, figure in enumerate(row) if n not in self.unseen] for row in self.rows]
 
     @property
     def records(self) -> list[dict[str, Any]]:

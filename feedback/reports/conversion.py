@@ -87,9 +87,10 @@ _DAYS = f"""
 } {_JOINED} WHERE opportunity.undated IS NOT TRUE AND customer.undated IS NOT TRUE)
     SELECT {
     ", ".join(
-        f"count({key}) FILTER (WHERE {key} >= 0), "
-        f"percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY {key}) FILTER (WHERE {key} >= 0)"
-        for key, *_ in SPANS
+        f"count({key}) FILTER (WHERE {key} {sign} 0), "
+        f"percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY {key}) FILTER (WHERE {key} {sign} 0)"
+        # A win without an opportunity of its own has both at the same instant: no span.
+        for key, sign in ((key, ">" if key == "customer" else ">=") for key, *_ in SPANS)
     )
 } FROM spans"""  # noqa: S608 the pieces are ours
 _PLACES = f"""
@@ -265,7 +266,7 @@ def _steps_table(total: dict[str, int], before: dict[str, int]) -> Table:
         )
     return Table(
         "steps",
-        "From lead to customer",
+        "Step by step",
         ("Step", "This cohort", "Before", "Of the step above", "Before, of the step above"),
         rows,
     )
@@ -283,40 +284,32 @@ def _days_table(filters: Filters) -> Table:
     rows = []
     now, was = _rows(_DAYS, filters)[0], _rows(_DAYS, filters.before)[0]
     for n, (_, label, *_) in enumerate(SPANS):
-        count, quarters = now[2 * n], now[2 * n + 1] or (None, None, None)
+        count = now[2 * n]
+        low, middle, high = now[2 * n + 1] or (None, None, None)
         earlier = (was[2 * n + 1] or (None, None, None))[1]
-        small = f"{count} only" if 0 < count < FEW else ""
-        rows.append(
-            [
-                Figure(label),
-                Figure(count),
-                *(_days(one) for one in (quarters[1], quarters[0], quarters[2])),
-                _days(earlier),
-            ]
+        half = (
+            Figure(None)
+            if low is None
+            else Figure(f"{low:.1f}–{high:.1f}", f"{_words(low)} to {_words(high)}")
         )
-        rows[-1][2] = Figure(rows[-1][2].value, rows[-1][2].text, small=small)
+        small = f"{count} leads only" if 0 < count < FEW else f"{count:,} leads" if count else ""
+        rows.append([Figure(label, small=small), Figure(count), _days(middle), half, _days(earlier)])
     return Table(
         "days",
         "How long it takes",
-        (
-            "Step",
-            "Leads",
-            "Middle, days",
-            "A quarter took less than",
-            "A quarter took more than",
-            "Middle before",
-        ),
+        ("Days from step to step", "Leads", "Middle lead", "Half of all", "Middle before"),
         rows,
-        sub="days from step to step; deals without a date are left out",
+        note="Deals without a date are left out",
+        unseen=(1,),
     )
+
+
+def _words(days: float) -> str:
+    return f"{days:.1f}" if days < 10 else f"{days:.0f}"
 
 
 def _days(value: float | None) -> Figure:
-    return (
-        Figure(None)
-        if value is None
-        else Figure(round(value, 1), f"{value:.1f}" if value < 10 else f"{value:.0f}")
-    )
+    return Figure(None) if value is None else Figure(round(value, 1), _words(value))
 
 
 def _places_table(filters: Filters, count: int) -> Table:

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from feedback.reports.base import Figure, Filters, Report, Table, percent, share
+from handoff import clocks
 from leadflow.accounts.models import Team, User
 from leadflow.charts import Cell, Chart, Series
 from leadflow.errors import BadInput, Fault
@@ -33,30 +34,12 @@ NO_GRADE = "none"
 FEW = 20
 LATE_SHARE = 0.7
 
-# Every promise that fell due in the period: those that ended, those that are late and still run (they have
-# a row since the tick that found them), and those whose tick has not come round yet.
-_BASE = """
+# Every promise that fell due in the period (handoff's own relation: also those whose tick has not come
+# round yet); nothing that falls due after the instant of looking, or an early answer would count twice.
+_BASE = f"""
     WITH due AS (
-        SELECT r.handoff_id, r.promise, r.scope, r.holder_id, r.team_id, r.due, r.result,
-               r.finished_at IS NULL AS running
-        FROM handoff_slaresult r
-        WHERE r.voided_at IS NULL AND r.result IN ('met', 'missed')
-          AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s
-      UNION ALL
-        SELECT h.id, v.promise, v.scope, h.owner_id, h.team_id, v.due, 'missed', true
-        FROM handoff_handoff h CROSS JOIN LATERAL (VALUES
-            ('acceptance', 'lead', h.lead_acceptance_due_at, h.state = 'offered'),
-            ('acceptance', 'holder', h.acceptance_due_at, h.state = 'offered'),
-            ('first_touch', 'lead', h.lead_first_touch_due_at, h.state IN ('offered', 'accepted')),
-            ('first_touch', 'holder', h.first_touch_due_at, h.state IN ('offered', 'accepted')),
-            ('follow_up', 'lead', h.lead_followup_due_at, h.state = 'working'),
-            ('follow_up', 'holder', h.followup_due_at, h.state = 'working')
-        ) v (promise, scope, due, runs)
-        WHERE h.state IN ('offered', 'accepted', 'working') AND v.runs
-          AND v.due >= %(low)s AND v.due < %(high)s AND v.due <= %(at)s
-          AND NOT EXISTS (SELECT 1 FROM handoff_slaresult r
-                          WHERE r.handoff_id = h.id AND r.promise = v.promise
-                            AND r.scope = v.scope AND r.due = v.due AND r.voided_at IS NULL)
+        SELECT r.*, r.finished_at IS NULL AS running FROM ({clocks.RESULTS}) r
+        WHERE r.result IN ('met', 'missed') AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s
     ), base AS (
         SELECT due.*, h.lead_id, coalesce(nullif(h.grade, ''), 'none') AS grade,
                (due.due AT TIME ZONE %(zone)s)::date AS day
@@ -64,7 +47,7 @@ _BASE = """
         JOIN leads_lead l ON l.id = h.lead_id
         WHERE (%(team)s IS NULL OR due.team_id = %(team)s)
           AND (%(source)s = '' OR l.first_source = %(wanted)s)
-    )"""
+    )"""  # noqa: S608
 _COUNTS = f"""{_BASE}
     SELECT scope, promise, CASE WHEN grouping(team_id) = 0 THEN 'team' WHEN grouping(holder_id) = 0 THEN 'rep'
                                 WHEN grouping(grade) = 0 THEN 'grade' WHEN grouping(day) = 0 THEN 'day'
@@ -195,7 +178,8 @@ def build(filters: Filters) -> Report:
         empty=not any(count.all for count in now.values()),
     )
     names = _names(now)
-    report.figures = [_figure(report, promise, now, was, goal) for promise in PROMISES]
+    report.figures = [_late_figure(report, now)]
+    report.figures += [_figure(report, promise, now, was, goal) for promise in PROMISES]
     report.tables = [
         _weeks_table(filters, now),
         _table("reps", "By rep", "rep", "holder", now, was, names["rep"]),
@@ -256,6 +240,17 @@ def _figure(report: Report, promise: str, now: Counts, was: Counts, goal: dict[s
         "small": " · ".join(words),
         "href": report.link(f"lead.{promise}.all") if count.all else "",
         "late": late,
+    }
+
+
+def _late_figure(report: Report, now: Counts) -> dict[str, Any]:
+    count, touch = now[("lead", "acceptance", "all", "0")], now[("lead", "first_touch", "all", "0")]
+    return {
+        "label": "Late and not answered",
+        "value": f"{count.running:,}",
+        "small": f"{touch.running:,} late with the first contact",
+        "href": report.link("lead.acceptance.running") if count.running else "",
+        "late": bool(count.running),
     }
 
 

@@ -90,4 +90,4 @@ def test_the_interval_holds_the_share_and_narrows(filters):
 
 
 def test_the_band_comes_from_the_agreement(filters, agreement_in_force):
-    assert answers.band() == (70, 90)
+    assert answers.build(filters).figures[0]["band"] == (70, 90)

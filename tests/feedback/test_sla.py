@@ -97,7 +97,7 @@ def test_every_figure_leads_to_its_leads(filters, agreement_in_force):
 
 def test_the_promise_comes_from_the_agreement(filters, agreement_in_force):
     report = sla.build(filters)
-    assert report.figures[0]["small"].find("promise 90%") > 0
+    assert report.figures[1]["small"].find("promise 90%") > 0
     assert report.charts[0].mark == (90.0, "promised: 90%")
 
 
