@@ -56,10 +56,10 @@ $(VENV)/bin/python:
 
 $(VENV)/run.stamp: requirements.lock | $(VENV)/bin/python
 	@echo "Installing LeadFlow's parts into $(VENV) (first start only) …"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-compile --require-hashes -r requirements.lock
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(VENV)/bin/python
 	@echo "Installing LeadFlow's parts and the tools for its tests into $(VENV) …"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-compile --require-hashes -r requirements-dev.lock
 	@touch $(VENV)/run.stamp $@

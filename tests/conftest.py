@@ -36,7 +36,9 @@ def people(db) -> SimpleNamespace:
     market = Team.objects.create(name="Marketing", kind=Team.Kind.MARKETING, tz="Europe/Berlin")
 
     def person(name: str, role: Role, team: Team | None) -> User:
-        return User.objects.create(email=f"{name.lower()}@example.com", name=name, role=role, team=team, password="!")
+        return User.objects.create(
+            email=f"{name.lower()}@example.com", name=name, role=role, team=team, password="!"
+        )
 
     made = SimpleNamespace(
         mia=person("Mia", Role.MARKETER, market),

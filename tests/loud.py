@@ -18,5 +18,6 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped") and not session.exitstatus:
+    skipped = reporter and reporter.stats.get("skipped")
+    if os.environ.get("CI") == "true" and skipped and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
