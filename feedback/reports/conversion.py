@@ -81,18 +81,20 @@ SPANS = (
     ("opportunity", "Accepted to opportunity", "accepted.at", "opportunity.at"),
     ("customer", "Opportunity to customer", "opportunity.at", "customer.at"),
 )
+# A win without an opportunity of its own has both at the same instant: that is no span.
+_SIGNS = {key: ">" if key == "customer" else ">=" for key, *_ in SPANS}
+_SPAN_COLUMNS = ", ".join(
+    f"extract(epoch FROM {end} - {start}) / 86400 AS {key}" for key, _, start, end in SPANS
+)
+_QUARTERS = ", ".join(
+    f"count({key}) FILTER (WHERE {key} {sign} 0), "
+    f"percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY {key}) FILTER (WHERE {key} {sign} 0)"
+    for key, sign in _SIGNS.items()
+)
 _DAYS = f"""
-    WITH {_COHORT}, {_REACHED}, spans AS (SELECT {
-    ", ".join(f"extract(epoch FROM {end} - {start}) / 86400 AS {key}" for key, _, start, end in SPANS)
-} {_JOINED} WHERE opportunity.undated IS NOT TRUE AND customer.undated IS NOT TRUE)
-    SELECT {
-    ", ".join(
-        f"count({key}) FILTER (WHERE {key} {sign} 0), "
-        f"percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY {key}) FILTER (WHERE {key} {sign} 0)"
-        # A win without an opportunity of its own has both at the same instant: no span.
-        for key, sign in ((key, ">" if key == "customer" else ">=") for key, *_ in SPANS)
-    )
-} FROM spans"""  # noqa: S608 the pieces are ours
+    WITH {_COHORT}, {_REACHED}, spans AS (SELECT {_SPAN_COLUMNS} {_JOINED}
+        WHERE opportunity.undated IS NOT TRUE AND customer.undated IS NOT TRUE)
+    SELECT {_QUARTERS} FROM spans"""  # noqa: S608 the pieces are ours
 _PLACES = f"""
     WITH {_COHORT} SELECT {audit.PLACE} AS place, count(*) {audit.PLACES_FROM}
     WHERE l.id IN (SELECT id FROM cohort) GROUP BY 1"""  # noqa: S608 the pieces are ours
