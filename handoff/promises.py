@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from handoff.calendars import WorkCalendar
-from handoff.models import Handoff, Promise, SlaResult, State
+from handoff.models import OPEN, Handoff, Promise, SlaResult, State
 
 Tick = dict[str, str]
 SCOPES = (SlaResult.Scope.LEAD, SlaResult.Scope.HOLDER)
@@ -148,7 +148,13 @@ def show(handoff: Handoff) -> None:
     due, promise = min(open_dues, default=(None, ""))
     handoff.sla_due_at, handoff.sla_promise = due, promise
     handoff.sla_ticks = sorted(handoff.sla_ticks, key=lambda tick: tick["at"])
-    handoff.sla_tick_at = datetime.fromisoformat(handoff.sla_ticks[0]["at"]) if handoff.sla_ticks else None
+    if handoff.sla_ticks:
+        handoff.sla_tick_at = datetime.fromisoformat(handoff.sla_ticks[0]["at"])
+    elif handoff.state in OPEN:
+        # Everything has fired already: the daily look goes on until somebody acts.
+        handoff.sla_tick_at = handoff.sla_tick_at or handoff.offered_at
+    else:
+        handoff.sla_tick_at = None
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
+from random import Random
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from handoff import admission, clocks, machine, states
@@ -42,8 +44,10 @@ ARGS = {
 class Walk:
     """One world and its people."""
 
-    def __init__(self, data, people, make_lead, did):
-        self.data, self.people, self.did = data, people, did
+    def __init__(self, seed, people, make_lead, did):
+        self.luck, self.people, self.did = Random(seed), people, did
+        for user in (people.sam, people.ben):
+            user.is_active = True
         self.at = berlin(2026, 11, 24, 9, 12)
         self.leads = [make_lead(title="VP", company=f"Firm {n % 3}") for n in range(4)]
         self.actors = [person(u) for u in (people.sam, people.ben, people.rosa, people.mia, people.admin)] + [
@@ -52,12 +56,12 @@ class Walk:
         self.done = Counter()
 
     def pick(self, options):
-        return self.data.draw(st.sampled_from(options))
+        return self.luck.choice(options)
 
     def step(self):
-        self.at += timedelta(minutes=self.data.draw(st.integers(0, 90)))
-        if self.data.draw(st.integers(0, 9)) == 0:
-            self.at += timedelta(days=self.data.draw(st.integers(1, 20)))
+        self.at += timedelta(minutes=self.luck.randint(0, 90))
+        if self.luck.randint(0, 9) == 0:
+            self.at += timedelta(days=self.luck.randint(1, 20))
         with clock.use(self.at):
             what = self.pick(["act", "act", "act", "act", "lead", "flow", "tick", "somebody_leaves_or_comes"])
             try:
@@ -70,12 +74,12 @@ class Walk:
     def act(self):
         handoffs = list(Handoff.objects.order_by("pk"))
         if not handoffs:
-            return self.lead()
+            return
         handoff = self.pick(handoffs[-6:])
         actor = self.pick(self.actors)
-        owner = person(handoff.owner) if handoff.owner and self.data.draw(st.booleans()) else actor
+        owner = person(handoff.owner) if handoff.owner and self.luck.random() < 0.5 else actor
         may = [row.name for row in machine.allowed(handoff, owner, self.at)]
-        name = self.pick(may) if may and self.data.draw(st.booleans()) else self.pick(sorted(EFFECTS))
+        name = self.pick(may) if may and self.luck.random() < 0.5 else self.pick(sorted(EFFECTS))
         machine.apply(name, handoff.pk, owner, **self.arguments(name))
         self.done[name] += 1
 
@@ -83,7 +87,7 @@ class Walk:
         if name == "reassign":
             return {"to": self.pick([self.people.sam.pk, self.people.ben.pk, "pool"]), "reason": "walk"}
         if name == "snooze":
-            return {"until": self.at + timedelta(hours=self.data.draw(st.integers(1, 60))), "reason": "walk"}
+            return {"until": self.at + timedelta(hours=self.luck.randint(1, 60)), "reason": "walk"}
         if name == "outcome":
             return {"kind": self.pick(["opportunity", "won", "lost"])}
         return self.pick(ARGS.get(name, [{}]))
@@ -156,7 +160,7 @@ class Walk:
                 assert handoff.lead.stage in (expected, Stage.CUSTOMER)
         assert story[-1].to_state == handoff.state
         assert story[-1].owner_after_id == handoff.owner_id
-        for before, after in zip(story, story[1:], strict=False):
+        for before, after in pairwise(story):
             assert after.from_state == before.to_state
             assert after.owner_before_id == before.owner_after_id
             assert before.at <= after.at
@@ -171,25 +175,20 @@ class Walk:
 
 
 @settings(
-    max_examples=20,
+    max_examples=5,
     deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(data=st.data())
-def test_the_house_stays_in_order_whatever_people_do(data, agreement, people, make_lead, did):
+@given(seed=st.integers(0, 2**32), steps=st.integers(10, 30))
+def test_the_house_stays_in_order_whatever_people_do(seed, steps, agreement, people, make_lead, did):
     with transaction.atomic():
-        walk = Walk(data, people, make_lead, did)
-        for lead in walk.leads:
-            with clock.use(walk.at):
-                did(lead, walk.pick(["webinar_attended", "demo_requested"]))
+        walk = Walk(seed, people, make_lead, did)
         with clock.use(walk.at):
+            for lead in walk.leads:
+                did(lead, walk.pick(["webinar_attended", "demo_requested"]))
             walk.flow()
             walk.check()
-        for _ in range(30):
+        for _ in range(steps):
             walk.step()
         transaction.set_rollback(True)
-    people.sam.is_active = people.ben.is_active = True
