@@ -40,7 +40,7 @@ def test_the_question_mark_lists_the_keys_but_never_while_typing(people, open_as
     assert not page.locator("#keys").is_visible()
     page.locator("h1").click()
     page.keyboard.press("?")
-    page.get_by_text("Keys on this page").wait_for()
+    page.get_by_role("heading", name="Keys on this page").wait_for()
     assert page.locator("#keys-list").get_by_text("filter").is_visible()
 
 
@@ -90,3 +90,17 @@ def test_a_deed_tells_itself_in_a_toast_that_can_be_closed(people, open_as) -> N
     toast.wait_for()
     page.get_by_role("button", name="Close this message").click()
     toast.wait_for(state="detached")
+
+
+def test_the_watch_sees_what_the_policy_forbids_and_axe_sees_a_picture_without_words(
+    people, open_as, axe, watch
+) -> None:
+    page = open_as(people.mia)
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<p style=\"color:red\">x</p><img src=\"/static/mark.svg\">')"
+    )
+    page.wait_for_timeout(100)
+    assert any("Content Security Policy" in text for text in watch.wrong)
+    watch.mend()
+    assert any(finding.startswith("image-alt") for finding in axe(page))
+    watch.mend()

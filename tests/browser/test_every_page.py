@@ -1,0 +1,66 @@
+"""Every page, for who may open it, wide and narrow, light and dark: no finding of axe, no violation of the
+content security policy, no script error, no sideways scrolling."""
+
+import pytest
+
+from tests.browser.conftest import NARROW, WIDE
+from tests.browser.world import build
+
+EVERYBODY = [
+    "/",
+    "/leads/",
+    "/leads/?sort=-score",
+    "/leads/?q=nobody-has-it",
+    "/leads/{lead}/",
+    "/profile/",
+    "/password/",
+]
+MARKETING = ["/mqls/", "/feedback/", "/reports/", "/reports/sla/", "/reports/conversion/", "/leads/import/"]
+SETTINGS = [
+    "/settings/people/",
+    "/settings/people/new/",
+    "/settings/people/{person}/",
+    "/settings/teams/",
+    "/settings/teams/{team}/",
+    "/settings/hours/",
+    "/settings/hours/new/",
+    "/settings/company/",
+    "/settings/keys/",
+    "/settings/fields/",
+    "/settings/lists/",
+    "/settings/lists/new/",
+    "/settings/trail/",
+]
+PAGES = {
+    "mia": [*EVERYBODY, *MARKETING, "/mqls/tasks/"],
+    "sam": [*EVERYBODY, "/feedback/", "/reports/"],
+    "rosa": ["/", "/mqls/", "/feedback/", "/reports/cracks/", "/settings/hours/"],
+    "admin": ["/", *SETTINGS],
+}
+LOOKS = [
+    pytest.param(WIDE, "light", id="wide-light"),
+    pytest.param(WIDE, "dark", id="wide-dark"),
+    pytest.param(NARROW, "light", id="narrow-light"),
+    pytest.param(NARROW, "dark", id="narrow-dark"),
+]
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_clean(
+    people, agreement_in_force, open_as, axe, fits, watch, name, size, scheme
+) -> None:
+    made = build(people)
+    user = getattr(people, name)
+    parts = {"lead": made.ready[0], "person": people.ben.pk, "team": people.north.pk}
+    page = open_as(user, "/", size=size, scheme=scheme)
+    wrong = []
+    for path in PAGES[name]:
+        page.goto(path.format(**parts))
+        page.wait_for_load_state("networkidle")
+        wrong += [f"{path}: {finding}" for finding in axe(page)]
+        if not fits(page):
+            wrong.append(f"{path}: wider than the screen")
+        wrong += [f"{path}: {seen}" for seen in watch.wrong]
+        watch.mend()
+    assert wrong == []
