@@ -14,6 +14,17 @@ from scoring.program import Program
 
 KEPT = 12
 _WAITING = (Agreement.State.DRAFT, Agreement.State.PROPOSED, Agreement.State.SIGNED)
+_KINDS_MARK = (
+    "SELECT COALESCE(md5(string_agg(id || key || own_act, ',' ORDER BY id)), '') FROM leads_activitykind"
+)
+# A draft has no hash yet, so its last save tells it from the one before.
+_CURRENT = (
+    "SELECT id, number, state,"  # noqa: S608 - no value is composed
+    " COALESCE(NULLIF(sha256, ''), id || '/' || lock_version || '/' || changed_at), ("
+    + _KINDS_MARK
+    + ") FROM scoring_agreement WHERE state = 'in_force' OR state = ANY(%s)"
+    " ORDER BY state = 'in_force' DESC, number DESC LIMIT 1"
+)
 _programs: OrderedDict[tuple[str, str], Program] = OrderedDict()
 
 
@@ -31,9 +42,7 @@ def current() -> Current | None:
     """The agreement in force, else the latest draft as a preview; None when there is neither. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, number, state, COALESCE(NULLIF(sha256, ''), id || '/' || lock_version || '/' || changed_at),"
-            f" ({_KINDS_MARK}) FROM scoring_agreement WHERE state = 'in_force' OR state = ANY(%s)"
-            " ORDER BY state = 'in_force' DESC, number DESC LIMIT 1",
+            _CURRENT,
             [[s.value for s in _WAITING]],
         )
         row = cursor.fetchone()
@@ -56,11 +65,6 @@ def of(agreement: Agreement) -> Current:
 def program_of(document: Document) -> Program:
     """A program for a document that is not stored, such as a draft being edited. Not kept."""
     return Program(document, _load_kinds(), catalogue(document), content_sha(document.content))
-
-
-_KINDS_MARK = (
-    "SELECT COALESCE(md5(string_agg(id || key || own_act, ',' ORDER BY id)), '') FROM leads_activitykind"
-)
 
 
 def _program(agreement_id: int, mark: str, kinds: str, agreement: Agreement | None = None) -> Program:

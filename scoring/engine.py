@@ -230,8 +230,9 @@ def refresh(lead_id: int, at: datetime) -> None:
     """Queue one lead that somebody looks at, when its score may have faded for more than an hour."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO leads_leadchanged (lead_id, cause, quiet, recorded_at) SELECT lead_id, 'time', FALSE, %s"
-            " FROM scoring_leadscore WHERE lead_id = %s AND refresh_due_at IS NOT NULL AND scored_at < %s",
+            "INSERT INTO leads_leadchanged (lead_id, cause, quiet, recorded_at)"
+            " SELECT lead_id, 'time', FALSE, %s FROM scoring_leadscore"
+            " WHERE lead_id = %s AND refresh_due_at IS NOT NULL AND scored_at < %s",
             [at, lead_id, at - timedelta(hours=1)],
         )
         if cursor.rowcount:
@@ -419,6 +420,20 @@ def _refresh_due(row: Row, at: datetime, ageing: bool) -> datetime | None:
     return at + timedelta(seconds=REFRESH_FIRST + spread)
 
 
+_SCORE_COLUMNS = (
+    "fit, behaviour, value, total, grade, agreement_id, draft_sha, preview, ready, leave_since,"
+    " refresh_due_at, scored_at, known_at"
+)
+_SCORE_INSERT = (
+    f"INSERT INTO scoring_leadscore (lead_id, {_SCORE_COLUMNS}) SELECT u.*, %s, %s FROM {{rows}}"  # noqa: S608
+    f" ON CONFLICT (lead_id) DO UPDATE SET ({_SCORE_COLUMNS}) ="
+    f" ({', '.join(f'EXCLUDED.{name.strip()}' for name in _SCORE_COLUMNS.split(','))})"
+)
+_CHANGE_INSERT = (
+    "INSERT INTO scoring_scorechange (lead_id, from_fit, from_behaviour, from_value, from_total, from_grade,"
+    " fit, behaviour, value, total, grade, cause, at, known_at, agreement_id)"
+    " SELECT u.*, %s, %s, %s FROM {rows}"
+)
 _SCORE_TYPES = (
     "bigint",
     "smallint",
@@ -445,23 +460,10 @@ _CHANGE_TYPES = (
 
 def _write_scores(writes: _Writes, at: datetime, now: Current) -> None:
     if writes.scores:
-        _insert(
-            "INSERT INTO scoring_leadscore (lead_id, fit, behaviour, value, total, grade, agreement_id, draft_sha,"
-            " preview, ready, leave_since, refresh_due_at, scored_at, known_at)"
-            " SELECT u.*, %s, %s FROM {rows} ON CONFLICT (lead_id) DO UPDATE SET (fit, behaviour, value, total,"
-            " grade, agreement_id, draft_sha, preview, ready, leave_since, refresh_due_at, scored_at, known_at) ="
-            " (EXCLUDED.fit, EXCLUDED.behaviour, EXCLUDED.value, EXCLUDED.total, EXCLUDED.grade,"
-            " EXCLUDED.agreement_id, EXCLUDED.draft_sha, EXCLUDED.preview, EXCLUDED.ready, EXCLUDED.leave_since,"
-            " EXCLUDED.refresh_due_at, EXCLUDED.scored_at, EXCLUDED.known_at)",
-            _SCORE_TYPES,
-            writes.scores,
-            [at, at],
-        )
+        _insert(_SCORE_INSERT, _SCORE_TYPES, writes.scores, [at, at])
     if writes.changes:
         _insert(
-            "INSERT INTO scoring_scorechange (lead_id, from_fit, from_behaviour, from_value, from_total, from_grade,"
-            " fit, behaviour, value, total, grade, cause, at, known_at, agreement_id)"
-            " SELECT u.*, %s, %s, %s FROM {rows}",
+            _CHANGE_INSERT,
             _CHANGE_TYPES,
             writes.changes,
             [at, at, now.agreement_id],
@@ -469,7 +471,8 @@ def _write_scores(writes: _Writes, at: datetime, now: Current) -> None:
         # What the API's `changed_since` pages by.
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE leads_lead SET changed_at = %s WHERE id = ANY(%s)", [at, [row[0] for row in writes.changes]]
+                "UPDATE leads_lead SET changed_at = %s WHERE id = ANY(%s)",
+                [at, [row[0] for row in writes.changes]],
             )
 
 
@@ -493,9 +496,8 @@ def _cross(ready: Sequence[Row], excluded: Sequence[Row], at: datetime, now: Cur
         kind = _kind(row)
         if (row.lead, "ready") not in quiet:
             made.append((row.lead, kind, row.track or None))
-    for row in excluded:
-        if (row.lead, Crossing.Kind.EXCLUDE.value) not in quiet:
-            made.append((row.lead, Crossing.Kind.EXCLUDE, None))
+    out = Crossing.Kind.EXCLUDE.value
+    made += [(row.lead, out, None) for row in excluded if (row.lead, out) not in quiet]
     if not made:
         return 0
     causes = _causes([lead for lead, _, _ in made], at)
@@ -534,7 +536,8 @@ def _not_again(lead_ids: Sequence[int]) -> set[tuple[int, str]]:
                 k.handled_at IS NULL
                 OR (k.kind = 'exclude' AND k.at >= l.stage_since)
                 OR (l.stage = 'customer' AND k.kind <> 'exclude' AND k.handled_as IN ('opened', 'waiting')
-                    AND NOT EXISTS (SELECT 1 FROM scoring_hold h WHERE h.lead_id = k.lead_id AND h.since >= k.at)))
+                    AND NOT EXISTS (
+                        SELECT 1 FROM scoring_hold h WHERE h.lead_id = k.lead_id AND h.since >= k.at)))
             """,
             [list(lead_ids)],
         )
@@ -549,7 +552,8 @@ def _causes(lead_ids: Sequence[int], at: datetime) -> dict[int, dict[str, Any]]:
             SELECT DISTINCT ON (n.lead_id) n.lead_id, n.what, n.which FROM (
                 SELECT i.lead_id, 'activity' AS what, a.id::text AS which, a.recorded_at
                 FROM unnest(%s::bigint[]) i(lead_id) CROSS JOIN LATERAL (
-                    SELECT a.id, a.recorded_at FROM leads_activity a JOIN leads_activitykind k ON k.id = a.kind_id
+                    SELECT a.id, a.recorded_at FROM leads_activity a
+                    JOIN leads_activitykind k ON k.id = a.kind_id
                     WHERE a.lead_id = i.lead_id AND k.own_act AND a.occurred_at <= %s
                     ORDER BY a.occurred_at DESC, a.id LIMIT 1) a
                 UNION ALL

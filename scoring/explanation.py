@@ -1,4 +1,4 @@
-"""Why a lead has its score: lines that add up exactly, what is missing to the bar, and the one line "why now"."""
+"""Why a lead has its score: lines that add up exactly, what is missing to the bar, and "why now"."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

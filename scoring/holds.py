@@ -56,7 +56,7 @@ def end_hold(lead_id: int, *, at: datetime, by: Actor | str) -> Hold | None:
     """End the open hold of a lead by a person's word; None when there is none.
 
     A hold with `reopens_as` (the repair is done) offers the lead again at once, but not when the act that
-    wrote the hold is undone or the lead is handed over by hand. Otherwise it is scored again, and may be ready.
+    wrote the hold is undone or the lead is handed over by hand. Else it is scored again: it may be ready.
     """
     with transaction.atomic():
         found = Hold.objects.select_for_update().filter(lead_id=lead_id, ended_at__isnull=True).first()
@@ -146,7 +146,7 @@ def _end(found: Sequence[Hold], at: datetime, by: str) -> None:
 
 
 def _reopen(found: Sequence[Hold], at: datetime) -> None:
-    """The agreed date or the finished repair offers the lead again, whatever its score; never one left out."""
+    """The agreed date or the finished repair offers the lead again, whatever its score, unless left out."""
     now = applied.current()
     if now is None or now.preview or not found:
         return

@@ -130,7 +130,8 @@ class Program:
             selects.append(
                 SQL(
                     "SELECT s.key, {i}, count(*) OVER (PARTITION BY s.key), a.kind_id, a.occurred_at, a.path,"
-                    " COALESCE(a.properties->>'title', a.properties->>'show', ''), row_number() OVER (PARTITION BY s.key ORDER BY a.occurred_at DESC,"
+                    " COALESCE(a.properties->>'title', a.properties->>'show', ''),"
+                    " row_number() OVER (PARTITION BY s.key ORDER BY a.occurred_at DESC,"
                     " a.id DESC) AS n FROM s JOIN leads_lead l ON l.id = s.lead CROSS JOIN LATERAL"
                     " (SELECT a.* FROM ({rows}) a WHERE {matches}) a"
                 ).format(i=Literal(i), rows=activity_rows(present=False), matches=compiler.matches(leaf.did))
@@ -207,10 +208,8 @@ class Program:
 
     def _news_of(self, compiler: Compiler, node: n.Node, view: View) -> Composable:
         """Something of a fast track was recorded after the hold; a mere fact would hold for ever."""
-        tests: list[Composable] = []
-        for leaf in n.positive_leaves(node):
-            if isinstance(leaf, n.Behaviour | n.Changed | n.CriterionHolds):
-                tests.append(compiler.node(leaf, view))
+        news = (n.Behaviour, n.Changed, n.CriterionHolds)
+        tests = [compiler.node(leaf, view) for leaf in n.positive_leaves(node) if isinstance(leaf, news)]
         return SQL("({})").format(SQL(" OR ").join(tests)) if tests else SQL("FALSE")
 
     @cached_property

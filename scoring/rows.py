@@ -193,17 +193,20 @@ def _of_range(columns: Columns, zone: str) -> Composable:
 
 def _later_of_one(column: str, owner: Composable, alias: str) -> Composable:
     return SQL(
-        "LEFT JOIN LATERAL (SELECT {later} FROM (SELECT DISTINCT ON (x.field) x.field, x.old, x.old_key, x.old_words"
-        " FROM leads_factchange x WHERE x.{column} = {owner} AND x.recorded_at > {instant}"
+        "LEFT JOIN LATERAL (SELECT {later} FROM (SELECT DISTINCT ON (x.field)"
+        " x.field, x.old, x.old_key, x.old_words FROM leads_factchange x"
+        " WHERE x.{column} = {owner} AND x.recorded_at > {instant}"
         " ORDER BY x.field, x.recorded_at, x.id) x) {alias} ON TRUE"
     ).format(later=_LATER, column=Identifier(column), owner=owner, instant=fields.INSTANT, alias=SQL(alias))
 
 
 def _later_of_many() -> Composable:
     return SQL(
-        "LEFT JOIN (SELECT x.lead_id, {later} FROM (SELECT DISTINCT ON (x.lead_id, x.field) x.lead_id, x.field,"
-        " x.old, x.old_key, x.old_words FROM leads_factchange x, s WHERE x.lead_id BETWEEN $1 AND $2"
-        " AND x.recorded_at > {instant} ORDER BY x.lead_id, x.field, x.recorded_at, x.id) x GROUP BY x.lead_id) lc"
+        "LEFT JOIN (SELECT x.lead_id, {later} FROM (SELECT DISTINCT ON (x.lead_id, x.field)"
+        " x.lead_id, x.field, x.old, x.old_key, x.old_words FROM leads_factchange x, s"
+        " WHERE x.lead_id BETWEEN $1 AND $2"
+        " AND x.recorded_at > {instant} ORDER BY x.lead_id, x.field, x.recorded_at, x.id) x"
+        " GROUP BY x.lead_id) lc"
         " ON lc.lead_id = l.id"
     ).format(later=_LATER, instant=fields.INSTANT)
 

@@ -1,4 +1,4 @@
-"""Whether an agreement's content can be applied: known facts, fitting types, no cycles, bars that can be reached.
+"""Whether an agreement's content can be applied: known facts, fitting types, no cycles, bars in reach.
 
 A broken rule never saves. Each fault names its path and says what to do.
 """
@@ -141,7 +141,7 @@ class _Checker:
         if leaf.op not in fitting:
             self.fault(
                 f"{path}.op",
-                f"“{leaf.op}” does not fit {fact.label}, which is a {fact.type}. One of: {', '.join(fitting)}.",
+                f"“{leaf.op}” does not fit {fact.label} (a {fact.type}). One of: {', '.join(fitting)}.",
             )
         elif leaf.op == "in_list":
             self._list(leaf.value, f"{path}.value")
@@ -172,7 +172,7 @@ class _Checker:
             if "work" in kinds
             else {k for k in kinds if k in ("free_mail", "throwaway")}
         )
-        for key in sorted(map(str, needed)):
+        for key in sorted(needed):
             if not self.document.list_snapshots.get(key):
                 self.fault(path, f"The list of domains “{key}” is not part of this agreement yet.")
 

@@ -213,11 +213,11 @@ class Compiler:
 
     def _order(self, column: Composable, op: str, value: n.Value) -> Composable:
         """Numbers as numbers, days as ISO text compared by bytes."""
-        pair = value if isinstance(value, tuple) else (value,)
-        side = SQL('{} COLLATE "C"').format(column) if isinstance(pair[0], str) else column
+        low, high = (value[0], value[-1]) if isinstance(value, tuple) and value else (value, value)
+        side = SQL('{} COLLATE "C"').format(column) if isinstance(low, str) else column
         if op == "between":
-            return SQL("{} BETWEEN {} AND {}").format(side, Literal(pair[0]), Literal(pair[1]))
-        return SQL("{} {} {}").format(side, SQL(COMPARE[op]), Literal(pair[0]))
+            return SQL("{} BETWEEN {} AND {}").format(side, Literal(low), Literal(high))
+        return SQL("{} {} {}").format(side, SQL(COMPARE[op]), Literal(low))
 
     def _in_last_days(self, column: Composable, days: int) -> Composable:
         self.columns.ageing.append(SQL("{} IS NOT NULL").format(column))
@@ -239,7 +239,8 @@ class Compiler:
         if kind in ("free_mail", "throwaway"):
             return self._in_snapshot(domain, kind)
         return SQL(
-            "EXISTS (SELECT 1 FROM leads_company o WHERE o.domain = {domain} AND o.created_at <= {instant} AND {flag})"
+            "EXISTS (SELECT 1 FROM leads_company o WHERE o.domain = {domain}"
+            " AND o.created_at <= {instant} AND {flag})"
         ).format(domain=domain, instant=f.INSTANT, flag=self._flag_of_other(kind))
 
     def _flag_of_other(self, kind: str) -> Composable:
@@ -253,7 +254,8 @@ class Compiler:
             return now
         return SQL(
             "COALESCE((SELECT x.old = 'true'::jsonb FROM leads_factchange x WHERE x.company_id = o.id"
-            " AND x.field = {field} AND x.recorded_at > {instant} ORDER BY x.recorded_at, x.id LIMIT 1), {now})"
+            " AND x.field = {field} AND x.recorded_at > {instant}"
+            " ORDER BY x.recorded_at, x.id LIMIT 1), {now})"
         ).format(field=Literal(field_), instant=f.INSTANT, now=now)
 
     def _in_snapshot(self, domain: Composable, key: str) -> Composable:
@@ -576,7 +578,8 @@ def _per_day(one: Composable, matches: Composable, criterion: Criterion) -> Comp
         best = SQL("max" if criterion.points >= 0 else "min")
         return SQL("{}({}) FILTER (WHERE {})").format(best, one, matches)
     return SQL(
-        "(SELECT sum(x) FROM unnest((array_agg({one} ORDER BY {one} {sign}) FILTER (WHERE {matches}))[1:{limit}]) x)"
+        "(SELECT sum(x) FROM unnest("
+        "(array_agg({one} ORDER BY {one} {sign}) FILTER (WHERE {matches}))[1:{limit}]) x)"
     ).format(one=one, sign=SQL(sign), matches=matches, limit=Literal(limit))
 
 

@@ -473,4 +473,3 @@ def test_a_pass_costs_the_same_few_queries_for_one_lead_and_for_thirty(
     engine.score_pending(clock.now(), limit=2)
     with django_assert_max_num_queries(18):
         engine.score_pending(clock.now(), limit=1000)
-

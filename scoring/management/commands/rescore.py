@@ -14,7 +14,9 @@ CHUNK = 5_000
 
 
 class Command(BaseCommand):
-    help = "Score every lead by the agreement in force (or, before the first, by the latest draft as a preview)."
+    help = (
+        "Score every lead by the agreement in force (or, before the first, by the latest draft as a preview)."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--quiet", action="store_true", help="leads above the bar wait for new evidence")
@@ -32,6 +34,7 @@ class Command(BaseCommand):
                 )
         kind = "as a preview" if now.preview else "in force"
         self.stdout.write(
-            f"Scored {total.scored:,} leads by agreement v{now.number} ({kind}): {total.written:,} rows written, "
-            f"{total.changed:,} scores changed, {total.ready:,} ready, {total.crossings:,} on their way to sales."
+            f"Scored {total.scored:,} leads by agreement v{now.number} ({kind}):"
+            f" {total.written:,} rows written, {total.changed:,} scores changed, {total.ready:,} ready,"
+            f" {total.crossings:,} on their way to sales."
         )
