@@ -66,7 +66,7 @@ def mark_cooling(at: datetime) -> int:
 
 def _offer(at: datetime, agreement: Current) -> int:
     waits = list(
-        RoomWait.objects.filter(left_at=None)
+        RoomWait.objects.filter(left_at=None, entered_at__lte=at)
         .order_by("-total", "entered_at", "id")
         .select_for_update(skip_locked=True)[:BATCH]
     )

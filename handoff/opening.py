@@ -67,7 +67,8 @@ def open_pending(at: datetime, limit: int = 500) -> int:
             .select_for_update(skip_locked=True)[:limit]
         )
         if pending:
-            _handle(pending, at)
+            # While this pass waited for its turn the world went on: stand where the newest crossing stands.
+            _handle(pending, max(at, *(crossing.known_at for crossing in pending)))
     return done + len(pending)
 
 
