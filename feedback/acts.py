@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.dateparse import parse_date
@@ -75,9 +75,7 @@ def _next(request: HttpRequest) -> str:
     return wanted if safe else ""
 
 
-def _by_reason(
-    act: Callable[..., Handoff], action: str, done: str
-) -> Callable[[HttpRequest, int], HttpResponse]:
+def _by_reason(act: Callable[..., Handoff], action: str, done: str) -> Callable[..., HttpResponseBase]:
     @require_POST
     @roles(*SALES)
     def view(request: HttpRequest, pk: int) -> HttpResponse:

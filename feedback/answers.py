@@ -131,7 +131,7 @@ def same_reason(answer: Answer, filters: Filters) -> QuerySet[User]:
         at__gte=filters.low,
         at__lt=filters.high,
     )
-    return User.objects.filter(Exists(said), is_active=True).exclude(pk=answer.rep_id)
+    return User.objects.filter(Exists(said), is_active=True).exclude(pk=answer.rep_id or 0)
 
 
 def reply(

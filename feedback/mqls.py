@@ -37,7 +37,7 @@ VIEWS = {
     "notrack": "No track",
     "all": "All",
 }
-SORTS = {
+SORTS: dict[str, tuple[Any, ...]] = {
     "score": (F("score__total").asc(nulls_first=True), "pk"),
     "-score": (F("score__total").desc(nulls_last=True), "pk"),
     "days": ("-stage_since", "pk"),
@@ -92,7 +92,7 @@ def _view(view: str, at: datetime, bar: int | None) -> Q:
         # At the page's full size "never" is quiet too.
         return Q(last_own_act_at__lte=at - timedelta(days=QUIET_DAYS)) | Q(last_own_act_at=None)
     if view == "notrack":
-        return ~Exists(Enrolment.objects.filter(lead=OuterRef("pk"), ended_at=None))
+        return Q(~Exists(Enrolment.objects.filter(lead=OuterRef("pk"), ended_at=None)))
     return Q()
 
 
@@ -153,7 +153,7 @@ def _row(
     acts: Mapping[int, str],
     enrolment: Enrolment | None,
     documents: Mapping[int, Any],
-    parked: Mapping[int, datetime],
+    parked: Mapping[int, datetime | None],
 ) -> Row:
     total = explained.total if explained else 0
     quiet = (at - lead.last_own_act_at).days if lead.last_own_act_at else None

@@ -359,7 +359,7 @@ def _record(due: Sequence[_Due], at: datetime) -> None:
                 step=one.enrolment.step_no,
                 kind=one.step.kind,
                 text=one.step.text[:200],
-                due_at=one.enrolment.next_step_at,
+                due_at=one.enrolment.next_step_at or at,
                 done_at=at,
                 result=_result(one),
             )

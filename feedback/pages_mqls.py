@@ -49,7 +49,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
     leads = Paginator(found, PAGE).get_page(request.GET.get("page"))
     context = {
         "page": leads,
-        "rows": mqls.rows(leads.object_list, at, points),
+        "rows": mqls.rows(list(leads.object_list), at, points),
         "view": view,
         "views": mqls.VIEWS,
         "counts": mqls.counts(at, points),

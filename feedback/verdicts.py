@@ -141,7 +141,7 @@ def dispute(handoff_id: int, actor: Actor, *, comment: str, at: datetime | None 
 
     Raises BadInput without a comment, Conflict for a second one, for another state, or when it is too late.
     """
-    if not actor.has_role(*MARKETING, Role.ADMIN):
+    if actor.user is None or not actor.has_role(*MARKETING, Role.ADMIN):
         raise Forbidden("Only marketing disputes an answer of sales.")
     if len(comment.strip()) < 10:
         raise BadInput("Say why, in ten characters or more.", [Fault("comment", "Why was it a good lead?")])

@@ -80,7 +80,7 @@ def _bound(filters: Filters) -> dict[str, Any]:
 def _rows(statement: str, filters: Filters) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, _bound(filters))
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ _QUARTERS = ", ".join(
 _DAYS = f"""
     WITH {_COHORT}, {_REACHED}, spans AS (SELECT {_SPAN_COLUMNS} {_JOINED}
         WHERE opportunity.undated IS NOT TRUE AND customer.undated IS NOT TRUE)
-    SELECT {_QUARTERS} FROM spans"""  # noqa: S608 the pieces are ours
+    SELECT {_QUARTERS} FROM spans"""  # noqa: S608
 _PLACES = f"""
     WITH {_COHORT} SELECT {audit.PLACE} AS place, count(*) {audit.PLACES_FROM}
     WHERE l.id IN (SELECT id FROM cohort) GROUP BY 1"""  # noqa: S608 the pieces are ours
@@ -114,7 +114,7 @@ def _bound(filters: Filters) -> dict[str, Any]:
 def _rows(statement: str, filters: Filters) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, _bound(filters))
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _days_table(filters: Filters) -> Table:
         earlier = (was[2 * n + 1] or (None, None, None))[1]
         half = (
             Figure(None)
-            if low is None
+            if low is None or high is None
             else Figure(f"{low:.1f}–{high:.1f}", f"{_words(low)} to {_words(high)}")
         )
         small = f"{count} leads only" if 0 < count < FEW else f"{count:,} leads" if count else ""

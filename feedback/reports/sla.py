@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from feedback.reports.base import Figure, Filters, Report, Table, percent, share
 from handoff import clocks
 from leadflow.accounts.models import Team, User
-from leadflow.charts import Cell, Chart, Series
+from leadflow.charts import Cell, Chart, Series, Tone
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Lead
 from scoring import agreements
@@ -31,6 +31,7 @@ LABELS = {
 }
 PROMISED = {"acceptance": "answered_in_time_percent", "first_touch": "first_touch_in_time_percent"}
 NO_GRADE = "none"
+TONES: tuple[tuple[str, Tone], ...] = (("acceptance", "acc"), ("first_touch", "ok"))
 FEW = 20
 LATE_SHARE = 0.7
 
@@ -367,7 +368,7 @@ def _chart(report: Report, now: Counts, goal: dict[str, int], total: Count) -> C
                 tone,
                 [report.link(f"lead.{promise}.all.week={monday.isoformat()}") for monday, _ in weeks],
             )
-            for promise, tone in (("acceptance", "acc"), ("first_touch", "ok"))
+            for promise, tone in TONES
         ],
         f"Answered in time, {percent(total.met, total.all)} in all; by week: "
         + ", ".join(
@@ -400,9 +401,10 @@ def words(cell: str, filters: Filters) -> str:
         "all": "due",
     }.get(parts[2], "")
     by, _, key = parts[3].partition("=")
-    people = {"rep": User, "team": Team}
     named = key
-    if by in people and key.isdecimal():
-        named = people[by].objects.filter(pk=int(key)).values_list("name", flat=True).first() or "nobody"
+    if by == "rep" and key.isdecimal():
+        named = User.objects.filter(pk=int(key)).values_list("name", flat=True).first() or "nobody"
+    elif by == "team" and key.isdecimal():
+        named = Team.objects.filter(pk=int(key)).values_list("name", flat=True).first() or "no team"
     tail = f", {by} {named}" if by in _BY and key else ""
     return f"{what} {how}, {period.words}{tail}".strip().capitalize()
