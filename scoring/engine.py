@@ -70,7 +70,7 @@ class Row(NamedTuple):
     leave: bool
     level: int
     fresh: bool
-    ageing: bool
+    next_change: datetime | None
     stage: str
     had_level: str
     stage_since: datetime
@@ -365,7 +365,7 @@ def _decide(
             writes.ready.append(row)
         if row.excluded and row.stage not in (Stage.EXCLUDED, Stage.CUSTOMER):
             writes.excluded.append(row)
-    due = _refresh_due(row, at, row.ageing or stage == Stage.MQL)
+    due = _refresh_due(row, at, leave_since, now)
     draft = now.program.sha if now.preview else ""
     state = (*row.integers, now.agreement_id, draft, now.preview, ready, leave_since, due)
     stored = (*before, row.old_agreement, row.old_draft, row.old_preview, row.old_ready)
@@ -410,14 +410,22 @@ def _move(row: Row, stage: Stage, cause: str, now: Current, writes: _Writes) -> 
         writes.levels.append((row.lead, level))
 
 
-def _refresh_due(row: Row, at: datetime, ageing: bool) -> datetime | None:
-    if not ageing:
+def _refresh_due(row: Row, at: datetime, leave_since: datetime | None, now: Current) -> datetime | None:
+    """When to look again: within 24 hours after time alone may have changed something; None: never."""
+    changes = [row.next_change] if row.next_change else []
+    if row.fresh:
+        # Evidence grows old; whether it was an act or a fact does not matter here.
+        changes.append(at)
+    if leave_since is not None:
+        changes.append(leave_since + timedelta(days=now.program.document.thresholds.mql_leave_days))
+    if not changes:
         return None
-    if row.refresh_due is not None and row.refresh_due > at:
-        return row.refresh_due
     # A multiplicative hash spreads neighbours over the hours.
     spread = row.lead * 2_654_435_761 % 2**32 % REFRESH_SPREAD
-    return at + timedelta(seconds=REFRESH_FIRST + spread)
+    due = max(at + timedelta(seconds=REFRESH_FIRST + spread), min(changes) + timedelta(seconds=spread))
+    if row.refresh_due is not None and at < row.refresh_due <= due:
+        return row.refresh_due
+    return due
 
 
 _SCORE_COLUMNS = (

@@ -35,9 +35,11 @@ SCORE_COLUMNS = (
     "leave",
     "level",
     "fresh",
-    "ageing",
+    "next_change",
 )
 KEPT_MATCHES = 200
+# Each of some dozen activities is rounded to a hundredth, then and now.
+SLACK = 15
 # How many matching activities the evidence of a line looks at.
 EVIDENCE_ROWS = 5
 
@@ -65,7 +67,7 @@ class Program:
         levels = self._levels(compiler)
         final = self._answers(compiler)
         # Last, for it looks at what the others have read.
-        final.append(self._ageing(compiler))
+        final.append(self._next_change(compiler))
         joins = None
         if present:
             final += _stored()
@@ -83,7 +85,7 @@ class Program:
         levels = self._levels(compiler, holds=True)
         final = self._answers(compiler)
         parts = [compiler.node(node) for node in (*self.sales_parts, *self.mql_parts)]
-        final.append(self._ageing(compiler))
+        final.append(self._next_change(compiler))
         for group in GROUPS:
             final += [
                 SQL("b.{}").format(Identifier(f"raw_{group}")),
@@ -334,17 +336,67 @@ class Program:
         """The facts that the agreement's rules read, sorted."""
         return sorted(compiler.columns.used_facts)
 
-    def _ageing(self, compiler: Compiler) -> Composable:
-        """Whether mere time may change this lead's score or bars."""
+    def _next_change(self, compiler: Compiler) -> Composable:
+        """Before which instant time alone changes neither an integer nor a bar; null: never will.
+
+        A window or an expiry strikes when its next activity leaves it. Fading is bounded: with the
+        present points and half-lives a group needs so many days at least to reach its next integer.
+        """
         columns = compiler.columns
-        newest = columns.totals.add(SQL("max({})").format(columns.daily.add(SQL("max(a.occurred_at)"))))
-        tests = [
-            SQL("COALESCE({} > b.at - {}::interval, FALSE)").format(
-                newest, Literal(f"{(columns.horizon + 1) * 24} hours")
-            ),
-            *(SQL("COALESCE({}, FALSE)").format(test) for test in columns.ageing),
-        ]
-        return SQL("({})").format(SQL(" OR ").join(tests))
+        exits = []
+        for days in sorted(columns.windows):
+            window = SQL("{}::interval").format(Literal(f"{days * 24} hours"))
+            first = columns.totals.add(
+                SQL("min({})").format(
+                    columns.daily.add(
+                        SQL("min(a.occurred_at) FILTER (WHERE a.occurred_at > s.at - {})").format(window)
+                    )
+                )
+            )
+            exits.append(SQL("{} + {}").format(first, window))
+        for group in GROUPS:
+            exits += self._calm(group)
+        if columns.ageing:
+            any_day = SQL(" OR ").join(SQL("COALESCE({}, FALSE)").format(test) for test in columns.ageing)
+            exits.append(SQL("CASE WHEN {} THEN b.at END").format(any_day))
+        return SQL("LEAST({})").format(SQL(", ").join(exits)) if exits else SQL("NULL::timestamptz")
+
+    def _calm(self, group: str) -> list[Composable]:
+        """For each direction the instant until which a group's integer stands in spite of fading."""
+        raw, cut, whole = (SQL(f"b.{name}{group}") for name in ("raw_", "cut_", ""))
+        found: list[Composable] = []
+        for sign, to_edge, beyond in (
+            (1, SQL("{} - {} * 100 + 50").format(cut, whole), SQL("GREATEST({} - {}, 0)").format(raw, cut)),
+            (-1, SQL("{} * 100 + 50 - {}").format(whole, cut), SQL("GREATEST({} - {}, 0)").format(cut, raw)),
+        ):
+            rates = [
+                _fading(i, criterion)
+                for i, criterion in enumerate(self.document.active_criteria)
+                if criterion.group == group and criterion.points * sign > 0
+            ]
+            sums = SQL(" + ").join([rate for rate in rates if rate is not None] or [SQL("0")])
+            found.append(
+                SQL(
+                    "CASE WHEN {sums} > 0 THEN b.at + '24 hours'::interval"
+                    " * GREATEST(LEAST(FLOOR(({edge} + {beyond} - {slack}) / ({sums})) - 1, 400), 0) END"
+                ).format(sums=sums, edge=to_edge, beyond=beyond, slack=Literal(SLACK))
+            )
+        return found
+
+
+def _fading(i: int, criterion: Criterion) -> Composable | None:
+    """How many hundredths a criterion loses in a day at most, from where it stands."""
+    decay = criterion.decay
+    if decay is None or decay.kind == "expiry":
+        return None
+    if decay.kind == "half_life":
+        return SQL("ABS(b.{}) * {}::float8").format(Identifier(f"p{i}"), Literal(0.6932 / decay.days))
+    if criterion.mode == "each":
+        # Nobody knows here how many of them fade: look every day.
+        return SQL("CASE WHEN b.{} <> 0 THEN 1e9::float8 ELSE 0 END").format(Identifier(f"p{i}"))
+    return SQL("CASE WHEN b.{} <> 0 THEN {}::float8 ELSE 0 END").format(
+        Identifier(f"p{i}"), Literal(abs(criterion.points) * 100 / decay.days)
+    )
 
 
 def _stored() -> list[Composable]:

@@ -99,14 +99,14 @@ class Columns:
     distinct: _Named = field(default_factory=lambda: _Named("q", "b"))
     kinds: set[int] = field(default_factory=set)
     used_facts: set[str] = field(default_factory=set)
-    # So many days after its last activity a lead that does nothing keeps its score.
-    horizon: int = 0
-    # Booleans over `b` of facts that a later day may read otherwise.
+    # So many days after it occurred an activity changes its meaning at one stroke.
+    windows: set[int] = field(default_factory=set)
+    # Booleans over `b` of facts that any later day may read otherwise.
     ageing: list[Composable] = field(default_factory=list)
 
     def ages(self, *days: int | None) -> None:
-        """Note that an activity changes its meaning so many days after it occurred."""
-        self.horizon = max(self.horizon, *(d or 0 for d in days))
+        """Note windows of so many days; None: no end."""
+        self.windows.update(d for d in days if d)
 
 
 class Compiler:
@@ -361,7 +361,7 @@ class Compiler:
             json = SQL("(a.properties->{})").format(Literal(leaf.property))
             number = SQL("CASE WHEN jsonb_typeof({j}) = 'number' THEN ({j})::numeric END").format(j=json)
             return add(SQL("sum({}) FILTER (WHERE {})").format(number, matches))
-        self.columns.ages(int(leaf.value) + 1)
+        self.columns.ages(int(leaf.value), int(leaf.value) + 1)
         return SQL("date_part('day', b.at - {})").format(self.newest(leaf.did, view))
 
     def newest(self, did: n.Did, view: View = PLAIN) -> Composable:
@@ -526,7 +526,9 @@ class Compiler:
 
     def _aged(self, criterion: Criterion, moment: Composable, at: Composable, did: n.Did) -> Composable:
         table = decay_table(criterion.points, criterion.decay)
-        self.columns.ages(did.days, len(table) - 1)
+        self.columns.ages(did.days)
+        if criterion.decay is not None and criterion.decay.kind == "expiry":
+            self.columns.ages(criterion.decay.days)
         if len(table) == 1:
             return Literal(table[0])
         return SQL("({table})[LEAST(date_part('day', {at} - {moment})::int, {last}) + 1]").format(

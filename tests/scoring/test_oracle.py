@@ -281,7 +281,7 @@ def compare_all(body, world):
             continue
         row = found[key]
         head = dict(zip(SCORE_COLUMNS, row, strict=False))
-        names = [n for n in SCORE_COLUMNS[2:] if n not in ("fresh", "ageing")]
+        names = [n for n in SCORE_COLUMNS[2:] if n not in ("fresh", "next_change")]
         pairs = row[len(SCORE_COLUMNS) + 6 :]
         shown = [(pairs[2 * i], pairs[2 * i + 1]) for i in range(len(body["criteria"]))]
         for criterion, sql, plain_python in zip(
@@ -294,6 +294,31 @@ def compare_all(body, world):
         )
         assert {n: plain[key][n] for n in names} == {n: head[n] for n in names}
     same_from_both_sources(program, world)
+    quiet_until_the_next_change(program, world)
+
+
+def quiet_until_the_next_change(program, world):
+    """Until the instant that the statement names, time alone changes neither an integer nor a bar."""
+    ids = [p.id for p in world.people]
+    now = answers(
+        program.score("subjects", present=False),
+        (ids, ids, [END] * len(ids), [END] * len(ids)),
+        SCORE_COLUMNS,
+    )
+    later = {}
+    for share in (0.3, 0.7, 0.999):
+        for lead, row in now.items():
+            calm = (row["next_change"] or END + timedelta(days=500)) - END
+            if calm > timedelta(0):
+                later[len(later)] = (lead, END + calm * share)
+    if not later:
+        return
+    instants = [at for _, at in later.values()]
+    args = (list(later), [lead for lead, _ in later.values()], instants, instants)
+    for key, row in answers(program.score("subjects", present=False), args, SCORE_COLUMNS).items():
+        before = now[later[key][0]]
+        names = [n for n in SCORE_COLUMNS[2:] if n not in ("fresh", "next_change")]
+        assert {n: row[n] for n in names} == {n: before[n] for n in names}, f"{before} {later[key]}"
 
 
 def same_from_both_sources(program, world):

@@ -135,13 +135,13 @@ class World:
 
 def moment(dice: Random) -> datetime:
     """Instants around AT, fond of edges: whole days before, midnights in Berlin, seconds beside both."""
-    days = dice.choice([0, 0, 1, 2, 3, 7, 13, 14, 29, 30, 31, 60, 90, 179, 180, -1])
+    days = dice.choice([0, 0, 1, 2, 3, 7, 7, 13, 14, 14, 28, 29, 30, 30, 44, 60, 90, 90, 179, 180, -1])
     base = AT - timedelta(days=days)
-    if dice.random() < 0.4:
+    if dice.random() < 0.3:
         base = base.astimezone(BERLIN).replace(hour=0, minute=0, second=0).astimezone(UTC)
-    elif dice.random() < 0.5:
+    elif dice.random() < 0.3:
         base -= timedelta(minutes=dice.randrange(1440))
-    return base + timedelta(seconds=dice.choice([0, 0, -1, 1]))
+    return base + timedelta(seconds=dice.choice([0, 0, 0, -1, 1]))
 
 
 def timeline(dice: Random, key: str, born: datetime) -> Timeline:
