@@ -1,10 +1,11 @@
 """Room: ready leads that wait come in best first, as sales has room again. No clock runs while they wait."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from handoff import acting, opening, presence, why
 from handoff.models import OPEN, RoomWait
@@ -35,13 +36,14 @@ def refill(at: datetime) -> int:
         return 0
     _let_go(at)
     _look_again(at)
+    promoted = _promote(at, agreement)
     admission = agreement.program.document.admission
     people = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
     if not any(seat.room for seat in people):
-        return 0
+        return promoted
     with transaction.atomic():
         opening.take_turn()
-        return _offer(at, agreement)
+        return promoted + _offer(at, agreement)
 
 
 def waiting() -> int:
@@ -66,9 +68,9 @@ def mark_cooling(at: datetime) -> int:
 
 def _offer(at: datetime, agreement: Current) -> int:
     waits = list(
-        RoomWait.objects.filter(left_at=None, entered_at__lte=at)
-        .order_by("-total", "entered_at", "id")
-        .select_for_update(skip_locked=True)[:BATCH]
+        RoomWait.objects.filter(left_at=None, entered_at__lte=at).order_by("-total", "entered_at", "id")[
+            :BATCH
+        ]
     )
     terms = agreement.program.document
     crossings = {c.pk: c for c in Crossing.objects.filter(pk__in=[w.crossing_id for w in waits])}
@@ -82,8 +84,8 @@ def _offer(at: datetime, agreement: Current) -> int:
     chosen = [w for w in waits if not routes[w.pk].wait]
     if not chosen:
         return 0
+    chosen = _locked(chosen)
     lead_ids = [w.lead_id for w in chosen]
-    stages.lock(lead_ids)
     fresh = opening.leads_of(lead_ids)
     ready = engine.is_ready(lead_ids, at) - opening.with_open(lead_ids)
     good = [w for w in chosen if w.lead_id in ready and opening.may_open(fresh[w.lead_id])]
@@ -100,6 +102,56 @@ def _offer(at: datetime, agreement: Current) -> int:
     return len(good)
 
 
+def _promote(at: datetime, agreement: Current) -> int:
+    """Who waits and does what a fast track asks for waits no longer."""
+    moved = Q(lead__last_own_act_at__gt=F("entered_at")) | Q(lead__changed_at__gt=F("entered_at"))
+    tracks = agreement.program.document.thresholds.fast_tracks
+    found = list(RoomWait.objects.filter(moved, left_at=None, entered_at__lte=at).order_by("id")[:BATCH])
+    numbers: dict[int, int] = {}
+    for track in reversed(tracks if found else ()):
+        holds = engine.match(track.condition, [w.lead_id for w in found], at)
+        numbers.update(dict.fromkeys(holds, track.n))
+    if not numbers:
+        return 0
+    with transaction.atomic():
+        opening.take_turn()
+        waits = _locked([w for w in found if w.lead_id in numbers])
+        ids = [w.lead_id for w in waits]
+        ready = engine.is_ready(ids, at) - opening.with_open(ids)
+        waits = [w for w in waits if w.lead_id in ready]
+        return _offer_fast(waits, numbers, at, agreement)
+
+
+def _offer_fast(
+    waits: Sequence[RoomWait], numbers: Mapping[int, int], at: datetime, agreement: Current
+) -> int:
+    leads = opening.leads_of([w.lead_id for w in waits])
+    crossings = {c.pk: c for c in Crossing.objects.filter(pk__in=[w.crossing_id for w in waits])}
+    asks = {}
+    for wait in waits:
+        crossing = crossings[wait.crossing_id]
+        if leads[wait.lead_id].stage != Stage.CUSTOMER:
+            crossing.kind, wait.kind = Crossing.Kind.FAST_TRACK, Crossing.Kind.FAST_TRACK
+        crossing.fast_track_no = numbers[wait.lead_id]
+        crossing.cause = {}
+        asks[wait.pk] = replace(
+            opening.ask_of(crossing, leads[wait.lead_id], wait.total, "", None), counted=False
+        )
+    router = Router(list(asks.values()), at, agreement.program.document)
+    routes = {w.pk: router.route(asks[w.pk]) for w in waits}
+    _make(waits, crossings, leads, routes, at, agreement, "fast_track")
+    router.save_turns()
+    return len(waits)
+
+
+def _locked(waits: Sequence[RoomWait]) -> list[RoomWait]:
+    """Lock the leads, then their waits (the house's order); those still waiting, in the order given."""
+    stages.lock([w.lead_id for w in waits])
+    still = RoomWait.objects.filter(pk__in=[w.pk for w in waits], left_at=None).select_for_update()
+    fresh = {w.pk: w for w in still}
+    return [fresh[w.pk] for w in waits if w.pk in fresh]
+
+
 def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str) -> Ask:
     return opening.ask_of(crossing, lead, wait.total, grade, None)
 
@@ -111,6 +163,7 @@ def _make(
     routes: Mapping[int, Route],
     at: datetime,
     agreement: Current,
+    why_left: str = "offered",
 ) -> None:
     if not good:
         return
@@ -129,7 +182,7 @@ def _make(
         for w in good
     ]
     opening.make(offers, at, agreement)
-    RoomWait.objects.filter(pk__in=[w.pk for w in good]).update(left_at=at, left_why="offered")
+    RoomWait.objects.filter(pk__in=[w.pk for w in good]).update(left_at=at, left_why=why_left)
 
 
 def _let_go(at: datetime) -> None:
@@ -139,22 +192,16 @@ def _let_go(at: datetime) -> None:
     waits.filter(lead__stage=Stage.EXCLUDED).update(left_at=at, left_why="excluded")
     moved = ~Q(lead__stage__in=(Stage.SALES_QUALIFIED, Stage.CUSTOMER)) | Q(lead__score__ready=False)
     with transaction.atomic():
-        over = list(waits.filter(moved).select_for_update(skip_locked=True, of=("self",))[:BATCH])
-        stages.lock([wait.lead_id for wait in over])
-        _not_ready(over, at)
+        _not_ready(_locked(list(waits.filter(moved)[:BATCH])), at)
 
 
 def _look_again(at: datetime) -> None:
     """Points fade: ask again of those whose turn it is, and bring their totals up to date."""
     with transaction.atomic():
-        waits = list(
-            RoomWait.objects.filter(left_at=None, next_check__lte=at)
-            .order_by("next_check", "id")
-            .select_for_update(skip_locked=True)[:BATCH]
-        )
+        due = RoomWait.objects.filter(left_at=None, next_check__lte=at).order_by("next_check", "id")
+        waits = _locked(list(due[:BATCH]))
         if not waits:
             return
-        stages.lock([w.lead_id for w in waits])
         ready = engine.is_ready([w.lead_id for w in waits], at)
         _not_ready([w for w in waits if w.lead_id not in ready], at)
         stay = [w.pk for w in waits if w.lead_id in ready]

@@ -306,6 +306,9 @@ def _open_one(
     linked_to: int | None = None,
 ) -> Handoff:
     with transaction.atomic():
+        # Crossings before leads, as a pass locks them.
+        pending = Crossing.objects.filter(lead=lead_id, handled_at=None).exclude(kind=Crossing.Kind.EXCLUDE)
+        list(pending.order_by("pk").select_for_update())
         stages.lock([lead_id])
         at = at or clock.now()
         lead = leads_of([lead_id]).get(lead_id)
@@ -329,9 +332,7 @@ def _open_one(
             lead, str(kind), route, explanation, why_now=reason, opened_by=actor.user, linked_to=linked_to
         )
         RoomWait.objects.filter(lead=lead_id, left_at=None).update(left_at=at, left_why="by_hand")
-        Crossing.objects.filter(lead=lead_id, handled_at=None).exclude(kind=Crossing.Kind.EXCLUDE).update(
-            handled_at=at, handled_as="opened"
-        )
+        pending.update(handled_at=at, handled_as="opened")
         return make([offer], at, agreement, actor, note=reason)[0]
 
 
