@@ -1,0 +1,491 @@
+"""What the queue shows: which handoffs, in which order, and what there is to know about the open one.
+
+Only reads. Who may see a handoff is decided here for pages; who may act on it by the machine's table.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from enum import IntEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
+
+from handoff import acting, guards, machine, promises, why
+from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait, SlaResult, State
+from handoff.states import Action
+from leadflow.accounts.actors import person
+from leadflow.accounts.models import SALES, Role, User
+from leadflow.errors import NotVisible
+from leadflow.leads.models import Activity, Answer, Content, FactChange, Lead
+from scoring.document import Document, Reason
+
+TABS = ("mine", "pool", "team", "late")
+PAGE = 60
+# A handoff's `changed_at` is stamped under its lock and seen at commit: look back a little further.
+OVERLAP = timedelta(seconds=30)
+ACTS_SHOWN = 3
+ACTS_READ = 40
+QUIET = timedelta(days=14)
+FACTS_TOLD = ("title", "phone", "email", "country", "city")
+TO_SEND = 3
+_OPEN = [s.value for s in OPEN]
+
+
+class Section(IntEnum):
+    """Where a row stands: to be answered, to be followed up today, or later."""
+
+    ANSWER = 1
+    TODAY = 2
+    LATER = 3
+
+
+# ---- Who sees what ----------------------------------------------------------------------------------------
+
+
+def visible(user: User) -> Q:
+    """The handoffs that a person of sales may see: their own, their team's, what nobody's team has."""
+    if user.role == Role.ADMIN:
+        return Q()
+    if user.role not in SALES:
+        return Q(pk__in=[])
+    found = Q(owner=user.pk)
+    if user.team_id is not None:
+        found |= Q(team=user.team_id)
+    if user.role == Role.SALES_MANAGER:
+        return found | Q(team__manager=user.pk) | Q(team=None)
+    return found | Q(team=None, pool=True)
+
+
+def opened(user: User) -> QuerySet[Handoff]:
+    """The open handoffs that the person may see; `due_at` is what the list goes by."""
+    return Handoff.objects.filter(visible(user), state__in=_OPEN).annotate(
+        due_at=Coalesce("snoozed_until", "sla_due_at", "next_date", output_field=DateTimeField())
+    )
+
+
+def default_tab(user: User) -> str:
+    """Reps start with their own leads, managers with the team's."""
+    return "mine" if user.role == Role.REP else "team"
+
+
+def tabs_of(user: User) -> tuple[str, ...]:
+    """The tabs of this person; an admin owns no leads."""
+    return TABS[1:] if user.role == Role.ADMIN else TABS
+
+
+def in_tab(user: User, tab: str, at: datetime) -> Q:
+    """Which of the visible handoffs stand in a tab."""
+    if tab == "mine":
+        return Q(owner=user.pk)
+    if tab == "pool":
+        return Q(pool=True, owner=None)
+    if tab == "late":
+        return late(at) & (Q(owner=user.pk) if user.role == Role.REP else Q())
+    return Q()
+
+
+def late(at: datetime) -> Q:
+    """A promise is past due and runs."""
+    return Q(sla_due_at__lte=at, snoozed_until=None) & ~Q(sla_promise="")
+
+
+def end_of_day(at: datetime, zone: str) -> datetime:
+    """Midnight after `at` where the reader is."""
+    here = at.astimezone(ZoneInfo(zone))
+    return datetime.combine(here.date() + timedelta(days=1), time(), here.tzinfo)
+
+
+# ---- Counts -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Figures of the tabs, and of the sections of the tab that is open."""
+
+    tabs: dict[str, int]
+    answer: int
+    today: int
+    later: int
+    late: int
+
+
+def counts(user: User, tab: str, at: datetime) -> Counts:
+    """All figures of the page's head in one query."""
+    tabs = tabs_of(user)
+    here, day = in_tab(user, tab, at), end_of_day(at, user.zone)
+    # Q() as a filter counts everything; Count refuses an empty one.
+    everything = Q(pk__isnull=False)
+    found = opened(user).aggregate(
+        **{f"tab_{name}": Count("pk", filter=in_tab(user, name, at) or everything) for name in tabs},
+        answer=Count("pk", filter=here & _answer()),
+        today=Count("pk", filter=here & _today(day)),
+        all=Count("pk", filter=here or everything),
+        late=Count("pk", filter=here & late(at)),
+    )
+    return Counts(
+        tabs={name: found[f"tab_{name}"] for name in tabs},
+        answer=found["answer"],
+        today=found["today"],
+        later=found["all"] - found["answer"] - found["today"],
+        late=found["late"],
+    )
+
+
+def _answer() -> Q:
+    return Q(state=State.OFFERED, snoozed_until=None)
+
+
+def _today(day: datetime) -> Q:
+    return ~Q(state=State.OFFERED) & Q(snoozed_until=None, due_at__lt=day)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the person stands today: room in the agreement's sense, and whether they are away."""
+
+    waiting: int
+    given: int
+    per_day: int
+    away_until: datetime | None
+
+
+def desk(user: User, at: datetime) -> Desk:
+    """How many ready leads wait for room in the team, how many new ones came today. Two queries."""
+    waits = RoomWait.objects.filter(left_at=None)
+    if user.role == Role.REP:
+        waits = waits.filter(team=user.team_id) if user.team_id else waits.filter(team=None)
+    row = (
+        User.objects.filter(pk=user.pk)
+        .annotate(
+            waiting=_number(waits),
+            given=Subquery(
+                DailyOffer.objects.filter(
+                    user=user.pk, date=at.astimezone(ZoneInfo(user.zone)).date()
+                ).values("count")[:1]
+            ),
+            away=Subquery(
+                Absence.objects.filter(user=user.pk, starts_at__lte=at, ends_at__gt=at)
+                .order_by("-ends_at")
+                .values("ends_at")[:1]
+            ),
+        )
+        .values("waiting", "given", "away")
+        .get()
+    )
+    return Desk(
+        waiting=row["waiting"] or 0,
+        given=row["given"] or 0,
+        per_day=acting.terms_now().admission.new_per_rep_per_day,
+        away_until=row["away"],
+    )
+
+
+def _number(rows: QuerySet[Any]) -> Subquery:
+    counted = rows.order_by().annotate(one=Value(1)).values("one").annotate(n=Count("pk")).values("n")
+    return Subquery(counted, output_field=IntegerField())
+
+
+# ---- The list ---------------------------------------------------------------------------------------------
+
+
+def rows(user: User, tab: str, at: datetime, *, later: bool = False) -> list[Handoff]:
+    """The rows of a tab, by section, then (due, total); the first sixty. One query.
+
+    Each carries `section`, `due_at`, `attempts_agreed`, `result` (of the last contact). `frozen` is left
+    in the database: it is large and the list does not show it.
+    """
+    listed = _listed(user, at).filter(in_tab(user, tab, at))
+    if not later:
+        listed = listed.filter(section__lt=Section.LATER)
+    return list(listed.order_by("section", "due_at", F("total").desc(nulls_last=True), "pk")[:PAGE])
+
+
+def _listed(user: User, at: datetime) -> QuerySet[Handoff]:
+    day = end_of_day(at, user.zone)
+    contact = Activity.objects.filter(lead=OuterRef("lead"), kind__contact=True)
+    return (
+        opened(user)
+        .select_related("lead__company", "owner", "team")
+        .defer("frozen")
+        .annotate(
+            section=Case(
+                When(_answer(), then=Section.ANSWER),
+                When(_today(day), then=Section.TODAY),
+                default=Section.LATER,
+                output_field=IntegerField(),
+            ),
+            attempts_agreed=KT("frozen__give_up__attempts"),
+            result=Subquery(contact.order_by("-occurred_at", "-id").values("result")[:1]),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class News:
+    """What is different from the rows that a page shows."""
+
+    changed: list[Handoff]
+    gone: list[Handoff]
+    new: int
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.gone or self.new)
+
+
+def stamp(handoff: Handoff) -> str:
+    """What a page remembers of a row, to see later whether it is the same."""
+    return f"{handoff.pk}:{int(handoff.changed_at.timestamp() * 1_000_000)}"
+
+
+def news(user: User, tab: str, since: datetime, shown: dict[int, str], at: datetime) -> News:
+    """What changed since a page was built: rows to swap, rows that left, how many are new.
+
+    Two queries, one when nothing has changed. `shown` maps the ids of the page's rows to their stamps.
+    """
+    found = (
+        Handoff.objects.filter(Q(pk__in=list(shown)) | visible(user), changed_at__gt=since - OVERLAP)
+        .select_related("lead", "owner", "team")
+        .defer("frozen")
+    )
+    moved = {row.pk: row for row in found if shown.get(row.pk) != stamp(row)}
+    if not moved:
+        return News([], [], 0)
+    here = {row.pk: row for row in _listed(user, at).filter(in_tab(user, tab, at), pk__in=list(moved))}
+    return News(
+        changed=[row for pk, row in here.items() if pk in shown],
+        gone=[row for pk, row in moved.items() if pk in shown and pk not in here],
+        new=sum(1 for pk, row in here.items() if pk not in shown and row.section < Section.LATER),  # type: ignore[attr-defined]
+    )
+
+
+def told(gone: Sequence[Handoff], user: User, at: datetime) -> list[tuple[str, str]]:
+    """For rows that left a page: who did it and when; what the reader did is not told. One query."""
+    words = []
+    lasts = machine.last_acts([row.pk for row in gone]) if gone else {}
+    for row in gone:
+        last = lasts.get(row.pk)
+        if last is None or last.actor_id == user.pk:
+            continue
+        who = last.actor.name if last.actor else "LeadFlow"
+        if last.action == "reassign":
+            to = "you" if row.owner_id == user.pk else row.owner.name if row.owner else "the team's pool"
+            text = f"{who} gave {row.lead} to {to} {guards.ago(at - last.at)}."
+        else:
+            text = f"{who} {machine.TABLE[last.action].done} {row.lead} {guards.ago(at - last.at)}."
+        where = "It left the pool" if last.action in ("accept", "claim", "touch") else "It left this list"
+        words.append((text, f"{where}; you changed nothing."))
+    return words
+
+
+# ---- The open one -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A reason as the panel offers it: `small` is what follows, in three words."""
+
+    reason: Reason
+    small: str
+    off: bool
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What sales said about this lead before, and what is new since."""
+
+    by: str
+    reason: str
+    note: str
+    at: datetime
+    news: list[str]
+
+
+@dataclass
+class Panel:
+    """Everything that the side panel shows of one handoff."""
+
+    handoff: Handoff
+    acts: dict[str, Action]
+    recent: list[Activity]
+    earlier: Earlier | None
+    gaps: list[str]
+    chips: list[Chip]
+    send: list[Content]
+    start: datetime | None
+    late: bool
+    history: str
+    receivers: list[User] = field(default_factory=list)
+
+
+def find(user: User, pk: int) -> Handoff:
+    """A handoff, open or closed, that the person may see. Raises NotVisible."""
+    found = (
+        Handoff.objects.filter(visible(user), pk=pk)
+        .select_related("lead__company", "lead__first_campaign", "owner", "team")
+        .first()
+    )
+    if found is None:
+        raise NotVisible("There is no such lead in your queue.")
+    return found
+
+
+def panel(user: User, handoff: Handoff, at: datetime) -> Panel:
+    """What there is to know about one handoff, and what the reader may do; six queries at most,
+    three more for a pooled one (is there room?)."""
+    acts = {row.name: row for row in machine.allowed(handoff, person(user), at) if row.button}
+    done = list(
+        Activity.objects.filter(lead=handoff.lead_id, kind__own_act=True, occurred_at__lte=at)
+        .select_related("kind", "content")
+        .order_by("-occurred_at", "-id")[:ACTS_READ]
+    )
+    return Panel(
+        handoff=handoff,
+        acts=acts,
+        recent=done[:ACTS_SHOWN],
+        earlier=_earlier(user, handoff, done),
+        gaps=why.gaps_of(handoff),
+        chips=_chips(handoff, acts),
+        send=list(Content.objects.filter(active=True).exclude(url="").order_by("-stage", "title")[:TO_SEND]),
+        start=_start(handoff),
+        late=bool(handoff.sla_promise and handoff.sla_due_at and handoff.sla_due_at <= at),
+        history=_history(handoff),
+        receivers=receivers(user, handoff.team_id) if "reassign" in acts else [],
+    )
+
+
+def _start(handoff: Handoff) -> datetime | None:
+    """From when the promise shown runs."""
+    if not handoff.sla_promise:
+        return None
+    return promises.start_of(handoff, Promise(handoff.sla_promise), SlaResult.Scope.HOLDER)
+
+
+def receivers(user: User, team_id: int | None) -> list[User]:
+    """Who could take a lead: the active people of sales, those of its team first, with their load."""
+    people = User.objects.filter(is_active=True, role__in=SALES).annotate(
+        far=Case(When(team=team_id, then=0), default=1, output_field=IntegerField()),
+        open_now=Count("handoffs", filter=Q(handoffs__state__in=_OPEN)),
+    )
+    if user.role != Role.ADMIN:
+        people = people.filter(Q(team=user.team_id) | Q(team__manager=user.pk) | Q(team=team_id))
+    return list(people.order_by("far", "name"))
+
+
+def _history(handoff: Handoff) -> str:
+    """How a closed one ended, in words; empty while it is open."""
+    if handoff.state in OPEN:
+        return ""
+    text = str(State(handoff.state).label)
+    reason = Document(handoff.frozen).reason(handoff.reason_key) if handoff.reason_key else None
+    return f"{text}: {reason.text.lower()}" if reason else text
+
+
+def _chips(handoff: Handoff, acts: Iterable[str]) -> list[Chip]:
+    names = set(acts)
+    if not names & {"reject", "return", "lose"}:
+        return []
+    terms = Document(handoff.frozen)
+    return [
+        Chip(reason, _small(reason, terms), off=reason.return_only and "return" not in names)
+        for reason in terms.reasons
+    ]
+
+
+def _small(reason: Reason, terms: Document) -> str:
+    if reason.return_only:
+        return f"after {terms.give_up.attempts} attempts"
+    if reason.note_min:
+        return "note needed"
+    if reason.effect == "callback":
+        return "back on that date"
+    if reason.effect == "repair":
+        return "repair, back to you"
+    if reason.closes or reason.effect == "close":
+        return "closes"
+    if reason.effect == "process":
+        return "sorted out by hand"
+    wait = f"back in {reason.wait_days} days" if reason.wait_days else "back on new interest"
+    return f"{reason.track.replace('_', ' ')}, {wait}" if reason.track else wait
+
+
+def _earlier(user: User, handoff: Handoff, done: Sequence[Activity]) -> Earlier | None:
+    said = (
+        Answer.objects.filter(
+            lead=handoff.lead_id,
+            kind__in=(Answer.Kind.REJECTED, Answer.Kind.RETURNED),
+            voided_at=None,
+            at__lte=handoff.first_offered_at,
+        )
+        .exclude(handoff_id=handoff.pk)
+        .select_related("rep")
+        .order_by("-at", "-id")
+        .first()
+    )
+    if said is None:
+        return None
+    reason = Document(handoff.frozen).reason(said.reason_key)
+    who = "Sales" if said.rep is None else "You" if said.rep_id == user.pk else said.rep.name
+    return Earlier(
+        by=who,
+        reason=(reason.text if reason else said.reason_key).lower(),
+        note=said.note,
+        at=said.at,
+        news=[*_new_acts(done, said.at), *_new_facts(handoff.lead, said.at)],
+    )
+
+
+def _new_acts(done: Sequence[Activity], since: datetime) -> list[str]:
+    fresh = [act for act in done if act.occurred_at > since]
+    words = list(dict.fromkeys(phrase(act) for act in fresh))[:3]
+    before = next((act for act in done if act.occurred_at <= since), None)
+    if fresh and before is not None:
+        quiet = fresh[-1].occurred_at - before.occurred_at
+        if quiet >= QUIET:
+            words.append(f"back after {quiet.days} quiet days")
+    return words
+
+
+def phrase(act: Activity) -> str:
+    """What a lead did, in words: "viewed a page /pricing"."""
+    if act.content is not None:
+        return f"{act.kind.phrase} “{act.content.title}”"
+    return f"{act.kind.phrase} {act.path}" if act.path else act.kind.phrase
+
+
+def _new_facts(lead: Lead, since: datetime) -> list[str]:
+    """Facts that changed since: "job title is VP now, was Head (15 Oct)"."""
+    oldest: dict[str, FactChange] = {}
+    changes = FactChange.objects.filter(lead=lead, field__in=FACTS_TOLD, recorded_at__gt=since)
+    for change in changes.order_by("recorded_at", "id")[:20]:
+        oldest.setdefault(change.field, change)
+    words = []
+    for name, change in oldest.items():
+        now, was = getattr(lead, name), change.old
+        if now and now != was:
+            text = f"{why.label(name).lower()} is {now} now"
+            words.append(f"{text}, was {was} ({change.recorded_at:%-d %b})" if was else text)
+    return words
+
+
+def warn_at(handoff: Handoff) -> datetime | None:
+    """From when the promise shown counts as soon: its next warn tick, or the warning that was given."""
+    for tick in handoff.sla_ticks:
+        if tick.get("do") == "warn" and tick.get("promise") == handoff.sla_promise:
+            return datetime.fromisoformat(tick["at"])
+    return handoff.warned_at

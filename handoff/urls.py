@@ -1,0 +1,25 @@
+"""Addresses of the queue, its acts and the team board."""
+
+from django.urls import path
+
+from handoff import board, views
+
+app_name = "handoff"
+urlpatterns = [
+    path("queue/", views.queue, name="queue"),
+    path("queue/fresh/", views.fresh, name="fresh"),
+    path("queue/poll/", views.poll, name="poll"),
+    path("queue/own/", views.own, name="own"),
+    path("queue/away/", views.away, name="away"),
+    path("queue/board/", board.board, name="board"),
+    path("queue/board/give/", board.give, name="board_give"),
+    path("queue/board/<int:pk>/away/", board.away, name="board_away"),
+    path("queue/<int:pk>/", views.one, name="one"),
+    path("queue/<int:pk>/panel/", views.side, name="panel"),
+    path("queue/<int:pk>/accept/", views.accept, name="accept"),
+    path("queue/<int:pk>/claim/", views.claim, name="claim"),
+    path("queue/<int:pk>/contact/", views.contact, name="contact"),
+    path("queue/<int:pk>/snooze/", views.snooze, name="snooze"),
+    path("queue/<int:pk>/wake/", views.wake, name="wake"),
+    path("queue/<int:pk>/reassign/", views.reassign, name="reassign"),
+]

@@ -1,0 +1,334 @@
+"""The queue: the rep's screen, its fragments, and the acts that have no effect on nurture.
+
+Reject, give back, opportunity, won, lost and undo are feedback's addresses; the page posts to them and
+hears of every act by the event `handoff-changed`.
+"""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from handoff import desk, guards, machine
+from handoff import queue as selectors
+from handoff.models import Handoff, State
+from leadflow import clock
+from leadflow.accounts.actors import person
+from leadflow.accounts.models import Role, User
+from leadflow.accounts.rights import roles
+from leadflow.accounts.templatetags.lf import due_text
+from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.web import toast
+
+SALES = (Role.REP, Role.SALES_MANAGER)
+LABELS = {"mine": "Mine", "pool": "Pool", "late": "Late"}
+OWN_FIELDS = ("name", "email", "phone", "title", "company", "country", "reason")
+SEEN_LIMIT = 400
+RESULT_KEYS = (
+    ("t", "talked", "Talked"),
+    ("m", "meeting", "Meeting"),
+    ("v", "voicemail", "Voicemail"),
+    ("n", "no_answer", "No answer"),
+)
+
+
+# ---- Pages and fragments ----------------------------------------------------------------------------------
+
+
+@require_GET
+@roles(*SALES)
+def queue(request: HttpRequest) -> HttpResponse:
+    """The whole page; `?tab=`, `?later=1`, and `?lead=` the handoff that is open."""
+    wanted = request.GET.get("lead", "")
+    return render(request, "handoff/queue.html", _page(request, _id(wanted), single=bool(wanted)))
+
+
+@require_GET
+@roles(*SALES)
+def one(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page with this lead open; on a phone only the lead. Where a notice lands."""
+    return render(request, "handoff/queue.html", _page(request, pk, single=True))
+
+
+@require_GET
+@roles(*SALES)
+def fresh(request: HttpRequest) -> HttpResponse:
+    """List, panel and figures anew, after an act or on a click on "2 new"."""
+    single = request.GET.get("single") == "1"
+    context = _page(request, _id(request.GET.get("open", "")), single=single, lenient=True)
+    return render(request, "handoff/_fresh.html", context)
+
+
+@require_GET
+@roles(*SALES)
+def side(request: HttpRequest, pk: int) -> HttpResponse:
+    """The side panel of one lead."""
+    user, now = _user(request), clock.now()
+    found = selectors.panel(user, selectors.find(user, pk), now)
+    return render(request, "handoff/_panel.html", {"panel": found, "now": now, **_choices(user, now)})
+
+
+@require_GET
+@roles(*SALES)
+def poll(request: HttpRequest) -> HttpResponse:
+    """What changed since the page was built: 204 for nothing, else rows to swap, in place."""
+    user, now = _user(request), clock.now()
+    tab = _tab(request, user)
+    news = selectors.news(user, tab, _since(request.GET.get("since", "")), _shown(request), now)
+    if not news:
+        return HttpResponse(status=204)
+    open_id = _id(request.GET.get("open", ""))
+    context = {
+        "rows": news.changed,
+        "gone": news.gone,
+        "new": news.new,
+        "open_id": open_id,
+        "told": selectors.told(news.gone, user, now),
+        "now": now,
+        "tab": tab,
+        **_head(user, tab, now),
+    }
+    response = render(request, "handoff/_poll.html", context)
+    if open_id in {row.pk for row in [*news.changed, *news.gone]}:
+        response["HX-Trigger"] = json.dumps({"queue-open-changed": {"id": open_id}})
+    return response
+
+
+def _page(request: HttpRequest, pk: int | None, *, single: bool, lenient: bool = False) -> dict[str, Any]:
+    """Everything of the page. `lenient`: a lead that is not visible any more is no error, the first row opens.
+
+    Fifteen queries at most, the same at 3 rows and at 30: session with person and team, two of the frame,
+    the figures, the desk and the agreement's terms, the rows, and of the panel: handoff, last act (pooled:
+    three more for the room left), acts, earlier answer, facts since, content to send, receivers.
+    """
+    user, now = _user(request), clock.now()
+    tab = _tab(request, user)
+    later = request.GET.get("later") == "1"
+    rows = selectors.rows(user, tab, now, later=later)
+    handoff = _opened(user, pk, rows, lenient)
+    return {
+        "rows": rows,
+        "panel": selectors.panel(user, handoff, now) if handoff else None,
+        "open_id": handoff.pk if handoff else None,
+        "desk": selectors.desk(user, now),
+        "single": single and handoff is not None,
+        "later": later,
+        "now": now,
+        "tab": tab,
+        **_choices(user, now),
+        **_head(user, tab, now),
+    }
+
+
+def _opened(user: User, pk: int | None, rows: list[Handoff], lenient: bool) -> Handoff | None:
+    if pk is not None:
+        try:
+            return selectors.find(user, pk)
+        except NotVisible:
+            if not lenient:
+                raise
+    return selectors.find(user, rows[0].pk) if rows else None
+
+
+def _head(user: User, tab: str, now: datetime) -> dict[str, Any]:
+    figures = selectors.counts(user, tab, now)
+    team = "All teams" if user.role == Role.ADMIN else f"Team {user.team.name}" if user.team else "Team"
+    labels = {**LABELS, "team": team}
+    tabs = [(name, labels[name], figures.tabs[name]) for name in selectors.tabs_of(user)]
+    return {"figures": figures, "tabs": tabs}
+
+
+def _choices(user: User, now: datetime) -> dict[str, Any]:
+    """The days that a snooze offers by one key, and the results of a call."""
+    today = now.astimezone(ZoneInfo(user.zone)).date()
+    monday = today + timedelta(days=7 - today.weekday())
+    days = [
+        ("1", "Tomorrow", today + timedelta(days=1)),
+        ("2", "In two days", today + timedelta(days=2)),
+        ("3", "Next Monday", monday),
+    ]
+    return {"today": today, "snooze_days": days, "results": RESULT_KEYS}
+
+
+# ---- Acts -------------------------------------------------------------------------------------------------
+
+
+@require_POST
+@roles(*SALES)
+def accept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take the lead; from the pool this claims it too."""
+    done = _apply(request, pk, "accept")
+    return answered(request, done, "accept", f"Accepted {done.lead}.", detail=_next_due("First call", done))
+
+
+@require_POST
+@roles(*SALES)
+def claim(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take the lead out of the pool; it still wants an answer."""
+    done = _apply(request, pk, "claim")
+    words = "The clock runs on: accept or reject."
+    return answered(request, done, "claim", f"{done.lead} is yours.", detail=words)
+
+
+@require_POST
+@roles(*SALES)
+def contact(request: HttpRequest, pk: int) -> HttpResponse:
+    """A contact with its result; the first one on an offer accepts too."""
+    found = selectors.find(_user(request), pk)
+    action = "log_contact" if found.state == State.WORKING else "touch"
+    result = request.POST.get("result", "")
+    if result not in guards.RESULTS:
+        known = ", ".join(guards.RESULTS.values()).lower()
+        raise BadInput("Say how it went.", [Fault("result", f"One of {known}.")])
+    channel, note = request.POST.get("channel", ""), request.POST.get("note", "")
+    done = _apply(request, pk, action, result=result, channel=channel, note=note)
+    words = f"{done.lead}: {guards.RESULTS[result].lower()}."
+    return answered(request, done, action, words, detail=_next_due("Next attempt", done))
+
+
+@require_POST
+@roles(*SALES)
+def snooze(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let it sleep until a day, with a reason; the clock stands still."""
+    until, reason = request.POST.get("until", ""), request.POST.get("reason", "")
+    done = _apply(request, pk, "snooze", until=until, reason=reason)
+    assert done.snoozed_until is not None
+    wakes = done.snoozed_until.astimezone(ZoneInfo(_user(request).zone))
+    return answered(
+        request, done, "snooze", f"{done.lead} sleeps.", detail=f"Back on {wakes:%a %-d %b, %H:%M}."
+    )
+
+
+@require_POST
+@roles(*SALES)
+def wake(request: HttpRequest, pk: int) -> HttpResponse:
+    """The clock goes on."""
+    done = _apply(request, pk, "wake")
+    return answered(request, done, "wake", f"{done.lead} is awake, the clock runs.")
+
+
+@require_POST
+@roles(Role.SALES_MANAGER)
+def reassign(request: HttpRequest, pk: int) -> HttpResponse:
+    """A manager gives the lead to somebody else, with a reason."""
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        raise BadInput("Say why.", [Fault("reason", "One sentence is enough; it stays on record.")])
+    done = _apply(request, pk, "reassign", to=request.POST.get("to", ""), reason=reason)
+    to = done.owner.name if done.owner else "the team's pool"
+    words = f"{done.lead} is with {to} now." if done.owner else f"{done.lead} is in {to} now."
+    return answered(request, done, "reassign", words, detail="The lead's own clock runs on.")
+
+
+@require_http_methods(["GET", "POST"])
+@roles(*SALES)
+def own(request: HttpRequest) -> HttpResponse:
+    """Add a lead that sales found itself: a form in the dialog, or a page of its own."""
+    values = {name: request.POST.get(name, "") for name in OWN_FIELDS}
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            done = desk.add_own(values, person(_user(request)))
+        except BadInput as wrong:
+            faults = _by_field(wrong)
+        else:
+            detail = "Marketing sees that sales found this lead."
+            return answered(request, done, "open", f"{done.lead} is yours.", detail=detail, undo=False)
+    context = {"values": values, "faults": faults, "fault": faults.get("", "")}
+    template = "handoff/_own.html" if request.htmx else "handoff/own.html"  # type: ignore[attr-defined]
+    return render(request, template, context, status=422 if faults else 200)
+
+
+def _by_field(wrong: BadInput) -> dict[str, str]:
+    """Faults by the form's fields; what belongs to none stands on top."""
+    faults: dict[str, str] = {}
+    for fault in wrong.faults or [Fault("", wrong.message)]:
+        name = fault.path.rpartition(".")[2]
+        faults.setdefault(name if name in OWN_FIELDS else "", fault.message)
+    return faults
+
+
+@require_POST
+@roles(*SALES)
+def away(request: HttpRequest) -> HttpResponse:
+    """Away until midnight, or back."""
+    user = _user(request)
+    if request.POST.get("back"):
+        desk.come_back(user, person(user))
+        messages.success(request, "Welcome back: new leads come to you again.")
+    else:
+        desk.go_away(user, person(user))
+        messages.success(request, "Away today: new leads go to colleagues until midnight.")
+    return redirect(_next(request) or reverse("handoff:queue"))
+
+
+def _apply(request: HttpRequest, pk: int, action: str, **args: Any) -> Handoff:
+    return machine.apply(action, pk, person(_user(request)), **args)
+
+
+def _next_due(what: str, handoff: Handoff) -> str:
+    """What is promised next: "First call by 14:00."."""
+    due = handoff.sla_due_at
+    return f"{what} {due_text(due, clock.now())[1]}." if due else ""
+
+
+def answered(
+    request: HttpRequest, handoff: Handoff, action: str, words: str, *, detail: str = "", undo: bool = True
+) -> HttpResponse:
+    """The answer to an act: for htmx a toast (with Undo) and the event that lists hear; else a redirect."""
+    if request.htmx:  # type: ignore[attr-defined]
+        back = reverse("feedback:undo", args=[handoff.pk]) if undo else ""
+        response = HttpResponse(toast(words, detail=detail, undo=back))
+        response["HX-Reswap"] = "none"
+        event = {"id": handoff.pk, "lead": handoff.lead_id, "state": handoff.state, "action": action}
+        response["HX-Trigger"] = json.dumps({"handoff-changed": event, "lf:close": {}})
+        return response
+    messages.success(request, f"{words} {detail}".strip())
+    return redirect(_next(request) or reverse("handoff:one", args=[handoff.pk]))
+
+
+# ---- Reading requests -------------------------------------------------------------------------------------
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def _tab(request: HttpRequest, user: User) -> str:
+    wanted = request.GET.get("tab", "")
+    return wanted if wanted in selectors.tabs_of(user) else selectors.default_tab(user)
+
+
+def _id(text: str) -> int | None:
+    """An id out of an address; None for what cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _since(text: str) -> datetime:
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise BadInput("Say since when.", [Fault("since", "An instant such as 2026-11-24T09:12:00Z.")])
+    return found
+
+
+def _shown(request: HttpRequest) -> dict[int, str]:
+    """The rows that the page shows: their ids and stamps."""
+    pairs = ((_id(text.partition(":")[0]), text) for text in request.GET.getlist("row")[:SEEN_LIMIT])
+    return {pk: text for pk, text in pairs if pk is not None}
+
+
+def _next(request: HttpRequest) -> str:
+    wanted = request.POST.get("next", "")
+    return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}) else ""
