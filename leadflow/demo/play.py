@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Min
 
 from feedback import nurture, verdicts
-from handoff import admission, calendars, clocks, machine
+from handoff import admission, calendars, clocks, machine, outbox
 from handoff.models import Handoff, State
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
@@ -26,11 +26,18 @@ from leadflow.errors import BadInput, Conflict, Forbidden
 from leadflow.leads import intake
 from scoring import engine
 
-# When what leads did since the last time is taken in, local to the company.
-WORKDAY_HOURS = (time(8, 45), time(11, 15), time(14, 30), time(17, 15))
+# When what leads did since the last time is taken in, local to the company; coarser long ago, where nobody
+# looks at the minute, so that months take seconds.
+RECENT = timedelta(days=45)
+RECENT_HOURS = (time(8, 45), time(10, 30), time(12, 0), time(14, 15), time(16, 0), time(17, 30))
+EARLIER_HOURS = (time(9, 15), time(14, 30))
 WEEKEND_HOURS = (time(13, 0),)
 # Those who ask for us are seen at once.
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
+# Nurture steps and the ends of waits are looked at with the first hour of a day.
+DAILY = time(10, 0)
+# Of what came in this close to the end, most is still to be answered.
+UNANSWERED = timedelta(hours=20)
 Act = Callable[[datetime], None]
 
 
@@ -46,7 +53,7 @@ class Play:
         self.calendar = calendars.for_team(cast.sam.team_id)
         self.by_lead: dict[int, Person] = {}
         self.lead_of: dict[int, int] = {}
-        self.seen: dict[int, int | None] = {}
+        self.seen: set[tuple[int, int | None]] = set()
         self._agenda: list[tuple[datetime, int, Act]] = []
         self._order = count()
         self._newcomers = 0
@@ -65,7 +72,7 @@ class Play:
         for at in self._hours():
             self.plan(at, self.take_in)
         for at, _, _, event in self._stream:
-            if event.kind in AT_ONCE:
+            if event.kind in AT_ONCE and at > self.end - RECENT:
                 self.plan(at + timedelta(seconds=20), self.take_in)
         while self._agenda:
             at, _, act = heapq.heappop(self._agenda)
@@ -80,7 +87,9 @@ class Play:
     def _hours(self) -> Iterator[datetime]:
         day = self.people[0].created_at.astimezone(self.zone).date()
         while day <= self.end.astimezone(self.zone).date():
-            for hour in WORKDAY_HOURS if day.weekday() < 5 else WEEKEND_HOURS:
+            recent = day > (self.end - RECENT).date()
+            hours = (RECENT_HOURS if recent else EARLIER_HOURS) if day.weekday() < 5 else WEEKEND_HOURS
+            for hour in hours if recent or day.weekday() < 5 else ():
                 yield datetime.combine(day, hour, self.zone).astimezone(UTC)
             day += timedelta(days=1)
 
@@ -92,11 +101,15 @@ class Play:
         self._take_events(at)
         while engine.score_pending(at):
             pass
-        engine.end_holds(at)
+        if at.astimezone(self.zone).time() < DAILY:
+            engine.queue_refresh(at)
+            engine.end_holds(at)
+            nurture.tick(at)
+            while outbox.deliver(at):
+                pass
         while machine.open_pending(at):
             pass
         admission.refill(at)
-        nurture.tick(at)
         self._meet_offers()
 
     def _take_people(self, at: datetime) -> None:
@@ -139,21 +152,24 @@ class Play:
         return user.email.partition("@")[0]
 
     def _meet_offers(self) -> None:
-        """Let the holder of each new or moved offer plan an answer."""
-        for handoff in Handoff.objects.filter(state=State.OFFERED, closed_at=None).select_related("owner"):
-            if handoff.pk in self.seen and self.seen[handoff.pk] == handoff.owner_id:
+        """Let the holder of each new or moved lead plan what to do with it."""
+        states = (State.OFFERED, State.ACCEPTED, State.WORKING)
+        for handoff in Handoff.objects.filter(state__in=states).select_related("owner").defer("frozen"):
+            known = (handoff.pk, handoff.owner_id)
+            if known in self.seen:
                 continue
-            self.seen[handoff.pk] = handoff.owner_id
+            self.seen.add(known)
             rng = self._rng(handoff, f"answer{handoff.owner_id}")
-            rep = handoff.owner or rng.choice(
-                [r for r in self.cast.reps if r.team_id == handoff.team_id] or self.cast.reps
-            )
+            team = [r for r in self.cast.reps if r.team_id == handoff.team_id] or self.cast.reps
+            rep = handoff.owner or rng.choice(team)
             asked = handoff.kind == Handoff.Kind.FAST_TRACK
-            wait = reps.minutes_to_answer(rng, self._handle(rep), asked)
-            self.plan(
-                self.calendar.add(clock.now(), wait),
-                lambda at, pk=handoff.pk, rep=rep, asked=asked: self.answer(at, pk, rep, asked),
-            )
+            when = self.calendar.add(clock.now(), reps.minutes_to_answer(rng, self._handle(rep), asked))
+            if handoff.state != State.OFFERED:
+                self.plan(when, lambda at, pk=handoff.pk, rep=rep: self.call(at, pk, rep, 1))
+            elif self.end - clock.now() > UNANSWERED or rng.random() > 0.75:
+                self.plan(
+                    when, lambda at, pk=handoff.pk, rep=rep, asked=asked: self.answer(at, pk, rep, asked)
+                )
 
     def _holds(self, pk: int, rep: User, *states: State) -> Handoff | None:
         handoff = Handoff.objects.filter(pk=pk, state__in=states).first()
@@ -172,6 +188,7 @@ class Play:
             self.call(at, pk, rep, 1)
         elif decision.accept:
             if self._try(lambda: machine.apply("accept", pk, person(rep), at=at)):
+                self.seen.add((pk, rep.pk))
                 median = 300 if self._handle(rep) == reps.SLOW else 12 if asked else 90
                 wait = timedelta(minutes=median * rng.lognormvariate(0, 0.6))
                 self.plan(self.calendar.add(at, wait), lambda then: self.call(then, pk, rep, 1))
@@ -208,11 +225,14 @@ class Play:
             lambda: machine.apply(action, pk, person(rep), at=at, channel=channel, result=result, note=note)
         ):
             return
+        self.seen.add((pk, rep.pk))
+        # The next contact is promised within one working day on the fast track, two otherwise.
+        promised = timedelta(hours=8 if handoff.kind == Handoff.Kind.FAST_TRACK else 16)
         if reached:
-            wait = timedelta(hours=8 * rng.choice([0.1, 1, 2, 4, 6]))
+            wait = promised * rng.choice([0.05, 0.3, 0.6, 0.9])
             self.plan(self.calendar.add(at, wait), lambda then: self.decide(then, pk, rep, late))
         elif attempt < 7:
-            wait = timedelta(hours=8 * rng.uniform(1.0, 2.2))
+            wait = promised * rng.uniform(0.5, 1.05 if self._handle(rep) != reps.SLOW else 1.8)
             self.plan(self.calendar.add(at, wait), lambda then: self.call(then, pk, rep, attempt + 1))
         else:
             self._try(lambda: verdicts.return_(pk, person(rep), reason_key="8", note="", at=at))

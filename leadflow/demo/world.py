@@ -223,7 +223,8 @@ def _facts(rng: random.Random, n: int, firm: Firm, seniority: str, source: Sourc
     }
     if rng.random() < 0.93:
         facts["title"] = rng.choice(TITLES[seniority])
-    if rng.random() < 0.9 and firm.employees:
+    # Tiny firms seldom say how small they are: sales finds out on the phone.
+    if firm.employees and rng.random() < (0.45 if firm.employees < 10 else 0.93):
         facts["employees"] = firm.employees
     if rng.random() < 0.72:
         facts["phone"] = f"+49 40 5550 {n % 10000:04d}"
