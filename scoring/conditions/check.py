@@ -166,13 +166,9 @@ class _Checker:
             self.fault(path, f"The list “{found.label}” is empty, so nobody can match.")
 
     def _snapshots(self, value: n.Value, path: str) -> None:
-        kinds = value if isinstance(value, tuple) else ()
-        needed = (
-            {"free_mail", "throwaway"}
-            if "work" in kinds
-            else {k for k in kinds if k in ("free_mail", "throwaway")}
-        )
-        for key in sorted(needed):
+        kinds = {str(kind) for kind in value} if isinstance(value, tuple) else set()
+        lists = {"free_mail", "throwaway"}
+        for key in sorted(lists if "work" in kinds else lists & kinds):
             if not self.document.list_snapshots.get(key):
                 self.fault(path, f"The list of domains “{key}” is not part of this agreement yet.")
 

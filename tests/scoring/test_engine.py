@@ -11,7 +11,8 @@ from leadflow.leads.models import CustomField, Lead, LeadChanged, StageChange
 from scoring import engine
 from scoring.explanation import score_at
 from scoring.models import Agreement, Crossing, Hold, LeadScore, ScoreChange
-from tests.scoring.sample import fact, score
+from tests.scoring.sample import did as behaviour
+from tests.scoring.sample import fact, has, score
 
 pytestmark = pytest.mark.django_db
 
@@ -430,6 +431,23 @@ def test_conditions_match_leads_and_handoffs(agreement, good, make_lead, did):
     assert engine.match(fast, list(both), at, given=both) == {boss.pk}
     hours = {"handoff": "team_hours", "op": "is", "value": False}
     assert engine.match(hours, list(both), at, given=both) == set()
+
+
+def test_a_window_of_days_ends_to_the_second(agreement, make_lead, did):
+    inside, edge = make_lead(), make_lead()
+    did(inside, "question", days_ago=14 - 1 / 86_400)
+    did(edge, "question", days_ago=14)
+    assert engine.match(behaviour("question", days=14), None, clock.now()) == {inside.pk}
+
+
+def test_an_act_of_the_last_days_is_asked_of_what_was_done_not_of_what_was_not(agreement, make_lead, did):
+    """b15: registered for a webinar and attended none in 90 days."""
+    lead, other = make_lead(), make_lead()
+    for somebody in (lead, other):
+        did(somebody, "webinar_registered", days_ago=5)
+    did(other, "webinar_attended", days_ago=60)
+    assert engine.match(has("b15", 14), None, clock.now()) == {lead.pk}
+    assert engine.match(has("b15", 3), None, clock.now()) == set()
 
 
 def test_points_fade_with_time_and_a_refresh_notices(agreement, good, did, at):
