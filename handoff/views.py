@@ -103,7 +103,7 @@ def poll(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, pk: int | None, *, single: bool, lenient: bool = False) -> dict[str, Any]:
-    """Everything of the page. `lenient`: a lead that is not visible any more is no error, the first row opens.
+    """Everything of the page. `lenient`: a lead not visible any more is no error, the first row opens.
 
     Fifteen queries at most, the same at 3 rows and at 30: session with person and team, two of the frame,
     the figures, the desk and the agreement's terms, the rows, and of the panel: handoff, last act (pooled:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("leadflow.leads.urls")),
     path("", include("leadflow.jobs.urls")),
     path("", include("leadflow.pages.urls")),
+    path("", include("handoff.urls")),
     path("", include("feedback.urls")),
     path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]
