@@ -79,11 +79,6 @@ class Act:
         """The lead, locked after the handoff (the house's order)."""
         return Lead.objects.select_for_update(no_key=True).get(pk=self.handoff.lead_id)
 
-    @property
-    def existing_customer(self) -> bool:
-        """A customer stays customer during such a handoff."""
-        return self.handoff.kind == Handoff.Kind.EXISTING_CUSTOMER
-
     # Arguments
 
     def text(self, name: str, limit: int = 2_000) -> str:
@@ -154,8 +149,8 @@ class Act:
         self.note("answers", [row.pk])
 
     def move(self, stage: Stage, cause: str) -> None:
-        """Move the lead; a customer stays one while sales talks about more."""
-        if self.existing_customer and stage != Stage.CUSTOMER:
+        """Move the lead. A customer stays one, whatever opened the handoff, until feedback says churned."""
+        if self.lead.stage == Stage.CUSTOMER:
             return
         self.written["stage"] = self.lead.stage
         stages.move(

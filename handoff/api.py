@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,6 +35,7 @@ ARGUMENTS = {
 INSTANTS = ("occurred_at",)
 
 
+@extend_schema_serializer(component_name="AllowedAct")
 class ActionOut(serializers.Serializer[Any]):
     """An act that the caller may do now."""
 
@@ -43,6 +44,7 @@ class ActionOut(serializers.Serializer[Any]):
     needs = serializers.ListField(child=serializers.CharField())
 
 
+@extend_schema_serializer(component_name="Handoff")
 class HandoffOut(serializers.Serializer[Any]):
     """A handoff: whose it is, until when, why now, and what the caller may do."""
 
@@ -79,6 +81,7 @@ class HandoffOut(serializers.Serializer[Any]):
     actions = ActionOut(many=True)
 
 
+@extend_schema_serializer(component_name="HandoffPage")
 class PageOut(serializers.Serializer[Any]):
     """One page of handoffs."""
 
@@ -86,6 +89,7 @@ class PageOut(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
+@extend_schema_serializer(component_name="HandoffAct")
 class ActIn(serializers.Serializer[Any]):
     """What an act may need; which of it, `needs` of the allowed actions tells."""
 

@@ -15,9 +15,9 @@ def diagram() -> str:
         if row.name == "open":
             arrows.setdefault(("[*]", str(State.OFFERED)), []).append(row.name)
         elif row.name != "undo":
-            for source in row.sources:
-                for target in targets(row, source):
-                    arrows.setdefault((str(source), str(target)), []).append(row.name)
+            for start in row.sources:
+                for end in targets(row, start):
+                    arrows.setdefault((str(start), str(end)), []).append(row.name)
     lines = ["```mermaid", "stateDiagram-v2"]
     for (source, target), names in arrows.items():
         lines.append(f"    {source} --> {target}: {', '.join(names)}")

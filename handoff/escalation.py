@@ -3,11 +3,16 @@
 from datetime import datetime
 
 from handoff import acting, presence, promises
-from handoff.models import Handoff, LateException
+from handoff.models import Handoff, LateException, Promise
 from handoff.presence import Seat
 from leadflow.accounts.actors import SYSTEM, Actor
 
 ROW_STEPS = ("wake", "reassign", "pool")
+LATE: dict[str, str] = {
+    Promise.ACCEPTANCE: "not answered in time",
+    Promise.FIRST_TOUCH: "not contacted in time",
+    Promise.FOLLOW_UP: "not followed up in time",
+}
 
 
 def run(handoff_id: int, at: datetime) -> None:
@@ -26,13 +31,24 @@ def run(handoff_id: int, at: datetime) -> None:
             machine.apply("wake", handoff_id, SYSTEM, at=at)
             continue
         to_pool = due[0]["do"] == "pool"
-        if not move_on(handoff_id, at, reason="not answered in time", to_pool=to_pool):
+        reason = LATE.get(due[0]["promise"], "late")
+        if _passed_round(handoff, due[0]["promise"], reason) or not move_on(
+            handoff_id, at, reason=reason, to_pool=to_pool
+        ):
             _drop(handoff, due[0], at)
 
 
+def _passed_round(handoff: Handoff, promise: str, reason: str) -> bool:
+    """Whether passing it on once more helps nobody: an offer goes to each colleague at most once, what
+    somebody has taken is passed on once for each promise. After that it is the managers' to decide."""
+    if promise == Promise.ACCEPTANCE:
+        return False
+    return handoff.transitions.filter(action="reassign", actor=None, note=reason).exists()
+
+
 def move_on(handoff_id: int, at: datetime, *, reason: str, by: Actor = SYSTEM, to_pool: bool = False) -> bool:
-    """Give a lead to the present colleague with the fewest open ones; without any the step fails (False),
-    unless the owner is no longer active: then the team's pool takes it."""
+    """Give a lead to the present colleague with the fewest open ones who has not had it yet; without any the
+    step fails (False), unless the owner is no longer active: then the team's pool takes it."""
     from handoff import machine
 
     handoff = machine.lock(handoff_id)
@@ -49,12 +65,16 @@ def move_on(handoff_id: int, at: datetime, *, reason: str, by: Actor = SYSTEM, t
 
 def _next(handoff: Handoff, at: datetime) -> Seat | None:
     admission = acting.terms_now().admission
+    held = handoff.transitions.exclude(owner_before=None).values_list("owner_before_id", flat=True)
+    had = (
+        {*held, handoff.owner_id} if handoff.owner is None or handoff.owner.is_active else {handoff.owner_id}
+    )
     found = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
     there = [
         seat
         for seat in found
         if seat.present
-        and seat.user_id != handoff.owner_id
+        and seat.user_id not in had
         and seat.open_now < seat.capacity
         and handoff.team_id in (None, seat.team_id)
     ]
@@ -72,4 +92,4 @@ def _drop(handoff: Handoff, tick: promises.Tick, at: datetime) -> None:
     LateException.objects.get_or_create(
         handoff=handoff, promise=tick["promise"], cleared_at=None, defaults={"since": due or at}
     )
-    handoff.exceptions.filter(promise=tick["promise"], cleared_at=None).update(step_done="nobody there")
+    handoff.exceptions.filter(promise=tick["promise"], cleared_at=None).update(step_done="nobody left to ask")

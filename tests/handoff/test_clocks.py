@@ -112,9 +112,34 @@ def test_with_nobody_else_there_a_late_lead_stays_on_the_managers_list(offered, 
     tick(2026, 11, 24, 9, 45)
     after = fresh(handoff)
     assert after.owner == handoff.owner
-    assert LateException.objects.get(handoff=handoff, promise="acceptance").step_done == "nobody there"
+    assert LateException.objects.get(handoff=handoff, promise="acceptance").step_done == "nobody left to ask"
     assert after.sla_tick_at is not None
     assert tick(2026, 11, 24, 9, 46) <= 1
+
+
+def test_a_late_lead_goes_round_the_team_once_and_then_to_the_managers(offered, reps):
+    reps(3)
+    handoff = offered("fast_track")
+    for hour in range(10, 18):
+        for minute in (0, 20, 40):
+            tick(2026, 11, 24, hour, minute)
+    moves = handoff.transitions.filter(action="reassign")
+    assert moves.count() == 2
+    assert len({move.owner_after_id for move in moves} | {handoff.owner_id}) == 3
+    assert set(LateException.objects.filter(handoff=handoff).values_list("step_done", flat=True)) == {
+        "nobody left to ask"
+    }
+
+
+def test_a_lead_that_somebody_has_taken_is_passed_on_once_when_nobody_calls(offered, reps):
+    reps(5)
+    handoff = offered("fast_track")
+    machine.apply("accept", handoff.pk, person(handoff.owner))
+    for hour in range(10, 18):
+        for minute in (0, 20, 40):
+            tick(2026, 11, 24, hour, minute)
+    assert handoff.transitions.filter(action="reassign").count() == 1
+    assert fresh(handoff).state == State.ACCEPTED
 
 
 def test_after_an_outage_everything_due_is_handled_once_with_its_true_lateness(offered):

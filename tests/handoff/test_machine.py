@@ -324,6 +324,28 @@ def test_a_customers_new_interest_never_takes_the_customer_stage_away(offered, f
     assert stage_of(handoff) == Stage.CUSTOMER
 
 
+def test_a_customer_who_is_called_back_as_agreed_stays_a_customer(offered, flow, did):
+    handoff = offered()
+    owner = person(handoff.owner)
+    act("accept", handoff, owner)
+    act("win", handoff, owner, 1, amount="100")
+    with clock.use(clock.now() + timedelta(days=1)):
+        did(handoff.lead, "demo_requested")
+        flow()
+        more = Handoff.objects.get(lead=handoff.lead_id, state="offered")
+        act("reject", more, person(more.owner), reason_key="3", date="2026-12-10")
+        assert stage_of(handoff) == Stage.CUSTOMER
+    with clock.use(berlin(2026, 12, 10, 9, 0)):
+        flow()
+        again = Handoff.objects.get(lead=handoff.lead_id, state="offered")
+        assert again.kind == Handoff.Kind.CALLBACK
+        act("accept", again, person(again.owner))
+        act("qualify", again, person(again.owner), 1, amount="50", need="more", date="2026-12-20")
+        assert stage_of(handoff) == Stage.CUSTOMER
+        act("lose", again, person(again.owner), 2, reason_key="1")
+    assert stage_of(handoff) == Stage.CUSTOMER
+
+
 # Reassign, snooze, withdraw
 
 
