@@ -440,6 +440,17 @@ def test_a_window_of_days_ends_to_the_second(agreement, make_lead, did):
     assert engine.match(behaviour("question", days=14), None, clock.now()) == {inside.pk}
 
 
+def test_a_day_begins_at_midnight_in_the_zone_of_the_agreement(agreement, make_lead, did):
+    """Half past eleven and half past twelve at night: one day in UTC, two in Berlin."""
+    lead = make_lead()
+    for hours in (9.7, 8.7):
+        did(lead, "page_view", days_ago=hours / 24, path="/pricing")
+    two = behaviour("page_view", days=30, agg="days", op="gte", value=2)
+    assert engine.match(two, None, clock.now()) == {lead.pk}
+    points = {line.criterion: line.points for line in engine.explain(lead.pk).lines}
+    assert (points["b3"], points["b4"]) == (10, 3)
+
+
 def test_an_act_of_the_last_days_is_asked_of_what_was_done_not_of_what_was_not(agreement, make_lead, did):
     """b15: registered for a webinar and attended none in 90 days."""
     lead, other = make_lead(), make_lead()
