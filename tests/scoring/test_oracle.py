@@ -336,3 +336,32 @@ def same_from_both_sources(program, world):
     )
     whole = answers(program.score("whole", present=True), (min(ids), max(ids), END, END), SCORE_COLUMNS)
     assert now == whole == one
+
+
+@pytest.mark.parametrize("half_life", [3, 14, 45])
+def test_fading_is_foreseen_neither_too_late_nor_every_day(at, snapshots, make_lead, did, half_life):
+    aged = {"kind": "half_life", "days": half_life}
+    body = content(
+        criteria=[c | {"decay": aged} for c in content()["criteria"] if c["id"] in ("b1", "b5", "b7")]
+    )
+    quiet = {"score": "total", "op": "gte", "value": 1}
+    body["thresholds"] |= {"mql_when": quiet, "sql_when": quiet, "mql_leave_when": quiet, "fast_tracks": []}
+    program = current.program_of(Document(body))
+    lead = make_lead()
+    for days in (0, 0.4, 3.3, 9):
+        did(lead, "webinar_attended", days_ago=days)
+    did(lead, "demo_requested", days_ago=1.7)
+    days = range(0, 420)
+    instants = [at + timedelta(days=d) for d in days]
+    ids = [lead.pk] * len(days)
+    found = answers(
+        program.score("subjects", present=False), (list(days), ids, instants, instants), SCORE_COLUMNS
+    )
+    calm_days = 0
+    for day in days:
+        until = found[day]["next_change"] or instants[-1]
+        calm = [d for d in days[day + 1 :] if instants[d] < until]
+        assert {found[d]["total"] for d in calm} <= {found[day]["total"]}
+        calm_days += bool(calm)
+    assert len({row["total"] for row in found.values()}) > 10
+    assert calm_days > 100
