@@ -8,5 +8,7 @@ class LeadsConfig(AppConfig):
 
     def ready(self) -> None:
         from leadflow.leads.catalogue import ensure_kinds
+        from leadflow.leads.importing import run
 
+        run.register()
         post_migrate.connect(ensure_kinds, sender=self, dispatch_uid="leads.kinds")

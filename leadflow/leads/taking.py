@@ -672,15 +672,20 @@ def _value(fact: Fact, row: Mapping[str, Any]) -> Any:
 
 
 def put(row: dict[str, Any], fact: Fact, value: Any, stamp: datetime) -> None:
-    """Write a fact's value, its folded key and its words into the columns of its row."""
+    """Write a fact's value, its folded key and its words into the columns of its row.
+
+    The row's JSON columns are changed in place: they belong to this row alone.
+    """
     if fact.custom:
+        text = fact.is_text and value is not None
         for column, part in (
             ("custom", value),
-            ("custom_keys", fact.folded(value)),
-            ("custom_words", words(value) if fact.is_text and value is not None else None),
+            ("custom_keys", fact.folded(value) if text else None),
+            ("custom_words", words(value) if text else None),
         ):
-            row[column] = {k: v for k, v in row[column].items() if k != fact.custom}
-            if part is not None:
+            if part is None:
+                row[column].pop(fact.custom, None)
+            else:
                 row[column][fact.custom] = part
         return
     if fact.key == "is_customer":

@@ -26,6 +26,13 @@ may_import = roles(Role.MARKETER, Role.MARKETING_MANAGER)
 TRIED = 1_000
 SHOWN = 25
 NEW_FIELD = "new"
+DECIMALS = (".", ",")
+# What stands in for missing ids, in the words of the page.
+IDENTIFY_BY = [
+    ("external_id", "The file has ids, or e-mail addresses"),
+    ("line", "It has none: take the number of the line"),
+    ("content", "It has none: the same row is the same"),
+]
 
 
 @may_import
@@ -55,7 +62,10 @@ def _take_upload(request: HttpRequest) -> ImportRun:
         raise BadInput("Choose a file first: CSV or .xlsx.")
     if kind not in run.TAKERS:
         raise BadInput("Say what the file holds: leads, activities or outcomes.")
-    path, digest = run.store(upload, settings.UPLOAD_LIMIT)
+    try:
+        path, digest = run.store(upload, settings.UPLOAD_LIMIT)
+    except OSError as error:
+        raise BadInput(f"The file cannot be kept ({error.strerror}). Tell whoever runs LeadFlow.") from error
     shape = reading.look_at(path)
     sample = reading.samples(path, shape)
     guess = mappings.suggest(shape, sample, kind, known_facts())  # type: ignore[arg-type]
@@ -79,6 +89,9 @@ def import_run(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(ImportRun.objects.select_related("job", "created_by"), pk=pk)
     if found.job_id:
         return render(request, "leads/import_done.html", _done(found))
+    if not Path(found.file_path).is_file():
+        messages.error(request, f"{found.file_name} is not kept any more. Upload it again.")
+        return redirect("leads:imports")
     context: dict[str, Any] = {"run": found, "tried": TRIED}
     status = 200
     if request.method == "POST":
@@ -101,10 +114,19 @@ def import_run(request: HttpRequest, pk: int) -> HttpResponse:
 def import_start(request: HttpRequest, pk: int) -> HttpResponse:
     """Take the whole file in, as a job."""
     found = get_object_or_404(ImportRun, pk=pk)
-    if found.job_id is None:
-        assert isinstance(request.user, User)
+    assert isinstance(request.user, User)
+    was = found.job_id
+    try:
         run.prepare(found, person(request.user))
-        messages.success(request, "The import is running. You may leave this page.")
+    except BadInput as error:
+        if was is None:
+            return render(
+                request, "leads/import_map.html", {"run": found, "error": error} | _columns(found), status=422
+            )
+        messages.error(request, error.message)
+    else:
+        if found.job_id != was:
+            messages.success(request, "The import is running. You may leave this page.")
     return redirect("leads:import", pk=found.pk)
 
 
@@ -113,10 +135,7 @@ def import_start(request: HttpRequest, pk: int) -> HttpResponse:
 def import_rejects(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The rejected rows as CSV: line, field, reason, and the row as it came."""
     found = get_object_or_404(ImportRun, pk=pk, job__isnull=False)
-    try:
-        columns = reading.look_at(Path(found.file_path)).columns
-    except BadInput:
-        columns = []
+    columns = found.mapping.get("header", [])
     errors = JobError.objects.filter(job_id=found.job_id).order_by("line", "id").iterator()
     rows = ([e.line, e.field, e.reason, *(e.raw or [])] for e in errors)
     return csv_response(f"rejected-{found.pk}.csv", ["line", "field", "reason", *columns], rows)
@@ -142,7 +161,8 @@ def _columns(found: ImportRun) -> dict[str, Any]:
     columns = []
     for n, name in enumerate(shape.columns):
         values = [row.cells.get(name, "") for row in sample]
-        to = mapped.get(name, {}).get("to", "")
+        entry = mapped.get(name, {})
+        to = entry.get("to", "")
         columns.append(
             {
                 "n": n,
@@ -150,8 +170,8 @@ def _columns(found: ImportRun) -> dict[str, Any]:
                 "to": NEW_FIELD if to and to not in targets else to,
                 "samples": list(dict.fromkeys(v for v in values if v))[:3],
                 "empty": sum(not v for v in values) * 100 // max(1, len(values)),
-                "type": mapped.get(name, {}).get("type") or mappings.suggest_kind(values),
-                "after_contact": mapped.get(name, {}).get("after_contact", False),
+                "type": entry.get("type") or mappings.suggest_kind(values),
+                "after_contact": entry.get("after_contact", False),
             }
         )
     return {
@@ -160,16 +180,15 @@ def _columns(found: ImportRun) -> dict[str, Any]:
         "targets": sorted(targets.items(), key=lambda item: item[1].casefold()),
         "types": CustomField.Type.choices,
         "date_orders": mappings.DATE_ORDERS.items(),
+        "identify_by": IDENTIFY_BY,
         "empty_texts": ", ".join(found.mapping.get("empty", [])),
         "values": ", ".join(f"{k}={v}" for k, v in _outcome_values(found).items()),
     }
 
 
 def _outcome_values(found: ImportRun) -> dict[str, str]:
-    for entry in found.mapping.get("columns", {}).values():
-        if entry.get("to") == "kind" and entry.get("values"):
-            return dict(entry["values"])
-    return {}
+    entries = found.mapping.get("columns", {}).values()
+    return next((dict(e["values"]) for e in entries if e.get("to") == "kind" and e.get("values")), {})
 
 
 def _save_mapping(found: ImportRun, form: Any) -> None:
@@ -179,7 +198,7 @@ def _save_mapping(found: ImportRun, form: Any) -> None:
         to = form.get(f"to-{n}", "")
         entry: dict[str, Any] = {"to": to}
         if to == NEW_FIELD:
-            key = slugify(name).replace("-", "_")[:50] or f"column_{n + 1}"
+            key = slugify(name).replace("-", "_").strip("_")[:50] or f"column_{n + 1}"
             entry = {"to": f"{CUSTOM}{key}", "type": form.get(f"type-{n}", "text"), "label": name}
             entry["after_contact"] = bool(form.get(f"after-{n}"))
         elif to == "kind" and form.get("values"):
@@ -188,11 +207,14 @@ def _save_mapping(found: ImportRun, form: Any) -> None:
     found.mapping = {
         "columns": columns,
         "empty": [t.strip() for t in form.get("empty", "").split(",") if t.strip()],
-        "identify_by": "line" if form.get("by_line") else "external_id",
+        "identify_by": form.get("identify_by", "external_id"),
     }
     found.source = form.get("source", "").strip()[:80] or found.source
-    found.date_order = form.get("date_order", found.date_order)
-    found.decimal = form.get("decimal", found.decimal)
+    # Only what the lists offer: the columns hold no more, and the rest is for `mappings.parse` to judge.
+    if form.get("date_order") in mappings.DATE_ORDERS:
+        found.date_order = form["date_order"]
+    if form.get("decimal") in DECIMALS:
+        found.decimal = form["decimal"]
     found.fresh = bool(form.get("fresh"))
     found.save()
 

@@ -31,7 +31,7 @@ class ImportCommand(BaseCommand):
     kind: mappings.Kind = "leads"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="CSV (also .gz) or .xlsx")
+        parser.add_argument("file", type=Path, help="CSV (also .gz), .xlsx, or .ndjson")
         parser.add_argument(
             "--mapping", type=Path, help="JSON: which column is what; without it names are guessed"
         )
@@ -51,6 +51,8 @@ class ImportCommand(BaseCommand):
             self._import(options)
         except BadInput as error:
             raise CommandError(error.message) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or 'A file'} cannot be used: {error.strerror}.") from error
 
     def _import(self, options: dict[str, Any]) -> None:
         path: Path = options["file"].absolute()
@@ -71,6 +73,9 @@ class ImportCommand(BaseCommand):
             counts, rejects = run.dry_run(found)
             self.stdout.write("Nothing was kept: this was a dry run.")
         else:
+            run.checked(found)
+            copy, found.file_hash = run.keep(path)
+            found.file_path = str(copy)
             job = run.prepare(found, SYSTEM)
             self._work(job)
             found.refresh_from_db()

@@ -3,20 +3,24 @@
 A mapping is JSON, made in the browser or kept beside the file:
 
     {"source": "fair-2026", "date_order": "DMY", "decimal": ",", "empty": ["Select"],
-     "identify_by": "external_id" | "line",
+     "identify_by": "external_id" | "line" | "content",
      "columns": {"Prospect ID": {"to": "external_id"},
                  "Visits": {"to": "custom.visits", "type": "number", "label": "Visits"},
                  "Tags": {"to": "custom.tags", "after_contact": true},
                  "Notes": {"to": ""}},
      "outcome": {"Converted": {"1": "won"}}, "constants": {"country": "Germany"}}
+
+A column that tells two things has a list of such entries. `identify_by` says what stands in for missing
+ids: the number of the line, or a digest of all cells (so that the same row twice counts once).
 """
 
+import hashlib
 import re
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.facts import CUSTOM, Fact
@@ -60,7 +64,11 @@ OUTCOME_TARGETS = {
     "external_lead_id": "Id of the lead in the other system",
 }
 PROPERTY = "properties."
+SKIP = "skip"
+IDENTIFY_BY = ("external_id", "line", "content")
+WHOSE = ("email", "lead_id", "external_lead_id")
 DATE_ORDERS = {"DMY": "24.11.2026", "MDY": "11/24/2026", "YMD": "2026-11-24"}
+_CUSTOM_KEY = re.compile(r"[a-z0-9_]{1,50}")
 _TIME = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp][Mm])?)?"
 _DATE = re.compile(r"(\d{1,4})[-./](\d{1,2})[-./](\d{1,4})" + _TIME)
 
@@ -112,6 +120,8 @@ SYNONYMS = {
     "event": "kind",
     "user id": "external_lead_id",
 }
+# The same header means another thing in a file of another kind.
+_OTHERWISE = {"at": "occurred_at", "occurred_at": "at", "external_id": "external_lead_id"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ class Mapping:
     date_order: str = "DMY"
     decimal: str = "."
     empty: frozenset[str] = frozenset()
-    by_line: bool = False
+    identify_by: str = "external_id"
     constants: AnyMapping[str, Any] = field(default_factory=dict)
     zone: str = "UTC"
 
@@ -148,7 +158,7 @@ class Mapping:
         faults: list[Fault] = []
         for column in self.columns:
             text = row.cells.get(column.name, "")
-            if not text or fold(text) in self.empty:
+            if not text or (self.empty and fold(text) in self.empty):
                 continue
             try:
                 value = self._value(column, text)
@@ -156,6 +166,8 @@ class Mapping:
                 faults.append(Fault(column.name, str(error)))
                 continue
             self._put(made, column.to, value)
+        if made.get("kind") == SKIP:
+            return {"kind": SKIP}, []
         return self._complete(made, row), faults
 
     def _value(self, column: Column, text: str) -> Any:
@@ -165,6 +177,8 @@ class Mapping:
                 known = ", ".join(sorted(column.values))
                 raise ValueError(f"“{text[:60]}” is none of the values that the mapping knows ({known}).")
             return found
+        if column.to.startswith(PROPERTY):
+            return self._property(column, text)
         if column.type == "number":
             return self.number(text)
         if column.type == "date":
@@ -173,8 +187,15 @@ class Mapping:
             return self.moment(text)
         return text
 
+    def _property(self, column: Column, text: str) -> Any:
+        if text in ("true", "false") and column.type in ("boolean", "text"):
+            return text == "true"
+        return float(self.number(text)) if column.type == "number" else text
+
     def number(self, text: str) -> str:
         """A number as the file writes it, with a point for the decimal sign. Raises ValueError."""
+        if text.isascii() and text.isdigit():
+            return text
         plain = re.sub(r"[\s' _€$£%]", "", text)
         plain = plain.replace("." if self.decimal == "," else ",", "").replace(",", ".")
         if not re.fullmatch(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?|[-+]?\d+\.", plain):
@@ -217,12 +238,21 @@ class Mapping:
         first, last = made.pop("first_name", ""), made.pop("last_name", "")
         if (first or last) and not made.get("name"):
             made["name"] = f"{first} {last}".strip()
-        if self.by_line:
-            made.setdefault("external_id" if self.kind == "leads" else "external_lead_id", f"line-{row.line}")
-        if self.kind == "outcomes" and made.get("external_lead_id"):
+        if self.identify_by != "external_id":
+            # An outcome is found again in the file that brought its lead; an activity has an id of its own.
+            made.setdefault("external_lead_id" if self.kind == "outcomes" else "external_id", self._id(row))
+        if self.kind == "outcomes":
             # A deal without an id of its own is named after its lead.
-            made.setdefault("external_id", made["external_lead_id"])
+            whose = [made[name] for name in ("external_lead_id", "email", "lead_id") if name in made]
+            if whose:
+                made.setdefault("external_id", str(whose[0]))
         return made
+
+    def _id(self, row: Row) -> str:
+        if self.identify_by == "line":
+            return f"line-{row.line}"
+        cells = "\x1f".join(row.raw).encode("utf-8", "surrogatepass")
+        return f"row-{hashlib.sha256(cells).hexdigest()[:32]}"
 
 
 def targets(kind: Kind, facts: AnyMapping[str, Fact]) -> dict[str, str]:
@@ -241,11 +271,12 @@ def parse(
     faults: list[Fault] = []
     columns = [
         column
-        for name, entry in raw["columns"].items()
+        for name, entries in raw["columns"].items()
+        for entry in (entries if isinstance(entries, list) else [entries])
         if (column := _column(name, entry, kind, shape, facts, faults)) is not None
     ]
     columns += _outcome_columns(raw, kind, shape, faults)
-    faults += _twice(columns) + _settings(raw)
+    faults += _twice(columns) + _settings(raw, targets(kind, facts))
     if not columns and not faults:
         faults.append(Fault("columns", "No column is mapped: say what at least one of them is."))
     if faults:
@@ -258,14 +289,44 @@ def parse(
         date_order=raw.get("date_order", "DMY"),
         decimal=raw.get("decimal", "."),
         empty=frozenset(fold(str(text)) for text in raw.get("empty", [])),
-        by_line=raw.get("identify_by") == "line",
+        identify_by=raw.get("identify_by", "external_id"),
         constants=raw.get("constants", {}),
         zone=str(raw.get("zone") or zone),
     )
 
 
-def _settings(raw: dict[str, Any]) -> list[Fault]:
+def incomplete(mapping: Mapping) -> list[Fault]:
+    """What no row of the file would have, so that each would be rejected: said once, before it starts."""
+    told = {column.to for column in mapping.columns} | set(mapping.constants)
+    own_id = mapping.identify_by != "external_id"
     faults = []
+    if mapping.kind == "leads":
+        if not own_id and not told & {"external_id", "email"}:
+            faults.append(Fault("columns", "No column tells who it is: map the e-mail or an id."))
+        return faults
+    faults += [
+        Fault("columns", f"No column is mapped to “{name}” ({label}).")
+        for name, label in (("kind", "what it was"), ("occurred_at", "when it happened"))
+        if name not in told and (name == "kind" or mapping.kind == "activities")
+    ]
+    by_row = own_id and mapping.kind == "outcomes"
+    if not by_row and not told & {*WHOSE, *(("visitor_id",) if mapping.kind == "activities" else ())}:
+        faults.append(
+            Fault("columns", "No column tells whose it is: map the e-mail, the lead's id or LeadFlow's id.")
+        )
+    if mapping.kind == "activities" and not own_id and "external_id" not in told:
+        faults.append(
+            Fault("identify_by", "The activities have no ids: write “content”, so that each counts once.")
+        )
+    return faults
+
+
+def _settings(raw: dict[str, Any], known: AnyMapping[str, str]) -> list[Fault]:
+    faults = []
+    if raw.get("identify_by", "external_id") not in IDENTIFY_BY:
+        faults.append(Fault("identify_by", f"Write one of: {', '.join(IDENTIFY_BY)}."))
+    if raw.get("zone") and raw["zone"] not in available_timezones():
+        faults.append(Fault("zone", "Write a time zone such as Europe/Berlin."))
     if raw.get("date_order", "DMY") not in DATE_ORDERS:
         faults.append(Fault("date_order", "Write DMY, MDY or YMD."))
     if raw.get("decimal", ".") not in (".", ","):
@@ -274,6 +335,12 @@ def _settings(raw: dict[str, Any]) -> list[Fault]:
         faults.append(Fault("empty", "Write a list of the texts that mean nothing, such as Select."))
     if not isinstance(raw.get("constants", {}), dict):
         faults.append(Fault("constants", "Write an object of fact: value."))
+    else:
+        faults += [
+            Fault(f"constants.{name}", f"There is no fact “{name}”. Known: {', '.join(known)}.")
+            for name in raw.get("constants", {})
+            if name not in known
+        ]
     return faults
 
 
@@ -301,20 +368,34 @@ def _column(
         near = ", ".join(shape.columns[:12])
         faults.append(Fault(name, f"The file has no column of this name. It has: {near}."))
         return None
-    type_ = str(spec.get("type") or "")
-    if not type_ and to in facts:
-        type_ = facts[to].type
+    # A field that exists keeps its type; a mapping only says the type of a new one.
+    type_ = facts[to].type if to in facts else str(spec.get("type") or "text")
     if not _known(to, kind, facts) and not (kind == "leads" and to.startswith(CUSTOM)):
         faults.append(Fault(name, f"There is no fact “{to}”. Known: {', '.join(targets(kind, facts))}."))
         return None
+    if to.startswith(CUSTOM) and to not in facts:
+        if not _CUSTOM_KEY.fullmatch(to.removeprefix(CUSTOM)):
+            faults.append(
+                Fault(name, f"“{to}” is no name for a new field: write custom. and up to 50 of a-z, 0-9, _.")
+            )
+            return None
+        if type_ not in CustomField.Type.values:
+            faults.append(Fault(name, f"A new field holds one of: {', '.join(CustomField.Type.values)}."))
+            return None
     if to in ("occurred_at", "at"):
         type_ = "instant"
     if to == "amount":
         type_ = "number"
-    values = {fold(str(k)): v for k, v in (spec.get("values") or {}).items()}
-    return Column(
-        name, to, type_ or "text", str(spec.get("label") or name), bool(spec.get("after_contact")), values
-    )
+    values = spec.get("values") or {}
+    if not isinstance(values, dict):
+        faults.append(Fault(name, "Write “values” as {text in the file: value}."))
+        return None
+    label = str(spec.get("label") or name)
+    return Column(name, to, type_, label, bool(spec.get("after_contact")), _folded(values))
+
+
+def _folded(values: AnyMapping[str, Any]) -> dict[str, Any]:
+    return {fold(str(text)): value for text, value in values.items()}
 
 
 def _known(to: str, kind: Kind, facts: AnyMapping[str, Fact]) -> bool:
@@ -325,17 +406,23 @@ def _outcome_columns(raw: dict[str, Any], kind: Kind, shape: Shape, faults: list
     """The short form of a column that tells the outcome: {"Converted": {"1": "won"}}."""
     if kind != "outcomes" or not raw.get("outcome"):
         return []
+    if not isinstance(raw["outcome"], dict):
+        faults.append(Fault("outcome", "Write {column: {text in the file: won, lost … or skip}}."))
+        return []
     made = []
     for name, values in raw["outcome"].items():
+        if not isinstance(values, dict):
+            faults.append(Fault(name, "Write {text in the file: won, lost … or skip}."))
+            continue
         if name not in shape.columns:
             faults.append(Fault(name, "The file has no column of this name."))
             continue
-        wrong = [v for v in values.values() if v not in Outcome.Kind.values and v != "skip"]
+        wrong = [str(v) for v in values.values() if v not in Outcome.Kind.values and v != SKIP]
         if wrong:
             faults.append(
                 Fault(name, f"Unknown: {', '.join(wrong)}. Known: {', '.join(Outcome.Kind.values)}, skip.")
             )
-        made.append(Column(name, "kind", values={fold(str(k)): v for k, v in values.items()}))
+        made.append(Column(name, "kind", values=_folded(values)))
     return made
 
 
@@ -348,9 +435,12 @@ def suggest(shape: Shape, sample: list[Row], kind: Kind, facts: AnyMapping[str, 
     for column in shape.columns:
         name = words(column).strip()
         to = labels.get(fold(column)) or labels.get(name) or SYNONYMS.get(name, "")
+        to = _OTHERWISE.get(to, to) if to not in allowed else to
         if not to and "email" in allowed and _looks_like_email([r.cells.get(column, "") for r in sample]):
             to = "email"
-        if to not in allowed or to in taken:
+        if kind == "activities" and column.startswith(PROPERTY):
+            to = column
+        elif to not in allowed or to in taken:
             to = ""
         taken.add(to)
         guess[column] = to
@@ -390,5 +480,6 @@ def ensure_fields(mapping: Mapping) -> None:
             )
             for column in mapping.columns
             if column.to.startswith(CUSTOM) and column.to.removeprefix(CUSTOM) not in have
-        ]
+        ],
+        ignore_conflicts=True,  # another import may be making the same
     )

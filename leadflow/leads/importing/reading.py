@@ -1,4 +1,4 @@
-"""Read a table from a file as a stream: CSV in any usual dress, or a sheet of an .xlsx.
+"""Read a table from a file as a stream: CSV in any usual dress, a sheet of an .xlsx, or JSON by lines.
 
 Nothing here knows what the columns mean. A file larger than memory is no problem.
 """
@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class Shape:
     @property
     def says(self) -> str:
         """The shape in words, for the page and the console."""
+        if self.format == "ndjson":
+            return f"one JSON object a line, {len(self.columns)} fields"
         if self.format == "xlsx":
             return f"Excel sheet, {len(self.columns)} columns"
         return (
@@ -61,8 +64,15 @@ class Row:
 
 def look_at(path: Path) -> Shape:
     """Find out the shape of a file. Raises BadInput with what is wrong and what to do."""
-    if not path.exists():
+    if not path.is_file():
         raise BadInput(f"There is no file {path}.")
+    try:
+        return _shape(path)
+    except OSError as error:
+        raise BadInput(f"The file cannot be opened ({error.strerror or error}).") from error
+
+
+def _shape(path: Path) -> Shape:
     if _is_xlsx(path):
         header = next(_sheet(path), None)
         return Shape("xlsx", "", "", _columns(header[1] if header else []))
@@ -73,6 +83,10 @@ def look_at(path: Path) -> Shape:
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
     if "\x00" in text:
         raise BadInput("This is not a table of text. Save it as CSV or .xlsx and try again.")
+    if text.lstrip().startswith("{"):
+        return Shape("ndjson", encoding, "", _fields(text))
+    if text.lstrip().startswith("["):
+        raise BadInput("This is one JSON list. Write one object a line, or save it as CSV.")
     delimiter = _delimiter(text)
     try:
         header_cells = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
@@ -83,6 +97,9 @@ def look_at(path: Path) -> Shape:
 
 def rows(path: Path, shape: Shape) -> Iterator[Row]:
     """The rows below the header, one by one; a row that cannot be read says why and the rest goes on."""
+    if shape.format == "ndjson":
+        yield from _objects(path, shape)
+        return
     source = _sheet(path) if shape.format == "xlsx" else _lines(path, shape)
     width = len(shape.columns)
     for line, cells in islice(source, 1, None):
@@ -186,6 +203,51 @@ def _lines(path: Path, shape: Shape) -> Iterator[tuple[int, list[str]]]:
                 yield line, [UNREADABLE]
                 continue
             yield line, [cell.strip() for cell in cells]
+
+
+def _fields(text: str) -> list[str]:
+    """The names in the first objects, in the order in which they come."""
+    names: dict[str, None] = {}
+    for line in text.splitlines()[:-1] or [text]:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            names.update(dict.fromkeys(_flat(found)))
+    if not names:
+        raise BadInput("The first lines are no JSON objects. Write one whole object a line.")
+    return _columns(list(names))
+
+
+def _flat(found: dict[str, Any]) -> dict[str, str]:
+    """The cells of an object; an object inside counts by its own names: properties.seats."""
+    cells: dict[str, str] = {}
+    for name, value in found.items():
+        if isinstance(value, dict):
+            cells.update({f"{name}.{inner}": _cell(v) for inner, v in value.items()})
+        else:
+            cells[str(name)] = _cell(value)
+    return cells
+
+
+def _objects(path: Path, shape: Shape) -> Iterator[Row]:
+    known = set(shape.columns)
+    with _open(path) as file, io.TextIOWrapper(file, shape.encoding, errors="surrogateescape") as text:
+        for number, line in enumerate(text, start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield Row(number, {}, f"It is no JSON object ({error}).", (line.strip()[:CELL_LIMIT],))
+                continue
+            cells = _flat(found) if isinstance(found, dict) else {}
+            more = sorted(set(cells) - known)
+            problem = _problem(list(cells.values()), len(cells)) if cells else "It is no JSON object."
+            if more:
+                problem = f"“{more[0][:60]}” is in none of the first lines. Give it there too, empty."
+            yield Row(number, cells, problem, tuple(cells.get(name, "") for name in shape.columns))
 
 
 def _sheet(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -8,6 +8,7 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import F
+from django.urls import reverse
 
 from leadflow.accounts.actors import SYSTEM, Actor, person
 from leadflow.accounts.models import Organisation
@@ -36,6 +38,7 @@ KIND = "import"
 PART = 2_000
 # More rejected rows than this are counted, but not kept one by one.
 ERRORS_KEPT = 50_000
+AGAIN = (Job.State.FAILED, Job.State.CANCELLED)
 
 
 def folder(run: ImportRun) -> Path:
@@ -55,9 +58,25 @@ def store(upload: Any, limit: int) -> tuple[Path, str]:
         for piece in upload.chunks():
             digest.update(piece)
             file.write(piece)
-    path = place / digest.hexdigest()
-    Path(file.name).rename(path)
-    return path, digest.hexdigest()
+    return _kept(Path(file.name), digest.hexdigest()), digest.hexdigest()
+
+
+def keep(path: Path) -> tuple[Path, str]:
+    """Copy a file of the console to where every worker can read it; returns the copy and its SHA-256."""
+    place = Path(settings.LEADFLOW_DATA) / "files" / "uploads"
+    place.mkdir(parents=True, exist_ok=True)
+    with path.open("rb") as source, NamedTemporaryFile(dir=place, delete=False) as file:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+        source.seek(0)
+        shutil.copyfileobj(source, file, 1 << 20)
+    return _kept(Path(file.name), digest), digest
+
+
+def _kept(file: Path, digest: str) -> Path:
+    # One copy of each content, readable by workers of the same group.
+    path = file.with_name(digest)
+    file.chmod(0o640)
+    return file.rename(path)
 
 
 def checked(run: ImportRun) -> tuple[reading.Shape, mappings.Mapping]:
@@ -66,19 +85,32 @@ def checked(run: ImportRun) -> tuple[reading.Shape, mappings.Mapping]:
     zone = Organisation.get().tz
     facts = known_facts()
     raw = {**run.mapping, "date_order": run.date_order, "decimal": run.decimal}
-    return shape, mappings.parse(raw, run.kind, shape, facts, source=run.source, zone=zone)  # type: ignore[arg-type]
+    mapping = mappings.parse(raw, run.kind, shape, facts, source=run.source, zone=zone)  # type: ignore[arg-type]
+    faults = mappings.incomplete(mapping)
+    if faults:
+        raise BadInput("The mapping is not complete: " + " ".join(f.message for f in faults), faults)
+    return shape, mapping
 
 
 def prepare(run: ImportRun, actor: Actor) -> Job:
-    """Check the run and start its job. Raises BadInput before anything is written."""
+    """Check the run and start its job; a run that is under way or done keeps its job.
+
+    Raises BadInput before anything is written. A job that failed or was stopped is started again: rows
+    that are in already change nothing.
+    """
     _, mapping = checked(run)
     with transaction.atomic():
+        if run.pk is None:
+            run.save()
+        # Two clicks at once: the second waits here and finds the job of the first.
+        job = ImportRun.objects.select_for_update(of=("self",)).select_related("job").get(pk=run.pk).job
+        if job is not None and job.state not in AGAIN:
+            run.job = job
+            return job
         mappings.ensure_fields(mapping)
-        run.save()
-        job = runner.start(KIND, {"run": run.pk}, actor, [(0, 0, {})], None)
-        run.job = job
+        run.job = runner.start(KIND, {"run": run.pk}, actor, [(0, 0, {})], None)
         run.save(update_fields=["job"])
-    return job
+    return run.job
 
 
 @dataclass(frozen=True)
@@ -131,8 +163,16 @@ def finish(job: Job) -> None:
         counts.update(chunk.params.get("counts", {}))
     run.counts = dict(counts)
     run.save(update_fields=["counts"])
-    for part in folder(run).glob("part-*.ndjson"):
-        part.unlink(missing_ok=True)
+    # After the commit: a last chunk that is rolled back and taken again still needs them.
+    transaction.on_commit(lambda: _let_go(run))
+
+
+def _let_go(run: ImportRun) -> None:
+    """The file has been taken in: its parts go, and its copy, unless another import still needs it."""
+    shutil.rmtree(folder(run), ignore_errors=True)
+    others = ImportRun.objects.filter(file_path=run.file_path).exclude(pk=run.pk)
+    if not others.exclude(job__state=Job.State.DONE).exists():
+        Path(run.file_path).unlink(missing_ok=True)
 
 
 def _lay_down(chunk: JobChunk, run: ImportRun) -> None:
@@ -143,37 +183,40 @@ def _lay_down(chunk: JobChunk, run: ImportRun) -> None:
     total = 0
     for n, part in enumerate(_parts(reading.rows(Path(run.file_path), shape)), start=1):
         with (place / f"part-{n:06d}.ndjson").open("w", encoding="utf-8", errors="surrogatepass") as file:
-            file.writelines(json.dumps([row.line, row.cells, row.problem, row.raw]) + "\n" for row in part)
+            file.writelines(json.dumps([row.line, row.problem, row.raw]) + "\n" for row in part)
         chunks.append(JobChunk(job=chunk.job, n=n, from_id=part[0].line, to_id=part[-1].line))
         total += len(part)
-    with transaction.atomic():
-        JobChunk.objects.bulk_create(chunks, ignore_conflicts=True)
-        Job.objects.filter(pk=chunk.job_id).update(total=total)
+    JobChunk.objects.bulk_create(chunks)
+    Job.objects.filter(pk=chunk.job_id).update(total=total)
+    # Kept with the run: the rejects are told by these names when the file is gone.
+    ImportRun.objects.filter(pk=run.pk).update(mapping={**run.mapping, "header": shape.columns})
 
 
 def _take_part(chunk: JobChunk, run: ImportRun) -> None:
-    _, mapping = checked(run)
+    # The runner's transaction: what the part writes, its counts and its end come together or not at all.
+    shape, mapping = checked(run)
     path = folder(run) / f"part-{chunk.n:06d}.ndjson"
     with path.open(encoding="utf-8", errors="surrogatepass") as file:
         part = [
-            reading.Row(line, cells, problem, tuple(raw))
-            for line, cells, problem, raw in map(json.loads, file)
+            reading.Row(line, dict(zip(shape.columns, raw, strict=False)), problem, tuple(raw))
+            for line, problem, raw in map(json.loads, file)
         ]
-    with transaction.atomic():
-        counts, errors = _take(part, mapping, run, actor_of(run))
-        # A part that is taken again after a kill tells its errors once.
-        JobError.objects.filter(job_id=chunk.job_id, line__range=(chunk.from_id, chunk.to_id)).delete()
-        kept = JobError.objects.filter(job_id=chunk.job_id).count()
-        JobError.objects.bulk_create(
-            JobError(
-                job_id=chunk.job_id, line=line, field=fault.path[:120], reason=fault.message, raw=list(raw)
-            )
-            for line, fault, raw in errors[: max(0, ERRORS_KEPT - kept)]
+    counts, errors = _take(part, mapping, run, actor_of(run))
+    kept = JobError.objects.filter(job_id=chunk.job_id).count() if errors else 0
+    JobError.objects.bulk_create(
+        JobError(
+            job_id=chunk.job_id,
+            line=line,
+            field=storable(fault.path)[:120],
+            reason=storable(fault.message),
+            raw=[storable(cell) for cell in raw],
         )
-        JobChunk.objects.filter(pk=chunk.pk).update(params={"counts": dict(counts)})
-        Job.objects.filter(pk=chunk.job_id).update(
-            done=F("done") + len(part), failed=F("failed") + counts["rejected"]
-        )
+        for line, fault, raw in errors[: max(0, ERRORS_KEPT - kept)]
+    )
+    JobChunk.objects.filter(pk=chunk.pk).update(params={"counts": dict(counts)})
+    Job.objects.filter(pk=chunk.job_id).update(
+        done=F("done") + len(part), failed=F("failed") + counts["rejected"]
+    )
 
 
 Errors = list[tuple[int, Fault, tuple[str, ...]]]
@@ -191,24 +234,47 @@ def _take(
         made, faults = mapping.convert(row)
         if faults:
             errors += [(row.line, fault, row.raw) for fault in faults]
-        elif made.get("kind") == "skip":
+        elif made.get("kind") == mappings.SKIP:
             skipped += 1
         else:
             good.append(made)
             origin.append(row)
-    result, counts = TAKERS[run.kind](good, run, actor)
-    for rejected in result.rejected:
-        row = origin[rejected.index]
-        errors += [(row.line, fault, row.raw) for fault in rejected.errors]
+    counts, rejected = _store(good, run, actor)
+    columns = {column.to: column.name for column in mapping.columns}
+    for index, fault in rejected:
+        # Named by the column of the file, which the person knows, not by the fact that it becomes.
+        named = Fault(columns.get(fault.path, fault.path), fault.message)
+        errors.append((origin[index].line, named, origin[index].raw))
+    errors.sort(key=lambda error: error[0])
     counts["rows"] = len(part)
     counts["skipped"] = skipped
     counts["rejected"] = len({line for line, _, _ in errors})
     return counts, errors
 
 
+def _store(
+    rows: list[dict[str, Any]], run: ImportRun, actor: Actor, start: int = 0
+) -> tuple[Counter[str], list[tuple[int, Fault]]]:
+    """Take readable rows in; when the database itself refuses one, halve until it is found and go on."""
+    if not rows:
+        return Counter(), []
+    try:
+        with transaction.atomic():
+            result, counts = TAKERS[run.kind](rows, run, actor)
+        return counts, [(start + r.index, fault) for r in result.rejected for fault in r.errors]
+    except DataError as error:
+        if len(rows) == 1:
+            words = str(error).splitlines()[0]
+            return Counter(), [(start, Fault("", f"The database cannot keep this row ({words})."))]
+    half = len(rows) // 2
+    one, first = _store(rows[:half], run, actor, start)
+    other, second = _store(rows[half:], run, actor, start + half)
+    return one + other, first + second
+
+
 def _take_leads(rows: list[dict[str, Any]], run: ImportRun, actor: Actor) -> tuple[Any, Counter[str]]:
     result = intake.upsert_leads(rows, source=run.source, actor=actor, quiet=not run.fresh)
-    made, changed = _size(result.created), _size(result.changed)
+    made, changed = len(result.created), len(result.changed)
     return result, Counter(
         created=made, changed=changed, unchanged=len(rows) - len(result.rejected) - made - changed
     )
@@ -218,19 +284,22 @@ def _take_activities(rows: list[dict[str, Any]], run: ImportRun, actor: Actor) -
     result = intake.record_activities(
         [{"source": run.source, **row} for row in rows], actor=actor, quiet=not run.fresh
     )
-    return result, Counter(created=_size(result.accepted), duplicate=_size(result.duplicate))
+    return result, Counter(created=len(result.accepted), duplicate=len(result.duplicate))
 
 
 def _take_outcomes(rows: list[dict[str, Any]], run: ImportRun, actor: Actor) -> tuple[Any, Counter[str]]:
     result = ledgers.record_outcomes([{"source": run.source, **row} for row in rows], actor=actor)
-    return result, Counter(created=_size(result.created), changed=_size(result.changed))
+    return result, Counter(
+        created=len(result.created), changed=len(result.changed), unchanged=len(result.duplicate)
+    )
 
 
 TAKERS = {"leads": _take_leads, "activities": _take_activities, "outcomes": _take_outcomes}
 
 
-def _size(found: Any) -> int:
-    return found if isinstance(found, int) else len(found)
+def storable(text: str) -> str:
+    """A text that PostgreSQL takes: without NUL and half pairs, which a broken file may hold."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _parts(rows: Iterator[reading.Row]) -> Iterator[list[reading.Row]]:
@@ -238,4 +307,11 @@ def _parts(rows: Iterator[reading.Row]) -> Iterator[list[reading.Row]]:
         yield part
 
 
-runner.register(KIND, run_chunk, finish)
+def result_page(job: Job) -> tuple[str, str]:
+    """Where a person sees what came of the import."""
+    return reverse("leads:import", args=[job.import_run.pk]), "See what came of it"
+
+
+def register() -> None:
+    """Tell the workers of long jobs how imports are done."""
+    runner.register(KIND, run_chunk, finish, label="Import", link=result_page)
