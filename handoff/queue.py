@@ -152,7 +152,10 @@ def _answer() -> Q:
 
 
 def _today(day: datetime) -> Q:
-    return ~Q(state=State.OFFERED) & Q(snoozed_until=None, due_at__lt=day)
+    """What falls due today, and every first call: whoever was accepted should not wait for the last minute."""
+    return Q(snoozed_until=None) & (
+        Q(state=State.ACCEPTED) | ~Q(state=State.OFFERED) & Q(due_at__lt=day)
+    )
 
 
 @dataclass(frozen=True)
@@ -250,7 +253,7 @@ class News:
 
 def stamp(handoff: Handoff) -> str:
     """What a page remembers of a row, to see later whether it is the same."""
-    return f"{handoff.pk}:{int(handoff.changed_at.timestamp() * 1_000_000)}"
+    return f"{handoff.pk}:{handoff.lock_version}.{int(handoff.changed_at.timestamp() * 1_000_000)}"
 
 
 def news(user: User, tab: str, since: datetime, shown: dict[int, str], at: datetime) -> News:
