@@ -33,20 +33,26 @@ WITH due AS MATERIALIZED (
     ORDER BY sla_tick_at, id LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 ), split AS MATERIALIZED (
-    SELECT h.*, t.fired, t.rest, t.next, t.step
+    -- Only narrow columns: what was frozen at the offer stays where it is.
+    SELECT h.id, h.lead_id, h.owner_id, h.team_id, h.grade, h.why_now, h.attempts, h.sla_tick_at,
+           h.acceptance_due_at, h.first_touch_due_at, h.followup_due_at, t.*
     FROM due JOIN handoff_handoff h USING (id)
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(e.v ORDER BY e.v->>'at') FILTER (WHERE e.now AND NOT e.row) AS fired,
                jsonb_agg(e.v ORDER BY e.v->>'at') FILTER (WHERE NOT e.now OR e.row) AS rest,
-               min((e.v->>'at')::timestamptz) FILTER (WHERE NOT e.now OR e.row) AS next,
-               bool_or(e.now AND e.row) AS step
-        FROM (SELECT v, (v->>'at')::timestamptz <= %(at)s AS now, v->>'do' = ANY(%(row_steps)s) AS row
+               min(e.at) FILTER (WHERE NOT e.now OR e.row) AS next,
+               bool_or(e.now AND e.row) AS step,
+               min(e.at) FILTER (WHERE e.now AND e.act = 'warn') AS warned,
+               min(e.at) FILTER (WHERE e.now AND e.act = 'due' AND e.v->>'scope' = 'holder') AS late,
+               array_agg(e.v->>'promise') FILTER (WHERE e.now AND e.act = 'exception') AS listed
+        FROM (SELECT v, (v->>'at')::timestamptz AS at, v->>'do' AS act,
+                     (v->>'at')::timestamptz <= %(at)s AS now, v->>'do' = ANY(%(row_steps)s) AS row
               FROM jsonb_array_elements(h.sla_ticks) v) e
     ) t
 ), fired AS MATERIALIZED (
-    SELECT s.id, s.lead_id, s.owner_id, s.team_id, s.grade, s.why_now, s.attempts, e.v->>'do' AS act,
-           e.v->>'promise' AS promise, e.v->>'scope' AS scope, (e.v->>'at')::timestamptz AS due,
-           (e.v->>'from')::timestamptz AS start,
+    SELECT s.id, s.lead_id, s.owner_id, s.team_id, s.grade, s.why_now, s.attempts, s.listed,
+           e.v->>'do' AS act, e.v->>'promise' AS promise, e.v->>'scope' AS scope,
+           (e.v->>'at')::timestamptz AS due, (e.v->>'from')::timestamptz AS start,
            CASE e.v->>'promise' WHEN 'acceptance' THEN s.acceptance_due_at
                 WHEN 'first_touch' THEN s.first_touch_due_at ELSE s.followup_due_at END AS promised
     FROM split s CROSS JOIN LATERAL jsonb_array_elements(s.fired) e(v)
@@ -55,10 +61,8 @@ WITH due AS MATERIALIZED (
     SET sla_ticks = COALESCE(s.rest, '[]'::jsonb),
         -- An open handoff without a promise left is looked at every day until somebody acts.
         sla_tick_at = COALESCE(s.next, %(at)s + interval '1 day'),
-        warned_at = COALESCE((SELECT min(f.due) FROM fired f WHERE f.id = h.id AND f.act = 'warn'),
-                             h.warned_at),
-        breached_at = COALESCE(h.breached_at, (SELECT min(f.due) FROM fired f
-                               WHERE f.id = h.id AND f.act = 'due' AND f.scope = 'holder')),
+        warned_at = COALESCE(s.warned, h.warned_at),
+        breached_at = COALESCE(h.breached_at, s.late),
         lock_version = h.lock_version + 1, changed_at = %(at)s
     FROM split s WHERE h.id = s.id AND (s.fired IS NOT NULL OR s.rest IS NULL)
 ), missed AS (
@@ -70,8 +74,7 @@ WITH due AS MATERIALIZED (
     ON CONFLICT DO NOTHING
 ), late AS (
     INSERT INTO handoff_lateexception (handoff_id, promise, since, step_done)
-    SELECT f.id, f.promise, f.due, COALESCE((SELECT 'exception' FROM fired x
-           WHERE x.id = f.id AND x.promise = f.promise AND x.act = 'exception' LIMIT 1), '')
+    SELECT f.id, f.promise, f.due, CASE WHEN f.promise = ANY(f.listed) THEN 'exception' ELSE '' END
     FROM fired f WHERE f.act = 'due' AND f.scope = 'holder'
     ON CONFLICT DO NOTHING
 ), listed AS (

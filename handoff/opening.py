@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from handoff import acting, calendars, notices, outbox, promises, why
+from handoff import acting, calendars, many, notices, outbox, promises, why
 from handoff.acting import COUNTED
 from handoff.models import CLOSED, OPEN, Handoff, Outbox, RoomWait, State, Transition
 from handoff.promises import Policy
@@ -177,7 +177,7 @@ def _wait(
     at: datetime,
     agreement: Current,
 ) -> None:
-    RoomWait.objects.bulk_create(
+    many.insert(
         [
             RoomWait(
                 lead_id=crossing.lead_id,
@@ -378,8 +378,8 @@ def make(
         _row(offer, policies[offer.lead.pk], gaps[offer.lead.pk], frozen, hours, at, agreement)
         for offer in offers
     ]
-    Handoff.objects.bulk_create(rows)
-    Transition.objects.bulk_create(
+    many.insert(rows)
+    many.insert(
         [
             Transition(
                 handoff=row,

@@ -15,7 +15,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.db.models import F
 
-from handoff import notices
+from handoff import many, notices
 from handoff.models import Notice, Outbox
 from leadflow import nudge
 from leadflow.accounts.models import User
@@ -43,11 +43,11 @@ class Letter:
     not_before: datetime | None = None
 
 
-def put(letters: Sequence[Letter], at: datetime) -> int:
+def put(letters: Sequence[Letter], at: datetime) -> None:
     """Write letters into the outbox, in the caller's transaction; a key that is there already is skipped."""
     if not letters:
-        return 0
-    rows = Outbox.objects.bulk_create(
+        return
+    many.insert(
         [
             Outbox(
                 key=letter.key,
@@ -61,11 +61,9 @@ def put(letters: Sequence[Letter], at: datetime) -> int:
             )
             for letter in letters
         ],
-        batch_size=2_000,
-        ignore_conflicts=True,
+        conflict="key",
     )
     nudge.wake("clock.deliver")
-    return len(rows)
 
 
 def cancel(prefix: str, at: datetime) -> int:

@@ -59,8 +59,12 @@ def record_answer(
 
 
 def record_answers(rows: Sequence[Answer]) -> None:
-    """Write many answers at once: the offers of a batch."""
-    Answer.objects.bulk_create(rows, batch_size=2_000)
+    """Write many answers at once, in one statement: the offers of a batch."""
+    columns = [f for f in Answer._meta.concrete_fields if not f.primary_key]
+    types = {f.column: str(f.db_type(connection)) for f in columns}
+    data = [{f.column: getattr(row, f.attname) for f in columns} for row in rows]
+    with connection.cursor() as cursor:
+        bulk.insert(cursor, Answer._meta.db_table, types, data)
 
 
 def void_answers(handoff_id: int, ids: Iterable[int] | None, at: datetime) -> int:
