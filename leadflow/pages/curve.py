@@ -11,6 +11,8 @@ from scoring.models import ScoreChange
 WIDTH, HEIGHT = 742, 190
 LEFT, RIGHT, TOP, BOTTOM = 30, 742, 10, 166
 NARROW = 326
+# Numbers nearer than this get in each other's way; the words at the bar are so long.
+CLOSE, WORDS = 16, 120
 # What counts as a jump worth a number, and how many numbers fit.
 JUMP, MARKS = 4, 6
 MONTHS_SHOWN = 8
@@ -30,6 +32,17 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """The bar for sales, with the place of its words: where fewest of the marks are."""
+
+    y: float
+    label_y: float
+    value: int
+    x: float
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Curve:
     """Everything the template draws; x and y in the picture's own units."""
 
@@ -38,7 +51,7 @@ class Curve:
     grid: list[tuple[float, float, int]]
     ticks: list[tuple[float, str]]
     marks: list[Mark]
-    bar: tuple[float, int] | None
+    bar: Bar | None
     first: int
     last: int
 
@@ -65,20 +78,37 @@ def curve(
             spots.append((x(change.at), y(change.from_total)))
         spots.append((x(change.at), y(change.total)))
     spots.append((x(now), y(changes[-1].total)))
-    marks = [
-        Mark(n, x(change.at), y(change.total), max(y(change.total) - 9, 10), change)
-        for n, change in enumerate(jumps(changes), 1)
-    ]
+    marks = _marks([(x(change.at), y(change.total), change) for change in jumps(changes)])
     return Curve(
         width=right,
         line=" ".join(f"{px},{py}" for px, py in spots),
         grid=[(y(value), y(value) + 4, value) for value in (0, 25, 50, 75, 100)],
         ticks=_ticks(start, now, x, 4 if narrow else MONTHS_SHOWN),
         marks=marks,
-        bar=(y(bar), bar) if bar is not None else None,
+        bar=_bar(y(bar), bar, spots, right) if bar is not None else None,
         first=changes[0].total,
         last=changes[-1].total,
     )
+
+
+def _marks(spots: Sequence[tuple[float, float, ScoreChange]]) -> list[Mark]:
+    """Numbers above their circles; of two close ones the lower has its number below."""
+    marks = []
+    for n, (px, py, change) in enumerate(spots):
+        neighbours = [spots[at] for at in (n - 1, n + 1) if 0 <= at < len(spots)]
+        below = any(abs(px - ox) < CLOSE and py > oy for ox, oy, _ in neighbours)
+        marks.append(Mark(n + 1, px, py, py + 19 if below else max(py - 9, 10), change))
+    return marks
+
+
+def _bar(py: float, value: int, spots: Sequence[tuple[float, float]], right: int) -> Bar:
+    """Its words stand at the end of the line around which the curve leaves more room."""
+
+    def crowd(left: float, end: float) -> int:
+        return sum(1 for ox, oy in spots if left <= ox <= end and py - 26 < oy < py + 6)
+
+    at_left = crowd(LEFT, LEFT + WORDS) <= crowd(right - WORDS, right)
+    return Bar(py, py - 6, value, LEFT + 4 if at_left else right, "" if at_left else "te")
 
 
 def jumps(changes: Sequence[ScoreChange]) -> list[ScoreChange]:

@@ -154,7 +154,7 @@ def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None]) 
         f" wait{_s(row['offered'])} for your team’s answer; ",
         Part(f"{num(row['late'])} promises are late", "/queue/") if row["late"] else "nothing is late",
         ", ",
-        Part(f"{num(row['today'])} more fall due today", "/queue/"),
+        Part(_due_today(row["today"]), "/queue/"),
         ".",
     )
     teams = Q(team__manager=user) | Q(team=user.team_id) if user.team_id else Q(team__manager=user)
@@ -191,7 +191,7 @@ def _admin(user: User, now: datetime, agreement: dict[str, Agreement | None]) ->
 
 
 def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
-    since = _day_start(now) - timedelta(days=1)
+    since, when = _last_workday(now)
     answers = list(
         Answer.objects.filter(at__gte=since, at__lte=now, voided_at=None)
         .exclude(kind=Answer.Kind.OFFERED)
@@ -202,11 +202,11 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
     if not answers:
         due = Handoff.objects.filter(state=State.OFFERED, acceptance_due_at__lt=_tomorrow(now)).count()
         words = f"{num(due)} {'is' if due == 1 else 'are'} due today" if due else "none is due today"
-        return say("message-2", "No answer from sales since yesterday; ", Part(words, "/feedback/"), ".")
+        return say("message-2", f"No answer from sales since {when}; ", Part(words, "/feedback/"), ".")
     parts: list[str | Part] = [
         "Sales answered ",
         Part(f"{num(len(answers))} of your leads", "/feedback/"),
-        " since yesterday: ",
+        f" since {when}: ",
         Part(f"{num(kinds[Answer.Kind.ACCEPTED])} accepted", "/feedback/"),
         ", ",
         Part(f"{num(refused)} rejected", "/feedback/"),
@@ -400,17 +400,26 @@ def _handoffs(user: User, now: datetime) -> list[Wait]:
         if user.role == Role.REP
         else rows.filter(pk__in=_of_team(user).values("pk"), sla_due_at__lte=now)
     )
-    words = {State.OFFERED: ("Answer", "Answer"), State.OPPORTUNITY: ("Look at", "Open")}
     waits = []
     for row in rows.select_related("lead", "lead__company", "owner").order_by("sla_due_at")[:WAITS_SHOWN]:
-        title, action = words.get(State(row.state), ("Call", "Call"))
-        holder = "" if row.owner_id == user.pk else f"with {row.owner.name}" if row.owner else "in the pool"
-        note = " · ".join(filter(None, [row.why_now, holder]))
         company = row.lead.company.name if row.lead.company else row.lead.title
-        waits.append(
-            Wait(f"{title} {row.lead}", company, note, row.sla_due_at, f"/queue/?lead={row.pk}", action)
-        )
+        href = f"/queue/?lead={row.pk}"
+        if user.role == Role.REP:
+            act = _ACTS.get(State(row.state), "Call")
+            waits.append(Wait(f"{act} {row.lead}", company, row.why_now, row.sla_due_at, href, act))
+        else:
+            late = _LATE[Promise(row.sla_promise)] if row.sla_promise else "Date passed:"
+            holder = f"with {row.owner.name}" if row.owner else "in the pool, with nobody"
+            waits.append(Wait(f"{late} {row.lead}", company, holder, row.sla_due_at, href, "Look"))
     return waits
+
+
+_ACTS = {State.OFFERED: "Answer", State.OPPORTUNITY: "Look at"}
+_LATE = {
+    Promise.ACCEPTANCE: "No answer yet:",
+    Promise.FIRST_TOUCH: "No call yet:",
+    Promise.FOLLOW_UP: "No follow-up yet:",
+}
 
 
 def _room() -> list[Wait]:
@@ -541,12 +550,24 @@ def _day_start(now: datetime) -> datetime:
     return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def _last_workday(now: datetime) -> tuple[datetime, str]:
+    """The start of the last working day before today, and its word: a Monday looks back to Friday."""
+    back = {0: 3, 6: 2}.get(timezone.localtime(now).weekday(), 1)
+    return _day_start(now - timedelta(days=back)), "yesterday" if back == 1 else "Friday"
+
+
 def _tomorrow(now: datetime) -> datetime:
     return _day_start(now + timedelta(days=1))
 
 
 def _leads(count: int) -> str:
     return f"{num(count)} lead{'' if count == 1 else 's'}"
+
+
+def _due_today(count: int) -> str:
+    if not count:
+        return "nothing more falls due today"
+    return f"{num(count)} more fall{_s(count)} due today"
 
 
 def _s(count: int) -> str:

@@ -139,7 +139,8 @@ def _hold(row: Lead) -> dict[str, Any] | None:
     """Why the lead is not offered although its score may say so; None when nothing holds it."""
     if row.hold_since is None:  # type: ignore[attr-defined]
         return None
-    return {part: getattr(row, f"hold_{part}") for part in HOLD_PARTS}
+    hold = {part: getattr(row, f"hold_{part}") for part in HOLD_PARTS}
+    return hold | {"dated": hold["until"] is not None and hold["until"] > clock.now()}
 
 
 def _stored(row: Lead, score: LeadScore | None) -> Explanation | None:

@@ -37,6 +37,7 @@ from leadflow.pages.forms import (
 from leadflow.pages.lists import page_of
 
 admins = roles(Role.ADMIN)
+LONGEST = 48
 managers = roles(Role.SALES_MANAGER, Role.MARKETING_MANAGER)
 marketing = roles(*MARKETING)
 
@@ -334,6 +335,18 @@ def _save_list(user: User, row: WordList, data: dict[str, Any]) -> None:
 # The trail ------------------------------------------------------------------------------------------
 
 
+def _told(value: Any) -> str:
+    """What an entry holds, as people read it: "role: rep, team: North"; long values are cut."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')}: {_told(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(_told(part) for part in value)
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else "yes" if value else "no"
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 @managers
 def trail(request: HttpRequest) -> HttpResponse:
     """Who changed what, when and why."""
@@ -342,8 +355,13 @@ def trail(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(verb__startswith=verb)
     if (who := request.GET.get("who", "")).isdecimal():
         rows = rows.filter(actor_id=int(who))
+    page = page_of(rows, request.GET.get("page"), 60)
+    for row in page.object_list:
+        row.act = row.verb.replace(".", ": ").replace("_", " ").capitalize()
+        row.thing = f"{row.object_type.rpartition('.')[2]} {row.object_id}"
+        row.was, row.is_now = _told(row.before), _told(row.after)
     context = {
-        "page": page_of(rows, request.GET.get("page"), 60),
+        "page": page,
         "verb": verb,
         "who": who,
         "verbs": ("agreement", "person", "team", "hours", "company", "api_key", "field", "list", "import"),

@@ -130,5 +130,6 @@ def test_the_trail_tells_who_and_what(people, as_user) -> None:
         "name": "Fleetsong", "currency": "USD", "tz": "UTC", "country": "de", "date_order": "DMY",
     })  # fmt: skip
     page = client.get("/settings/trail/?verb=company").content.decode()
-    assert "company.changed" in page
+    assert "Company: changed" in page
+    assert "currency: USD" in page
     assert "Admin" in page
