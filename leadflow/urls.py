@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("leadflow.jobs.urls")),
     path("", include("leadflow.pages.urls")),
     path("", include("handoff.urls")),
+    path("", include("scoring.urls")),
     path("", include("feedback.urls")),
     path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]

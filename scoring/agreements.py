@@ -117,9 +117,15 @@ def first_content() -> dict[str, Json]:
 
 
 def save_draft(
-    agreement: Agreement, content: Mapping[str, Json], actor: Actor, lock_version: int, *, what: str = ""
+    agreement: Agreement,
+    content: Mapping[str, Json],
+    actor: Actor,
+    lock_version: int,
+    *,
+    what: str = "",
+    slot: str = "",
 ) -> Agreement:
-    """Replace a draft's content. `what` says the change in words, for the audit trail.
+    """Replace a draft's content. `what` says the change in words, `slot` which part, for the audit trail.
 
     Raises Conflict when somebody saved in between (`lock_version` is old) or it is no draft any more,
     BadInput with every fault and its place.
@@ -144,7 +150,8 @@ def save_draft(
         row.lock_version += 1
         row.changed_at = clock.now()
         row.save(update_fields=["content", "zone", "lock_version", "changed_at"])
-        audit.record(actor, "agreement.changed", row, after={"what": what} if what else None)
+        told = {key: text for key, text in (("what", what), ("slot", slot)) if text}
+        audit.record(actor, "agreement.changed", row, after=told or None)
         _rescore_preview(actor)
     return row
 

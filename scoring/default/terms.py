@@ -9,16 +9,22 @@ Json = Any
 
 def definitions() -> dict[str, str]:
     return {
-        "lead": "A person whom we can name and who has given us a reason to talk: a form, a badge, a list that names them. "
+        "lead": "A person whom we can name and who has given us a reason to talk: a form, a "
+        "badge, a list that names them. "
         "A visitor without a name is not a lead yet.",
-        "good_lead": "Somebody with a problem we solve, in a firm that can buy from us, who is looking for an answer now, "
+        "good_lead": "Somebody with a problem we solve, in a firm that can buy from us, who is "
+        "looking for an answer now, "
         "and whom we can reach.",
-        "bad_lead": "Somebody who will not buy whatever we do: too small, outside the countries we sell to, a student, "
+        "bad_lead": "Somebody who will not buy whatever we do: too small, outside the countries "
+        "we sell to, a student, "
         "a competitor, or a person who only wanted the guide. Bad timing alone does not make a lead bad.",
-        "mql": "Fits and has shown interest: may buy some day. Marketing and pre-sales make it ready. Sales does not call.",
-        "sql": "Fits, has done something within two weeks that buyers do, and can be reached: ready to talk now. "
+        "mql": "Fits and has shown interest: may buy some day. Marketing and pre-sales make it "
+        "ready. Sales does not call.",
+        "sql": "Fits, has done something within two weeks that buyers do, and can be reached: "
+        "ready to talk now. "
         "Sales answers it within the time promised.",
-        "opportunity": "Sales has spoken with the person and knows the need, who decides, the amount and the date.",
+        "opportunity": "Sales has spoken with the person and knows the need, who decides, the "
+        "amount and the date.",
         "customer": "Has signed. New interest of a customer goes to the owner of the account.",
     }
 
@@ -28,7 +34,8 @@ def personas() -> list[Json]:
         {
             "key": "core",
             "name": "The head of operations",
-            "text": "Runs operations in a firm of 50 to 1,000 people, holds the budget, and answers for what it costs.",
+            "text": "Runs operations in a firm of 50 to 1,000 people, holds the budget, and "
+            "answers for what it costs.",
             "pains": ["Work is planned by hand", "Nobody sees the cost until the month is over"],
             "goals": ["Fewer costs with the same people", "A plan before the day begins"],
             "questions": ["How long until it works?", "Does it fit our systems?", "What did others save?"],
@@ -40,7 +47,8 @@ def personas() -> list[Json]:
             },
             "not_ideal": {
                 "name": "The founder of a tiny firm",
-                "text": "Same title, fewer than ten people: likes us, cannot use half of it, leaves within a year.",
+                "text": "Same title, fewer than ten people: likes us, cannot use half of it, "
+                "leaves within a year.",
                 "condition": {"all": [fact("title", "has_word", TOP), fact("employees", "lt", 10)]},
             },
         },
@@ -84,7 +92,8 @@ def stages() -> list[Json]:
             "marketing",
             None,
         ),
-        ("prospect", "researcher", "The first level; stays until something new happens.", "marketing", None),
+        ("prospect", "researcher", "The first level; stays until something new happens.", "
+        ""marketing", None),
         (
             "prospect",
             "influencer",
@@ -92,7 +101,8 @@ def stages() -> list[Json]:
             "marketing",
             influencer,
         ),
-        ("prospect", "investigator", "Looks for a solution and fits; not ready.", "marketing", investigator),
+        ("prospect", "investigator", "Looks for a solution and fits; not ready.", "marketing", "
+        "investigator),
         ("mql", "", "May buy some day; marketing or pre-sales makes it ready.", "marketing", None),
         ("sql", "", "Ready to talk now; “accepted” is a step inside.", "sales", None),
         ("opportunity", "", "Need, person, date and amount are known.", "sales", None),

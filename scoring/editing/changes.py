@@ -1,0 +1,125 @@
+"""What is different between two versions, in words: "Job title has director: points +12 → +14"."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scoring.conditions.explain import Words, words_for
+from scoring.document import Document
+from scoring.editing import parts
+from scoring.editing.parts import Part
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One field that changed: its label, what it was and what it is."""
+
+    label: str
+    was: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One part that changed. how: new, removed, changed."""
+
+    slot: str
+    kind: str
+    key: str
+    tab: str
+    title: str
+    how: str
+    steps: list[Step] = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The change as one line."""
+        if self.how == "changed":
+            said = "; ".join(
+                f"{s.label.lower()} {s.was} → {s.now}" if s.was or s.now else s.label for s in self.steps
+            )
+            return f"{self.title}: {said}"
+        return f"{self.title}: {self.how}{f', {self.note}' if self.note else ''}"
+
+
+def between(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[Change]:
+    """Everything that `new` says otherwise than `old`, in the order of the document."""
+    if old == new:
+        return []
+    before, after = Document(old), Document(new)
+    words, words_before = words_for(after), None
+    found: list[Change] = []
+    olds = {part.slot: part for part in parts.all_parts(old)}
+    seen = set()
+    for part in parts.all_parts(new):
+        seen.add(part.slot)
+        was = olds.get(part.slot)
+        if was is None:
+            found.append(_whole(part, "new", words))
+        elif was.raw != part.raw:
+            words_before = words_before or words_for(before)
+            steps = _steps(was, part, before, after, words_before, words)
+            found.append(Change(part.slot, part.kind, part.key, part.tab, part.title, "changed", steps))
+    words_before = words_before or words
+    found += [_whole(part, "removed", words_before) for slot, part in olds.items() if slot not in seen]
+    order = [[c.get("id") for c in content.get("criteria") or []] for content in (old, new)]
+    both = set(order[0]) & set(order[1])
+    if [k for k in order[0] if k in both] != [k for k in order[1] if k in both]:
+        found.append(
+            Change(
+                "order-all",
+                "order",
+                "all",
+                "who",
+                "Order of the criteria",
+                "changed",
+                [Step("for reading only", "", "")],
+            )
+        )
+    return found
+
+
+def _whole(part: Part, how: str, words: Words) -> Change:
+    note = parts.points(part.raw) if part.kind == "criterion" else ""
+    return Change(part.slot, part.kind, part.key, part.tab, part.title, how, [], note)
+
+
+def _steps(
+    was: Part, now: Part, before: Document, after: Document, words_before: Words, words: Words
+) -> list[Step]:
+    found: list[Step] = []
+    fields = {f.name: f for f in [*was.fields(before), *now.fields(after)]}
+    bands = now.kind == "criterion" and "bands" in (was.raw.get("mode"), now.raw.get("mode"))
+    if bands and parts.points(was.raw) != parts.points(now.raw):
+        found.append(Step("Points", parts.points(was.raw), parts.points(now.raw)))
+    for name, one in fields.items():
+        if (bands and name == "points") or parts.get(was.raw, name) == parts.get(now.raw, name):
+            continue
+        if name == "points" and now.kind == "criterion":
+            found.append(Step("Points", parts.points(was.raw), parts.points(now.raw)))
+        elif one.kind == "area" or (
+            one.kind == "text" and name != "zone" and len(str(parts.get(was.raw, name) or "")) > 40
+        ):
+            found.append(
+                Step(one.label, _short(parts.words_of(one, was.raw)), _short(parts.words_of(one, now.raw)))
+            )
+        else:
+            found.append(Step(one.label, parts.words_of(one, was.raw), parts.words_of(one, now.raw)))
+    for one in {t.name: t for t in [*was.trees(), *now.trees()]}.values():
+        left, right = parts.get(was.raw, one.name), parts.get(now.raw, one.name)
+        if left != right:
+            found.append(Step(one.label, parts.said(left, words_before), parts.said(right, words)))
+    if bands and (was.raw.get("of") != now.raw.get("of") or _starts(was.raw) != _starts(now.raw)):
+        found.append(Step("Measures", parts.how(was.raw, words_before), parts.how(now.raw, words)))
+    return found or [Step("Rewritten", "", "")]
+
+
+def _starts(raw: Mapping[str, Json]) -> list[Json]:
+    return [pair[0] for pair in raw.get("bands") or []]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 90 else text[:88].rsplit(" ", 1)[0] + " …"
