@@ -272,7 +272,7 @@ def start_due(at: datetime) -> int:
 def install_default(
     *, person_marketing: User, person_sales: User, content: Mapping[str, Json] | None = None
 ) -> Agreement:
-    """Draft, propose and sign the default (or `content`) in one go, by these two people; it is in force after.
+    """Draft, propose and sign the default (or `content`) at once, by these two people; it is in force after.
 
     For a first run, the demo company and tests.
     """

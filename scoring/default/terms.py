@@ -92,8 +92,7 @@ def stages() -> list[Json]:
             "marketing",
             None,
         ),
-        ("prospect", "researcher", "The first level; stays until something new happens.", "
-        ""marketing", None),
+        ("prospect", "researcher", "The first level; stays until something new happens.", "marketing", None),
         (
             "prospect",
             "influencer",
@@ -101,8 +100,7 @@ def stages() -> list[Json]:
             "marketing",
             influencer,
         ),
-        ("prospect", "investigator", "Looks for a solution and fits; not ready.", "marketing", "
-        "investigator),
+        ("prospect", "investigator", "Looks for a solution and fits; not ready.", "marketing", investigator),
         ("mql", "", "May buy some day; marketing or pre-sales makes it ready.", "marketing", None),
         ("sql", "", "Ready to talk now; “accepted” is a step inside.", "sales", None),
         ("opportunity", "", "Need, person, date and amount are known.", "sales", None),
