@@ -332,6 +332,7 @@ class Panel:
     send: list[Content]
     start: datetime | None
     late: bool
+    soon: bool
     history: str
     receivers: list[User] = field(default_factory=list)
 
@@ -367,6 +368,7 @@ def panel(user: User, handoff: Handoff, at: datetime) -> Panel:
         send=list(Content.objects.filter(active=True).exclude(url="").order_by("-stage", "title")[:TO_SEND]),
         start=_start(handoff),
         late=bool(handoff.sla_promise and handoff.sla_due_at and handoff.sla_due_at <= at),
+        soon=(warn_at(handoff) or at + OVERLAP) <= at,
         history=_history(handoff),
         receivers=receivers(user, handoff.team_id) if "reassign" in acts else [],
     )
@@ -491,4 +493,4 @@ def warn_at(handoff: Handoff) -> datetime | None:
     for tick in handoff.sla_ticks:
         if tick.get("do") == "warn" and tick.get("promise") == handoff.sla_promise:
             return datetime.fromisoformat(tick["at"])
-    return handoff.warned_at
+    return handoff.warned_at if handoff.sla_promise else None

@@ -140,7 +140,8 @@ def _opened(user: User, pk: int | None, rows: list[Handoff], lenient: bool) -> H
 
 def _head(user: User, tab: str, now: datetime) -> dict[str, Any]:
     figures = selectors.counts(user, tab, now)
-    team = "All teams" if user.role == Role.ADMIN else f"Team {user.team.name}" if user.team else "Team"
+    own = f"Team {user.team.name}" if user.team else "Team"
+    team = {Role.ADMIN: "All teams", Role.SALES_MANAGER: "My teams"}.get(Role(user.role), own)
     labels = {**LABELS, "team": team}
     tabs = [(name, labels[name], figures.tabs[name]) for name in selectors.tabs_of(user)]
     return {"figures": figures, "tabs": tabs}

@@ -90,13 +90,23 @@ def minutes(count: Any) -> str:
 
 
 @register.simple_tag
-def due_words(due: datetime, now: datetime) -> str:
-    """The time of day of a promise, always: "by 09:23", "Wed 09:00"."""
+def due_words(due: datetime, now: datetime, short: bool = False) -> str:
+    """The time of day of a promise, always: "by 09:23", "by Wed 09:00"; `short` drops a day that the clock
+    beside it tells."""
     at, here = timezone.localtime(due), timezone.localtime(now)
     if at.date() == here.date():
         return f"by {at:%H:%M}"
+    if short and due > now:
+        return "by"
     far = due_text(due, now)[1]
     return f"by {far}" if not far.startswith("by ") else far
+
+
+@register.simple_tag
+def why_parts(handoff: Handoff) -> tuple[str, str]:
+    """Why now: what made the lead ready, and the rest of it."""
+    first, _, rest = (handoff.why_now or "Ready to talk").partition(" · ")
+    return first, rest[:1].upper() + rest[1:]
 
 
 @register.simple_tag
