@@ -6,7 +6,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input --quiet
 # DEMO=no starts with an empty house, DEMO=yes asks for the demo company; empty: the demo on the first start.
 DEMO ?=
 TESTS ?=
-LEADS ?= 100000
+LEADS ?= 20000
 
 .PHONY: run install test lint types imports migrations browser redis bench screens clean
 
@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp
 install: $(VENV)/dev.stamp
 
 test: install browser redis
-	@exec $(PYTHON) -m pytest $(TESTS)
+	@exec $(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: install
 	$(PYTHON) -m ruff check .
@@ -37,7 +37,7 @@ redis: install
 	  else echo "CI=true needs redis-server, and only root can install it." >&2; exit 1; fi; fi
 
 bench: install
-	@exec $(PYTHON) manage.py bench --leads $(LEADS)
+	@exec $(PYTHON) bench/run.py --leads $(LEADS)
 
 screens: install browser
 	@exec $(PYTHON) docs/screens/make.py $(BASE_URL)

@@ -51,7 +51,7 @@ app.conf.beat_schedule = {
 }
 
 
-@signals.task_success.connect  # type: ignore[untyped-decorator]
+@signals.task_success.connect
 def _remember(sender: Any = None, **_: Any) -> None:
     """Leave the time of each queue's last good run for /readyz."""
     from django.conf import settings

@@ -5,6 +5,7 @@ lost, so it never raises, and it is skipped while one of the same name is queued
 """
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -49,7 +50,7 @@ def _key(task: str) -> str:
     return f"leadflow:nudge:{task}"
 
 
-def _broker():  # type: ignore[no-untyped-def]
+def _broker() -> Any:
     import redis
 
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
