@@ -33,6 +33,7 @@ class Place:
 
 
 HOME = Place("home", "Home", "home", "/")
+BOARD = Place("board", "Team board", "layout-dashboard", "/queue/board/")
 QUEUE = Place("queue", "Queue", "inbox", "/queue/")
 MQLS = Place("mqls", "MQLs", "list-check", "/mqls/")
 LEADS = Place("leads", "Leads", "users", "/leads/")
@@ -46,11 +47,11 @@ NAV: dict[str, tuple[Place, ...]] = {
     Role.MARKETER: _MARKETING,
     Role.MARKETING_MANAGER: _MARKETING,
     Role.REP: (HOME, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS),
-    Role.SALES_MANAGER: (HOME, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
-    Role.ADMIN: (HOME, QUEUE, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
+    Role.SALES_MANAGER: (HOME, BOARD, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
+    Role.ADMIN: (HOME, BOARD, QUEUE, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
 }
 # What a thumb reaches on a phone; the rest stands under "More".
-BOTTOM = ("home", "queue", "mqls", "leads", "feedback")
+BOTTOM = ("home", "board", "queue", "mqls", "leads", "feedback")
 BOTTOM_SLOTS = 4
 GOING = (
     Agreement.State.DRAFT,
@@ -86,7 +87,10 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
     notes = {"mqls": counts["mqls"], "queue": counts["queue"], "feedback": counts["feedback"]}
     if agreements["open"]:
         notes["agreement"] = {"draft": "draft", "proposed": "to sign", "signed": "signed"}[agreements["open"]]
-    nav = [_item(place, request.path, notes) for place in NAV[user.role]]
+    places = NAV[user.role]
+    here = max((place.href for place in places if request.path.startswith(place.href)), key=len)
+    here = here if here != "/" or request.path == "/" else ""
+    nav = [_item(place, here, notes) for place in places]
     bottom = [item for item in nav if item["key"] in BOTTOM][:BOTTOM_SLOTS]
     return base | {
         "theme": user.theme,
@@ -102,15 +106,14 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _item(place: Place, path: str, notes: dict[str, Any]) -> dict[str, Any]:
-    here = path == "/" if place.href == "/" else path.startswith(place.href)
+def _item(place: Place, here: str, notes: dict[str, Any]) -> dict[str, Any]:
     note = notes.get(place.key) or ""
     return {
         "key": place.key,
         "label": place.label,
         "icon": place.icon,
         "href": place.href,
-        "here": here,
+        "here": place.href == here,
         "note": f"{note:,}" if isinstance(note, int) else note,
     }
 

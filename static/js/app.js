@@ -153,6 +153,10 @@
   document.addEventListener("htmx:load", function () { $$("[data-toast]", box()).forEach(keep); tick(); });
   document.addEventListener("DOMContentLoaded", function () { $$("[data-toast]", box()).forEach(keep); tick(); });
   document.addEventListener("htmx:oobAfterSwap", function () { $$("[data-toast]", box()).forEach(keep); });
+  /* The notices were seen: the bell counts no more. */
+  document.addEventListener("htmx:afterRequest", function (event) {
+    if (event.detail.pathInfo.requestPath === "/notices/read/") $$("#bell-count").forEach(function (count) { count.remove(); });
+  });
   /* A login page that comes back as a fragment means that the session has ended. */
   document.addEventListener("htmx:beforeOnLoad", function (event) {
     var url = event.detail.xhr.responseURL || "";
