@@ -351,7 +351,7 @@ def test_fading_is_foreseen_neither_too_late_nor_every_day(at, snapshots, make_l
     for days in (0, 0.4, 3.3, 9):
         did(lead, "webinar_attended", days_ago=days)
     did(lead, "demo_requested", days_ago=1.7)
-    days = range(0, 420)
+    days = range(420)
     instants = [at + timedelta(days=d) for d in days]
     ids = [lead.pk] * len(days)
     found = answers(
