@@ -7,7 +7,7 @@ from typing import Any
 
 from feedback.models import RepAnswer
 from handoff import outbox
-from handoff.models import Notice
+from handoff.models import Notice, Outbox
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.demo import story, world
@@ -77,6 +77,8 @@ def _desks(cast: Cast, end: datetime) -> None:
     """What people find when they come in: Mia's draft, an answer to Ben, read notices."""
     _draft_of_today(cast)
     _answer(cast, end)
+    # Nobody reads the mail of last month; what is recent rings the bell.
+    Outbox.objects.filter(created_at__lt=end - timedelta(days=3)).delete()
     while outbox.deliver(end):
         pass
     Notice.objects.filter(at__lt=end - timedelta(hours=20)).update(read_at=end)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Min
 
 from feedback import nurture, verdicts
-from handoff import admission, calendars, clocks, machine, outbox
+from handoff import admission, calendars, clocks, machine
 from handoff.models import Handoff, State
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
@@ -28,16 +28,18 @@ from scoring import engine
 
 # When what leads did since the last time is taken in, local to the company; coarser long ago, where nobody
 # looks at the minute, so that months take seconds.
-RECENT = timedelta(days=45)
-RECENT_HOURS = (time(8, 45), time(10, 30), time(12, 0), time(14, 15), time(16, 0), time(17, 30))
-EARLIER_HOURS = (time(9, 15), time(14, 30))
+RECENT = timedelta(days=28)
+RECENT_HOURS = (time(8, 45), time(11, 0), time(14, 15), time(16, 30))
+EARLIER_HOURS = (time(10, 45),)
 WEEKEND_HOURS = (time(13, 0),)
 # Those who ask for us are seen at once.
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
-# Nurture steps and the ends of waits are looked at with the first hour of a day.
-DAILY = time(10, 0)
+# Nurture steps and the ends of waits are looked at with the first hour of a day; long ago, of a Monday.
+DAILY = time(10, 50)
 # Of what came in this close to the end, most is still to be answered.
 UNANSWERED = timedelta(hours=20)
+# After so many contacts without an answer the reps of the demo say "not ready".
+ATTEMPTS = 4
 Act = Callable[[datetime], None]
 
 
@@ -101,12 +103,11 @@ class Play:
         self._take_events(at)
         while engine.score_pending(at):
             pass
-        if at.astimezone(self.zone).time() < DAILY:
+        here = at.astimezone(self.zone)
+        if here.time() < DAILY and (at > self.end - RECENT or here.weekday() == 0):
             engine.queue_refresh(at)
             engine.end_holds(at)
             nurture.tick(at)
-            while outbox.deliver(at):
-                pass
         while machine.open_pending(at):
             pass
         admission.refill(at)
@@ -231,11 +232,17 @@ class Play:
         if reached:
             wait = promised * rng.choice([0.05, 0.3, 0.6, 0.9])
             self.plan(self.calendar.add(at, wait), lambda then: self.decide(then, pk, rep, late))
-        elif attempt < 7:
+        elif attempt < ATTEMPTS:
             wait = promised * rng.uniform(0.5, 1.05 if self._handle(rep) != reps.SLOW else 1.8)
             self.plan(self.calendar.add(at, wait), lambda then: self.call(then, pk, rep, attempt + 1))
         else:
-            self._try(lambda: verdicts.return_(pk, person(rep), reason_key="8", note="", at=at))
+            note = "Nobody picks up; the guide was all they wanted."
+            self.plan(
+                self.calendar.add(at, promised / 2),
+                lambda then: self._try(
+                    lambda: verdicts.return_(pk, person(rep), reason_key="2", note=note, at=then)
+                ),
+            )
 
     def decide(self, at: datetime, pk: int, rep: User, late: bool) -> None:
         """After the talk: an opportunity, or back to marketing."""

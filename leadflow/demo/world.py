@@ -33,12 +33,12 @@ class Source:
 
 
 SOURCES = (
-    Source("Website", "always-on", 0.29, 25, (0.17, 0.30, 0.38), 0.12, "form"),
-    Source("Webinars", "webinar-series", 0.19, 30, (0.10, 0.30, 0.45), 0.10, "webinar_registered"),
-    Source("Trade shows", "logistik-forum", 0.12, 115, (0.11, 0.28, 0.36), 0.08, "show_scan"),
-    Source("Partners and referrals", "partner-desk", 0.07, 25, (0.24, 0.36, 0.25), 0.06, "form"),
-    Source("Paid search", "search-ads", 0.20, 83, (0.06, 0.22, 0.42), 0.42, "form"),
-    Source("Content syndication", "syndication", 0.13, 64, (0.01, 0.06, 0.73), 0.22, "download_educational"),
+    Source("Website", "always-on", 0.29, 25, (0.11, 0.21, 0.48), 0.12, "form"),
+    Source("Webinars", "webinar-series", 0.19, 30, (0.065, 0.21, 0.54), 0.10, "webinar_registered"),
+    Source("Trade shows", "logistik-forum", 0.12, 115, (0.075, 0.21, 0.44), 0.08, "show_scan"),
+    Source("Partners and referrals", "partner-desk", 0.07, 25, (0.17, 0.28, 0.35), 0.06, "form"),
+    Source("Paid search", "search-ads", 0.20, 83, (0.04, 0.16, 0.50), 0.42, "form"),
+    Source("Content syndication", "syndication", 0.13, 64, (0.005, 0.04, 0.75), 0.22, "download_educational"),
 )
 
 
