@@ -1,6 +1,7 @@
 """`manage.py up` for real: one installation for the whole file, in a folder with a space in its name."""
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -107,3 +108,4 @@ def test_sigterm_stops_every_child_and_a_second_start_resumes(tmp_path):
     house.process.kill()
     house.process.wait()
     wait_until(lambda: not any(map(alive, pids)), 20)
+    shutil.rmtree(embedded.socket_folder(house.data))
