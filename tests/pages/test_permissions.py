@@ -154,6 +154,13 @@ TABLE: list[tuple[str, str, str]] = [
     ("scoring:sign", "post", MANAGERS),
     ("scoring:decline", "post", MANAGERS),
     ("api:lead_score", "get", ALL),
+    ("api:agreements", "get", ALL),
+    ("api:agreements", "post", "MKSA"),
+    ("api:agreement", "get", ALL),
+    ("api:agreement", "put", "MKSA"),
+    ("api:agreement_propose", "post", "MKSA"),
+    ("api:agreement_sign", "post", "MKSA"),
+    ("api:agreement_preview", "get", ALL),
     # the rest of the API, as a signed-in person; keys have scopes of their own
     ("api:schema", "get", ALL),
     ("api:docs", "get", ALL),
