@@ -36,9 +36,9 @@ def insert(rows: Sequence[Row], *, conflict: str = "") -> Sequence[Row]:
 
 @cache
 def _types(model: type[Model]) -> dict[str, str]:
-    return {f.column: str(f.db_type(connection)) for f in model._meta.concrete_fields}
+    return {str(f.column): str(f.db_type(connection)) for f in model._meta.concrete_fields}
 
 
 @cache
 def _attributes(model: type[Model]) -> dict[str, str]:
-    return {f.column: f.attname for f in model._meta.concrete_fields}
+    return {str(f.column): f.attname for f in model._meta.concrete_fields}

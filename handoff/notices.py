@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import F
 
 from handoff.models import Handoff, Notice
 from leadflow.accounts.models import User
@@ -43,7 +42,7 @@ def payload_of(handoff: Handoff, **more: Any) -> dict[str, Any]:
 def render(kind: str, payload: Payload, zone: str) -> Words:
     """The words of a notice for a reader in `zone`."""
     line = KINDS[kind](payload, zone)
-    url = payload.get("url") or (f"/queue/{payload['handoff']}/" if payload.get("handoff") else "/queue/")
+    url = str(payload.get("url") or _url(kind, payload))
     lines = [line, ""]
     if payload.get("why"):
         lines += [f"Why now: {payload['why']}"]
@@ -54,12 +53,20 @@ def render(kind: str, payload: Payload, zone: str) -> Words:
     return Words(line, url, "\n".join([*lines, "", f"{settings.BASE_URL}{url}"]))
 
 
+def _url(kind: str, payload: Payload) -> str:
+    """Where the reader goes: the handoff in the queue, or the lead when it is not (or no longer) theirs."""
+    if kind in ELSEWHERE and payload.get("lead"):
+        return f"/leads/{payload['lead']}/"
+    return f"/queue/{payload['handoff']}/" if payload.get("handoff") else "/queue/"
+
+
 def who(payload: Payload) -> str:
     """The lead with the company."""
     company = payload.get("company")
     return f"{payload.get('name', 'A lead')} ({company})" if company else str(payload.get("name", "A lead"))
 
 
+ELSEWHERE = ("answered", "withdrawn", "moved_away", "owner_away")
 PROMISED = {
     "acceptance": "Answer by",
     "first_touch": "First contact by",
@@ -99,7 +106,8 @@ def _moved_away(payload: Payload, zone: str) -> str:
 
 
 def _warn(payload: Payload, zone: str) -> str:
-    return f"{who(payload)}: {PROMISED[payload['promise']].lower()} {_clock(payload, zone)}"
+    until = f" {_clock(payload, zone)}" if payload.get("due") else ""
+    return f"{who(payload)}: {PROMISED[payload['promise']].lower()}{until or ' soon'}"
 
 
 def _late(payload: Payload, zone: str) -> str:
@@ -135,19 +143,11 @@ KINDS: dict[str, Callable[[Payload, str], str]] = {
 }
 
 
-def unread(user: User) -> int:
-    """How many notices the bell has not shown yet."""
-    return Notice.objects.filter(user=user, read_at=None).count()
-
-
 def latest(user: User, limit: int = 30) -> Iterable[Notice]:
-    """The newest notices of a person, unread ones first."""
-    return Notice.objects.filter(user=user).order_by(F("read_at").desc(nulls_first=True), "-at", "-id")[
-        :limit
-    ]
+    """The newest notices of a person."""
+    return Notice.objects.filter(user=user).order_by("-at", "-id")[:limit]
 
 
-def mark_read(user: User, at: datetime, upto: int | None = None) -> int:
-    """Note that the person has seen the bell (up to a notice's id)."""
-    fresh = Notice.objects.filter(user=user, read_at=None)
-    return (fresh.filter(pk__lte=upto) if upto else fresh).update(read_at=at)
+def mark_read(user: User, at: datetime, upto: int) -> int:
+    """Note that the person has seen the notices up to this id; returns how many were new."""
+    return Notice.objects.filter(user=user, read_at=None, pk__lte=upto).update(read_at=at)

@@ -18,7 +18,6 @@ from django.db.models import F
 from handoff import many, notices
 from handoff.models import Notice, Outbox
 from leadflow import nudge
-from leadflow.accounts.models import User
 
 log = logging.getLogger(__name__)
 
@@ -97,17 +96,26 @@ def _due(at: datetime, channel: str) -> Any:
 @transaction.atomic
 def _ring_bells(at: datetime) -> int:
     rows = list(_due(at, Outbox.Channel.BELL).select_related("user__team")[:BELL_BATCH])
-    Notice.objects.bulk_create([_notice(row, row.user) for row in rows if row.user and row.user.is_active])
+    rung = [notice for row in rows if (notice := _notice(row)) is not None]
+    Notice.objects.bulk_create(rung)
     Outbox.objects.filter(pk__in=[row.pk for row in rows]).update(
         delivered_at=at, next_try_at=None, attempts=F("attempts") + 1
     )
     return len(rows)
 
 
-def _notice(row: Outbox, user: User) -> Notice:
-    words = notices.render(row.kind, row.payload, user.zone)
+def _notice(row: Outbox) -> Notice | None:
+    """What the bell shows; None for somebody who has left, or a letter that cannot be read any more."""
+    if row.user is None or not row.user.is_active:
+        return None
+    try:
+        words = notices.render(row.kind, row.payload, row.user.zone)
+    except (KeyError, ValueError, TypeError):
+        # One broken letter must not keep the others from their readers.
+        log.exception("letter %s cannot be read", row.key)
+        return None
     return Notice(
-        user=user,
+        user=row.user,
         kind=row.kind,
         text=words.text[:300],
         url=words.url,

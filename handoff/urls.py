@@ -1,8 +1,8 @@
-"""Addresses of the queue, its acts and the team board."""
+"""Addresses of the queue, its acts, the team board and the bell."""
 
 from django.urls import path
 
-from handoff import board, views
+from handoff import bell, board, views
 
 app_name = "handoff"
 urlpatterns = [
@@ -22,4 +22,7 @@ urlpatterns = [
     path("queue/<int:pk>/snooze/", views.snooze, name="snooze"),
     path("queue/<int:pk>/wake/", views.wake, name="wake"),
     path("queue/<int:pk>/reassign/", views.reassign, name="reassign"),
+    path("queue/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+    path("notices/", bell.bell, name="notices"),
+    path("notices/read/", bell.read, name="notices_read"),
 ]

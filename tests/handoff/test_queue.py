@@ -84,7 +84,7 @@ def test_the_tabs_of_an_admin_have_no_mine(people) -> None:
 def test_a_poll_tells_what_changed_what_left_and_what_is_new(people, offered, at) -> None:
     stays, leaves = offered(owner=people.sam, name="Stays"), offered(owner=people.sam, name="Leaves")
     shown = {row.pk: selectors.stamp(row) for row in (fresh(stays), fresh(leaves))}
-    assert not selectors.news(people.sam, "mine", at, shown, at)
+    assert selectors.news(people.sam, "mine", at, shown, at) == selectors.News([], [], 0)
     later = at + timedelta(minutes=1)
     with clock.use(later):
         machine.apply("accept", stays.pk, person(people.sam))

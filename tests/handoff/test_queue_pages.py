@@ -78,7 +78,9 @@ def test_a_poll_is_204_until_something_changes(people, mine, as_user) -> None:
         "row": selectors.stamp(fresh(mine)),
         "open": mine.pk,
     }
-    assert client.get("/queue/poll/", query).status_code == 204
+    quiet = client.get("/queue/poll/", query)
+    assert quiet.status_code == 204
+    assert "queue-seen" in json.loads(quiet["HX-Trigger"])
     machine.apply("reassign", mine.pk, person(people.rosa), to=people.ben, reason="room")
     answer = client.get("/queue/poll/", query)
     page = answer.content.decode()
@@ -191,6 +193,26 @@ def test_a_manager_gives_a_lead_with_a_reason(people, mine, as_user) -> None:
     refused = as_user(people.sam).post(f"/queue/{mine.pk}/reassign/", {"to": people.sam.pk, "reason": "x"})
     assert refused.status_code == 403
     assert fresh(mine).owner_id == people.ben.pk
+
+
+def test_a_manager_takes_a_lead_back_from_sales(people, mine, as_user) -> None:
+    rosa = as_user(people.rosa)
+    assert rosa.post(f"/queue/{mine.pk}/withdraw/", {"reason": " "}, **HTMX).status_code == 400
+    assert as_user(people.sam).post(f"/queue/{mine.pk}/withdraw/", {"reason": "x"}).status_code == 403
+    assert rosa.post(f"/queue/{mine.pk}/withdraw/", {"reason": "a supplier"}, **HTMX).status_code == 200
+    assert fresh(mine).state == State.WITHDRAWN
+
+
+def test_new_leads_are_counted_once_and_the_pill_stays(people, mine, offered, as_user) -> None:
+    client = as_user(people.sam)
+    query = {"since": clock.now().isoformat(), "tab": "mine", "row": selectors.stamp(fresh(mine)), "new": "0"}
+    other = offered(owner=people.sam, name="Other")
+    assert "1 new" in client.get("/queue/poll/", query).content.decode()
+    assert client.get("/queue/poll/", {**query, "new": "1"}).status_code == 204
+    machine.apply("reassign", other.pk, SYSTEM, to=people.ben, reason="test")
+    gone = client.get("/queue/poll/", {**query, "new": "1"})
+    assert "1 new" not in gone.content.decode()
+    assert 'id="queue-new"' in gone.content.decode()
 
 
 def test_claim_takes_a_lead_out_of_the_pool(people, mine, as_user) -> None:
