@@ -1,5 +1,6 @@
 """The marketer's MQL page: how long, what is missing to the bar, who goes quiet, and what can be done."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ QUIET_DAYS = 21
 NEW_DAYS = 7
 # So many points below the bar still count as close.
 CLOSE = 12
+# Longer words about what is missing are cut to the first ways.
+LONG = 90
 LOOK_BACK = timedelta(days=180)
 LONGEST_PARK = timedelta(days=366)
 VIEWS = {
@@ -164,7 +167,7 @@ def _row(
         days=(at - lead.stage_since).days,
         gap=max(0, (points or 0) - total),
         bar=points,
-        missing=explained.thresholds.missing if explained else (),
+        missing=tuple(brief(text) for text in explained.thresholds.missing) if explained else (),
         hint=explained.thresholds.hint if explained else "",
         quiet_days=quiet,
         last_act=acts.get(lead.pk, ""),
@@ -173,6 +176,14 @@ def _row(
         starts_at=enrolment.next_step_at if first and enrolment else None,
         parked_until=parked.get(lead.pk),
     )
+
+
+def brief(text: str) -> str:
+    """A condition of the agreement for one line: of many ways that would do, the first two."""
+    ways = re.findall(r"“[^”]+”", text)
+    if len(text) <= LONG or len(ways) < 2:
+        return text
+    return f"{ways[0]}, {ways[1]} or another such sign"
 
 
 def _track(enrolment: Enrolment | None, documents: Mapping[int, Any]) -> tuple[str, str]:

@@ -27,6 +27,9 @@ QUALITY = ("fit", "timing", "person")
 NOES = ("rejected", "returned")
 TOO_EASY = 95
 HOT = 0.16
+# From this share on a criterion is nearly everybody's; up to this ratio it is as frequent on both sides.
+NEARLY_ALL = 0.85
+AS_OFTEN = 1.1
 COLUMNS_SHOWN = 8
 REST = "others"
 
@@ -61,6 +64,10 @@ _POINTS = f"""{_BASE}, line AS (
     SELECT criterion, max(text), kind, reason_key, sum(points), count(DISTINCT id)
     FROM line WHERE points > 0 AND criterion NOT IN ('limit', 'rounding', '')
     GROUP BY criterion, kind, reason_key"""  # noqa: S608
+
+
+_QUALITY = f"""{_BASE}
+    SELECT count(*) FROM said WHERE kind = 'rejected' AND reason_kind IN ('fit', 'timing', 'person')"""  # noqa: S608
 
 
 def _bound(filters: Filters) -> dict[str, Any]:
@@ -217,18 +224,37 @@ def points_wasted(filters: Filters, answers: Answers, texts: dict[str, str]) -> 
             accepted[criterion] += n
         else:
             rejected[criterion][reason] = (points, n)
-    found = [
-        Wasted(
-            criterion,
-            words[criterion],
-            sum((points for points, _ in by_reason.values()), Decimal(0)),
-            sum(n for _, n in by_reason.values()),
-            accepted[criterion],
-            _hint(by_reason, answers, texts),
+    judged = quality_rejected(filters)
+    found = []
+    for criterion, by_reason in rejected.items():
+        with_points = sum(n for _, n in by_reason.values())
+        here = with_points / judged if judged else 0.0
+        there = accepted[criterion] / answers.acceptance.accepted if answers.acceptance.accepted else 0.0
+        found.append(
+            Wasted(
+                criterion,
+                words[criterion],
+                sum((points for points, _ in by_reason.values()), Decimal(0)),
+                with_points,
+                accepted[criterion],
+                _compared(here, there) or _hint(by_reason, answers, texts),
+            )
         )
-        for criterion, by_reason in rejected.items()
-    ]
     return sorted(found, key=lambda w: (-w.points, w.criterion))
+
+
+def quality_rejected(filters: Filters) -> int:
+    """How many leads of the period were rejected for who they are, timing or person."""
+    return int(_rows(_QUALITY, filters)[0][0])
+
+
+def _compared(here: float, there: float) -> str:
+    """What the share among the rejected says beside that among the accepted; empty where it says a lot."""
+    if here >= NEARLY_ALL and there >= NEARLY_ALL:
+        return "nearly everybody has it: it decides nothing"
+    if there and here <= there * AS_OFTEN:
+        return "as often among the accepted: leave it"
+    return ""
 
 
 def _hint(by_reason: dict[str, tuple[Decimal, int]], answers: Answers, texts: dict[str, str]) -> str:

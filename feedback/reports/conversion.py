@@ -295,14 +295,17 @@ def _days_table(filters: Filters) -> Table:
             else Figure(f"{low:.1f}–{high:.1f}", f"{_words(low)} to {_words(high)}")
         )
         small = f"{count} leads only" if 0 < count < FEW else f"{count:,} leads" if count else ""
-        rows.append([Figure(label, small=small), Figure(count), _days(middle), half, _days(earlier)])
+        was_words = "" if earlier is None else f"before {_words(earlier)}"
+        rows.append(
+            [Figure(label, small=small), Figure(count), _days(middle, was_words), half, _days(earlier)]
+        )
     return Table(
         "days",
         "How long it takes",
         ("Days from step to step", "Leads", "Middle lead", "Half of all", "Middle before"),
         rows,
         note="Deals without a date are left out",
-        unseen=(1,),
+        unseen=(1, 4),
     )
 
 
@@ -310,8 +313,8 @@ def _words(days: float) -> str:
     return f"{days:.1f}" if days < 10 else f"{days:.0f}"
 
 
-def _days(value: float | None) -> Figure:
-    return Figure(None) if value is None else Figure(round(value, 1), _words(value))
+def _days(value: float | None, small: str = "") -> Figure:
+    return Figure(None) if value is None else Figure(round(value, 1), _words(value), small=small)
 
 
 def _places_table(filters: Filters, count: int) -> Table:
