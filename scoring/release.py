@@ -4,6 +4,8 @@ A job in chunks of lead ids. A chunk that is done twice changes nothing: a score
 differs, and a lead with an open handoff, a wait for room or an unhandled crossing gets no second one.
 """
 
+from typing import Any
+
 from django.db.models import Max, Min
 
 from leadflow import clock
@@ -27,7 +29,9 @@ def start(agreement: Agreement, actor: Actor) -> Job:
         runner.cancel(old)
     span = Lead.objects.aggregate(first=Min("id"), last=Max("id"))
     first, last = span["first"] or 1, span["last"] or 0
-    chunks = [(at, min(at + CHUNK - 1, last), {}) for at in range(first, last + 1, CHUNK)]
+    chunks: list[tuple[int, int, dict[str, Any]]] = [
+        (at, min(at + CHUNK - 1, last), {}) for at in range(first, last + 1, CHUNK)
+    ]
     quiet = agreement.release in QUIET
     return runner.start(
         KIND, {"agreement": agreement.pk, "quiet": quiet}, actor, chunks, Lead.objects.count()

@@ -51,7 +51,7 @@ def first_agreement() -> dict[str, Any]:
     rule = _rule(content, "b8")
     rule["points"], rule["max_points"] = 8, 24
     rule["why"] = "Who reads our guides is learning to buy."
-    content["admission"]["new_per_rep_per_day"] = 2
+    content["admission"]["new_per_rep_per_day"] = 4
     return content
 
 

@@ -8,6 +8,8 @@ import heapq
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
 from itertools import count
 from zoneinfo import ZoneInfo
 
@@ -36,11 +38,11 @@ WEEKEND_HOURS = (time(13, 0),)
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
 # Nurture steps and the ends of waits are looked at with the first hour of a day; long ago, of a Monday.
 DAILY = time(10, 50)
-# Of what came in this close to the end, most is still to be answered.
-UNANSWERED = timedelta(hours=20)
+# Of what came in within this much working time of the end, most is still to be answered.
+UNANSWERED = timedelta(hours=9)
 # After so many contacts without an answer the reps of the demo say "not ready".
 ATTEMPTS = 4
-Act = Callable[[datetime], None]
+Act = Callable[[datetime], object]
 
 
 class Play:
@@ -166,11 +168,9 @@ class Play:
             asked = handoff.kind == Handoff.Kind.FAST_TRACK
             when = self.calendar.add(clock.now(), reps.minutes_to_answer(rng, self._handle(rep), asked))
             if handoff.state != State.OFFERED:
-                self.plan(when, lambda at, pk=handoff.pk, rep=rep: self.call(at, pk, rep, 1))
-            elif self.end - clock.now() > UNANSWERED or rng.random() > 0.75:
-                self.plan(
-                    when, lambda at, pk=handoff.pk, rep=rep, asked=asked: self.answer(at, pk, rep, asked)
-                )
+                self.plan(when, partial(self.call, pk=handoff.pk, rep=rep, attempt=1))
+            elif self.calendar.between(clock.now(), self.end) > UNANSWERED or rng.random() > 0.8:
+                self.plan(when, partial(self.answer, pk=handoff.pk, rep=rep, asked=asked))
 
     def _holds(self, pk: int, rep: User, *states: State) -> Handoff | None:
         handoff = Handoff.objects.filter(pk=pk, state__in=states).first()
@@ -269,7 +269,7 @@ class Play:
         ):
             self.plan(self.calendar.add(close, timedelta()), lambda then: self.close(then, pk, rep, amount))
 
-    def close(self, at: datetime, pk: int, rep: User, amount: int) -> None:
+    def close(self, at: datetime, pk: int, rep: User, amount: Decimal) -> None:
         """The deal is won or lost."""
         handoff = self._holds(pk, rep, State.OPPORTUNITY)
         if handoff is None:

@@ -6,6 +6,7 @@ Pure decisions over the truth of a person (`world.Person`); `play` carries them 
 import random
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 
 from leadflow.demo.world import Person
 
@@ -102,10 +103,10 @@ def after_talk(rng: random.Random, p: Person, late: bool) -> Decision:
     return Decision(False, reason, rng.choice(NOTES[reason]), rng.randint(25, 80) if reason == "3" else None)
 
 
-def amount(rng: random.Random, p: Person) -> int:
+def amount(rng: random.Random, p: Person) -> Decimal:
     """The size of a deal in €: grows with the firm, 8 to 80 thousand."""
     size = p.facts.get("employees") or 120
-    return int(min(80_000, max(8_000, 9_000 + size * rng.uniform(25, 70))) // 100 * 100)
+    return Decimal(int(min(80_000, max(8_000, 9_000 + size * rng.uniform(25, 70))) // 100 * 100))
 
 
 def wins(rng: random.Random, p: Person) -> bool:

@@ -115,7 +115,9 @@ def build(seed: int, leads: int, start: datetime, end: datetime) -> list[Person]
     """Make the people of the world, oldest first, with all they do between `start` and `end`."""
     rng = random.Random(seed)
     firms = [_firm(rng, i) for i in range(max(10, int(leads * 0.62)))]
-    people = [_person(rng, n, firms, start, end) for n in range(leads)]
+    guests = min(FAIR_GUESTS, leads // 20)
+    people = [_person(rng, n, firms, start, end) for n in range(leads - guests)]
+    people += [_fair_guest(rng, leads - guests + i, firms, end) for i in range(guests)]
     people.sort(key=lambda p: (p.created_at, p.n))
     return people
 
@@ -165,6 +167,51 @@ def _person(rng: random.Random, n: int, firms: list[Firm], start: datetime, end:
         bad_phone=rng.random() < 0.03,
     )
     person.events = sorted(_events(rng, person, end), key=lambda e: e.at)
+    return person
+
+
+# A trade show in the last days: the queue is full, and some wait for room.
+FAIR_GUESTS = 48
+FAIR = timedelta(hours=74)
+
+
+def _fair_guest(rng: random.Random, n: int, firms: list[Firm], end: datetime) -> Person:
+    """Somebody who talked to us at the show these days and then looked at prices."""
+    kind = rng.choices(["buyer", "evaluator"], weights=[35, 65])[0]
+    seniority = rng.choice(["senior", "senior", "budget", "middle"])
+    created = _moment(rng, end - FAIR, end)
+    show = {"properties": {"show": "Logistik Forum"}}
+    person = Person(
+        n=n,
+        facts=_facts(rng, n, _pick_firm(rng, firms, False, "buyer"), seniority, SOURCES[2]),
+        source=SOURCES[2],
+        type=kind,
+        tiny=False,
+        seniority=seniority,
+        created_at=created,
+        ready_at=created,
+        bad_phone=False,
+    )
+    later = created + timedelta(hours=rng.uniform(1, 5))
+    events = [
+        Event(created, "show_scan", {"campaign": SOURCES[2].campaign, **show}),
+        Event(created + timedelta(minutes=8), "show_talk", show),
+        *_visit(rng, later, 1.0),
+        *_visit(rng, later + timedelta(hours=16), 0.8),
+        _titled(rng, later + timedelta(minutes=12), "download_buying", BUYING),
+    ]
+    if rng.random() < 0.3:
+        events.append(
+            Event(
+                later + timedelta(hours=1),
+                "question",
+                {"properties": {"text": rng.choice(QUESTIONS), "channel": "chat"}},
+            )
+        )
+    if rng.random() < 0.15:
+        wish = {"properties": {"form": "Book a demo", "text": rng.choice(WISHES)}}
+        events.append(Event(later + timedelta(hours=2), "demo_requested", wish))
+    person.events = sorted((e for e in events if e.at < end), key=lambda e: e.at)
     return person
 
 
@@ -245,8 +292,8 @@ def _moment(rng: random.Random, start: datetime, end: datetime) -> datetime:
 
 def _events(rng: random.Random, p: Person, end: datetime) -> list[Event]:
     made = [_first_event(rng, p)]
-    busy = {"buyer": _buyer, "evaluator": _evaluator, "reader": _reader, "gone": lambda r, q: []}[p.type]
-    made += busy(rng, p)
+    if p.type in _BUSY:
+        made += _BUSY[p.type](rng, p)
     made += _mailings(rng, p, end)
     return [e for e in made if p.created_at <= e.at < end]
 
@@ -392,6 +439,9 @@ def _reader(rng: random.Random, p: Person) -> list[Event]:
     if rng.random() < 0.04:
         made.append(Event(_around(rng, at, 20), "email_unsubscribed", {}))
     return made
+
+
+_BUSY = {"buyer": _buyer, "evaluator": _evaluator, "reader": _reader}
 
 
 # When the newsletters of a month go out: each one a message of its own.
