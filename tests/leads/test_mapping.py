@@ -84,7 +84,7 @@ def test_outcomes_are_told_by_the_values_of_a_column() -> None:
         ({"columns": {"Mail": {"to": "email"}, "Id": {"to": "email"}}}, "mapped to email already"),
         ({"columns": {"Mail": {"to": "email"}}, "date_order": "DDM"}, "DMY, MDY or YMD"),
         ({"columns": {"Mail": {"to": "email"}}, "decimal": ";"}, "point or a comma"),
-        ({"columns": {"Mail": ["email"]}}, "Mail"),
+        ({"columns": {"Mail": [5]}}, "Mail"),
         ({"columns": {}}, "No column is mapped"),
         ({"columns": []}, "JSON object"),
         ([], "JSON object"),

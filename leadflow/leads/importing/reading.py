@@ -253,17 +253,16 @@ def _objects(path: Path, shape: Shape) -> Iterator[Row]:
 def _sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
     import openpyxl
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:
-        # openpyxl raises whatever its XML parser does; all of it means the same to a person.
-        raise BadInput("The Excel file cannot be read. Save it again as .xlsx or as CSV.") from error
-    try:
-        sheet = book.worksheets[0]
+    # Opened here: by a path openpyxl asks for a name that ends in .xlsx, which an upload has lost.
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            sheet = book.worksheets[0]
+        except Exception as error:
+            # openpyxl raises whatever its XML parser does; all of it means the same to a person.
+            raise BadInput("The Excel file cannot be read. Save it again as .xlsx or as CSV.") from error
         for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
             yield line, [_cell(value) for value in cells]
-    finally:
-        book.close()
 
 
 def _cell(value: Any) -> str:

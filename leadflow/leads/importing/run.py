@@ -46,12 +46,17 @@ def folder(run: ImportRun) -> Path:
     return Path(settings.LEADFLOW_DATA) / "files" / "imports" / str(run.pk)
 
 
+def uploads() -> Path:
+    """Where the files lie that are to be taken in."""
+    return Path(settings.LEADFLOW_DATA) / "files" / "uploads"
+
+
 def store(upload: Any, limit: int) -> tuple[Path, str]:
     """Keep an upload; returns its path and SHA-256. Raises BadInput above `limit` bytes."""
     if upload.size > limit:
         size, most = upload.size // 1_000_000, limit // 1_000_000
         raise BadInput(f"The file has {size} MB; {most} MB are the most. Split it into several files.")
-    place = Path(settings.LEADFLOW_DATA) / "files" / "uploads"
+    place = uploads()
     place.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with NamedTemporaryFile(dir=place, delete=False) as file:
@@ -63,7 +68,7 @@ def store(upload: Any, limit: int) -> tuple[Path, str]:
 
 def keep(path: Path) -> tuple[Path, str]:
     """Copy a file of the console to where every worker can read it; returns the copy and its SHA-256."""
-    place = Path(settings.LEADFLOW_DATA) / "files" / "uploads"
+    place = uploads()
     place.mkdir(parents=True, exist_ok=True)
     with path.open("rb") as source, NamedTemporaryFile(dir=place, delete=False) as file:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
@@ -170,9 +175,10 @@ def finish(job: Job) -> None:
 def _let_go(run: ImportRun) -> None:
     """The file has been taken in: its parts go, and its copy, unless another import still needs it."""
     shutil.rmtree(folder(run), ignore_errors=True)
+    path = Path(run.file_path)
     others = ImportRun.objects.filter(file_path=run.file_path).exclude(pk=run.pk)
-    if not others.exclude(job__state=Job.State.DONE).exists():
-        Path(run.file_path).unlink(missing_ok=True)
+    if path.parent == uploads() and not others.exclude(job__state=Job.State.DONE).exists():
+        path.unlink(missing_ok=True)
 
 
 def _lay_down(chunk: JobChunk, run: ImportRun) -> None:
