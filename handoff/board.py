@@ -73,7 +73,7 @@ def _reps(user: User, now: datetime) -> tuple[list[RepRow], dict[str, int]]:
     day = selectors.end_of_day(now, user.zone)
     late = selectors.late(now)
     today = Q(snoozed_until=None, due_at__lt=day) & ~late
-    figures = {
+    figures: dict[int | None, dict[str, Any]] = {
         row["owner"]: row
         for row in selectors.opened(user)
         .values("owner")
@@ -92,7 +92,7 @@ def _reps(user: User, now: datetime) -> tuple[list[RepRow], dict[str, int]]:
     seats = presence.seats(
         now, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=known
     )
-    none = {"late": 0, "today": 0, "all": 0, "oldest": None}
+    none: dict[str, Any] = {"late": 0, "today": 0, "all": 0, "oldest": None}
     rows = [_row(seat, known[seat.user_id], figures.get(seat.user_id, none)) for seat in seats]
     pool = figures.get(None, none)
     return sorted(rows, key=lambda one: (-one.late, one.seat.name)), pool

@@ -28,7 +28,7 @@ from django.db.models.functions import Coalesce
 
 from handoff import acting, guards, machine, promises, why
 from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait, SlaResult, State
-from handoff.states import Action
+from handoff.states import TABLE, Action
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import SALES, Role, User
 from leadflow.errors import NotVisible
@@ -72,7 +72,7 @@ def visible(user: User) -> Q:
     return found | Q(team=None, pool=True)
 
 
-def opened(user: User) -> QuerySet[Handoff]:
+def opened(user: User) -> QuerySet[Any]:
     """The open handoffs that the person may see; `due_at` is what the list goes by."""
     return Handoff.objects.filter(visible(user), state__in=_OPEN).annotate(
         due_at=Coalesce("snoozed_until", "sla_due_at", "next_date", output_field=DateTimeField())
@@ -152,10 +152,8 @@ def _answer() -> Q:
 
 
 def _today(day: datetime) -> Q:
-    """What falls due today, and every first call: whoever was accepted should not wait for the last minute."""
-    return Q(snoozed_until=None) & (
-        Q(state=State.ACCEPTED) | ~Q(state=State.OFFERED) & Q(due_at__lt=day)
-    )
+    """What falls due today, and every first call: nobody should wait for the last minute."""
+    return Q(snoozed_until=None) & (Q(state=State.ACCEPTED) | ~Q(state=State.OFFERED) & Q(due_at__lt=day))
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ def rows(user: User, tab: str, at: datetime, *, later: bool = False) -> list[Han
     return list(listed.order_by("section", "due_at", F("total").desc(nulls_last=True), "pk")[:PAGE])
 
 
-def _listed(user: User, at: datetime) -> QuerySet[Handoff]:
+def _listed(user: User, at: datetime) -> QuerySet[Any]:
     day = end_of_day(at, user.zone)
     contact = Activity.objects.filter(lead=OuterRef("lead"), kind__contact=True)
     return (
@@ -247,9 +245,6 @@ class News:
     gone: list[Handoff]
     new: int
 
-    def __bool__(self) -> bool:
-        return bool(self.changed or self.gone or self.new)
-
 
 def stamp(handoff: Handoff) -> str:
     """What a page remembers of a row, to see later whether it is the same."""
@@ -273,7 +268,7 @@ def news(user: User, tab: str, since: datetime, shown: dict[int, str], at: datet
     return News(
         changed=[row for pk, row in here.items() if pk in shown],
         gone=[row for pk, row in moved.items() if pk in shown and pk not in here],
-        new=sum(1 for pk, row in here.items() if pk not in shown and row.section < Section.LATER),  # type: ignore[attr-defined]
+        new=sum(1 for pk, row in here.items() if pk not in shown and row.section < Section.LATER),
     )
 
 
@@ -290,7 +285,7 @@ def told(gone: Sequence[Handoff], user: User, at: datetime) -> list[tuple[str, s
             to = "you" if row.owner_id == user.pk else row.owner.name if row.owner else "the team's pool"
             text = f"{who} gave {row.lead} to {to} {guards.ago(at - last.at)}."
         else:
-            text = f"{who} {machine.TABLE[last.action].done} {row.lead} {guards.ago(at - last.at)}."
+            text = f"{who} {TABLE[last.action].done} {row.lead} {guards.ago(at - last.at)}."
         where = "It left the pool" if last.action in ("accept", "claim", "touch") else "It left this list"
         words.append((text, f"{where}; you changed nothing."))
     return words

@@ -83,8 +83,12 @@ def poll(request: HttpRequest) -> HttpResponse:
     user, now = _user(request), clock.now()
     tab = _tab(request, user)
     news = selectors.news(user, tab, _since(request.GET.get("since", "")), _shown(request), now)
-    if not news:
-        return HttpResponse(status=204)
+    if not news.changed and not news.gone and news.new == (_id(request.GET.get("new", "")) or 0):
+        response = HttpResponse(status=204)
+        if not news.new:
+            # Nothing is outstanding: the next question starts here.
+            response["HX-Trigger"] = json.dumps({"queue-seen": {"at": now.isoformat()}})
+        return response
     open_id = _id(request.GET.get("open", ""))
     context = {
         "rows": news.changed,
@@ -227,6 +231,18 @@ def reassign(request: HttpRequest, pk: int) -> HttpResponse:
     to = done.owner.name if done.owner else "the team's pool"
     words = f"{done.lead} is with {to} now." if done.owner else f"{done.lead} is in {to} now."
     return answered(request, done, "reassign", words, detail="The lead's own clock runs on.")
+
+
+@require_POST
+@roles(Role.SALES_MANAGER)
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    """A manager takes the lead back from sales, with a reason."""
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        raise BadInput("Say why.", [Fault("reason", "One sentence is enough; it stays on record.")])
+    done = _apply(request, pk, "withdraw", reason=reason)
+    words = f"{done.lead} is back with marketing."
+    return answered(request, done, "withdraw", words, detail="The stage is what the score says.", undo=False)
 
 
 @require_http_methods(["GET", "POST"])

@@ -145,6 +145,10 @@
   setInterval(poll, EVERY);
   document.addEventListener("visibilitychange", poll);
 
+  document.body.addEventListener("queue-seen", function (event) {
+    document.getElementById("queue-since").value = event.detail.at;
+  });
+
   /* Somebody was faster: look at once what has become of the row. */
   document.addEventListener("htmx:responseError", function (event) {
     if (event.detail.xhr.status === 409) poll();

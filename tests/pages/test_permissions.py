@@ -94,6 +94,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("feedback:undo", "post", ALL),
     ("feedback:dispute", "post", MARKETING),
     ("feedback:settle", "post", "SA"),
+    ("feedback:outcome", "post", "KRSA"),
     ("feedback:mqls", "get", "MKSA"),
     ("feedback:mql-form", "get", MARKETING),
     ("feedback:mql-do", "post", MARKETING),
@@ -137,6 +138,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("handoff:snooze", "post", SALES),
     ("handoff:wake", "post", SALES),
     ("handoff:reassign", "post", "SA"),
+    ("handoff:withdraw", "post", "SA"),
     # the agreement: everybody reads, these write; who signs for which side, `agreements` looks after
     ("scoring:agreement", "get", ALL),
     ("scoring:tab", "get", ALL),
