@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_date
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from feedback import terms, verdicts
+from feedback import outcomes, terms, verdicts
 from handoff.models import Handoff
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role
@@ -162,3 +162,18 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
     return answered(
         request, made.handoff, "settle", f"Decided: {made.get_result_display().lower()}.", undo=False
     )
+
+
+@require_POST
+@roles(*SALES, Role.MARKETING_MANAGER)
+def outcome(request: HttpRequest, pk: int) -> HttpResponse:
+    """What became of a lead that sales does not have: won, lost, renewed, expanded, churned."""
+    made = outcomes.record(
+        pk,
+        person(request.user),  # type: ignore[arg-type]
+        kind=request.POST.get("kind", ""),
+        amount=amount_of(request.POST.get("amount", "")),
+        reason=request.POST.get("reason", "").strip()[:2000],
+    )
+    messages.success(request, f"{made.lead}: {made.get_kind_display().lower()}, written down.")
+    return redirect(_next(request) or f"/leads/{pk}/")

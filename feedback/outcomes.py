@@ -32,9 +32,9 @@ MAY = (Role.REP, Role.SALES_MANAGER, Role.MARKETING_MANAGER, Role.ADMIN)
 
 def record(
     lead_id: int,
-    kind: str,
     actor: Actor,
     *,
+    kind: str,
     amount: Decimal | None = None,
     reason: str = "",
     at: datetime | None = None,

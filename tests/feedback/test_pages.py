@@ -339,3 +339,15 @@ def test_a_marketer_cannot_start_a_track_while_sales_talks(offered, people):
     handoff = offered()
     with pytest.raises(Exception, match="Sales is talking"):
         nurture.start_by_hand(handoff.lead_id, "early", person(people.mia))
+
+
+def test_an_outcome_is_one_click_on_a_lead_that_sales_does_not_have(mql, people, as_user):
+    lead = mql()
+    rosa = as_user(people.rosa)
+    assert "What became of it" in rosa.get(f"/leads/{lead.pk}/").content.decode()
+    assert "What became of it" not in as_user(people.mia).get(f"/leads/{lead.pk}/").content.decode()
+    rosa.post(f"/leads/{lead.pk}/outcome/", {"kind": "won", "amount": "24,000"})
+    lead.refresh_from_db()
+    assert lead.stage == "customer"
+    assert lead.outcomes.get().amount == 24000
+    assert rosa.post(f"/leads/{lead.pk}/outcome/", {"kind": "won", "amount": "much"}).status_code == 400

@@ -240,15 +240,15 @@ def test_an_imported_win_of_a_lead_without_handoff_moves_the_stage_only(
 
 def test_a_customer_that_leaves_is_nurtured_and_held(at, agreement_in_force, make_lead, people):
     lead = make_lead()
-    outcomes.record(lead.pk, "won", person(people.rosa), amount=100)
-    outcomes.record(lead.pk, "churned", person(people.rosa), reason="went away")
+    outcomes.record(lead.pk, person(people.rosa), kind="won", amount=100)
+    outcomes.record(lead.pk, person(people.rosa), kind="churned", reason="went away")
     lead.refresh_from_db()
     assert lead.stage == "nurturing"
     assert Hold.objects.filter(lead=lead, ended_at=None).exists()
     with pytest.raises(Forbidden):
-        outcomes.record(lead.pk, "won", person(people.mia))
+        outcomes.record(lead.pk, person(people.mia), kind="won")
     with pytest.raises(BadInput):
-        outcomes.record(lead.pk, "married", person(people.rosa))
+        outcomes.record(lead.pk, person(people.rosa), kind="married")
 
 
 # Disputes --------------------------------------------------------------------------------
