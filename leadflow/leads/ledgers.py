@@ -61,8 +61,8 @@ def record_answer(
 def record_answers(rows: Sequence[Answer]) -> None:
     """Write many answers at once, in one statement: the offers of a batch."""
     columns = [f for f in Answer._meta.concrete_fields if not f.primary_key]
-    types = {f.column: str(f.db_type(connection)) for f in columns}
-    data = [{f.column: getattr(row, f.attname) for f in columns} for row in rows]
+    types = {str(f.column): str(f.db_type(connection)) for f in columns}
+    data = [{str(f.column): getattr(row, f.attname) for f in columns} for row in rows]
     with connection.cursor() as cursor:
         bulk.insert(cursor, Answer._meta.db_table, types, data)
 

@@ -70,6 +70,7 @@ def _take_upload(request: HttpRequest) -> ImportRun:
     sample = reading.samples(path, shape)
     guess = mappings.suggest(shape, sample, kind, known_facts())  # type: ignore[arg-type]
     name = upload.name or "file"
+    assert isinstance(request.user, User)
     return ImportRun.objects.create(
         kind=kind,
         file_name=name[:200],
@@ -78,7 +79,7 @@ def _take_upload(request: HttpRequest) -> ImportRun:
         mapping={"columns": {column: {"to": to} for column, to in guess.items()}},
         source=slugify(name.split(".")[0])[:80] or "import",
         date_order=Organisation.get().date_order,
-        created_by=request.user,
+        created_by=person(request.user).user,
     )
 
 
@@ -134,9 +135,9 @@ def import_start(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def import_rejects(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The rejected rows as CSV: line, field, reason, and the row as it came."""
-    found = get_object_or_404(ImportRun, pk=pk, job__isnull=False)
+    found = get_object_or_404(ImportRun.objects.select_related("job"), pk=pk, job__isnull=False)
     columns = found.mapping.get("header", [])
-    errors = JobError.objects.filter(job_id=found.job_id).order_by("line", "id").iterator()
+    errors = JobError.objects.filter(job=found.job).order_by("line", "id").iterator()
     rows = ([e.line, e.field, e.reason, *(e.raw or [])] for e in errors)
     return csv_response(f"rejected-{found.pk}.csv", ["line", "field", "reason", *columns], rows)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from leadflow.errors import BadInput
 
@@ -141,7 +141,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        yield gzip.GzipFile(fileobj=file) if packed else file
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=file) if packed else file)
 
 
 def _head(path: Path) -> bytes:
