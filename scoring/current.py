@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 
 from django.db import connection
 
@@ -26,6 +27,7 @@ _CURRENT = (
     " ORDER BY state = 'in_force' DESC, number DESC LIMIT 1"
 )
 _programs: OrderedDict[tuple[str, str], Program] = OrderedDict()
+_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,19 @@ def program_of(document: Document) -> Program:
 
 
 def _program(agreement_id: int, mark: str, kinds: str, agreement: Agreement | None = None) -> Program:
-    found = _programs.get((mark, kinds))
-    if found is None:
-        row = agreement or Agreement.objects.only("content", "sha256").get(pk=agreement_id)
-        document = Document(row.content)
-        found = Program(document, _load_kinds(), catalogue(document), row.sha256 or content_sha(row.content))
-        _programs[mark, kinds] = found
+    with _lock:
+        found = _programs.get((mark, kinds))
+        if found is not None:
+            _programs.move_to_end((mark, kinds))
+            return found
+    row = agreement or Agreement.objects.only("content", "sha256").get(pk=agreement_id)
+    document = Document(row.content)
+    made = Program(document, _load_kinds(), catalogue(document), row.sha256 or content_sha(row.content))
+    with _lock:
+        _programs[mark, kinds] = made
         while len(_programs) > KEPT:
             _programs.popitem(last=False)
-    else:
-        _programs.move_to_end((mark, kinds))
-    return found
+    return made
 
 
 def _load_kinds() -> Kinds:
