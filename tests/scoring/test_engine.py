@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
@@ -502,3 +503,18 @@ def test_a_pass_costs_the_same_few_queries_for_one_lead_and_for_thirty(
     engine.score_pending(clock.now(), limit=2)
     with django_assert_max_num_queries(18):
         engine.score_pending(clock.now(), limit=1000)
+
+
+def test_rescore_scores_everybody_and_says_what_it_did(agreement, good, did, capsys):
+    lead = good()
+    did(lead, "demo_requested")
+    LeadChanged.objects.all().delete()
+    call_command("rescore")
+    said = capsys.readouterr().out
+    assert "Scored 1 leads by agreement v1 (in force): 1 rows written" in said
+    assert LeadScore.objects.get(lead=lead).ready
+
+
+def test_rescore_without_an_agreement_says_what_to_do(at, make_lead):
+    with pytest.raises(CommandError, match="There is no agreement yet"):
+        call_command("rescore")
