@@ -52,7 +52,7 @@ def test_a_real_list_is_imported_scored_and_its_grades_tell_who_converts(people,
         pass
     assert LeadScore.objects.filter(preview=False).count() == 3_043
     stages = Counter(Lead.objects.values_list("stage", flat=True))
-    assert stages == {"mql": 829, "prospect": 2_214}
+    assert stages == {"mql": 910, "prospect": 2_133}
     # Without a date nothing is fresh: sales is not flooded with a list.
     assert not LeadScore.objects.filter(ready=True).exists()
     assert not Crossing.objects.exists()
