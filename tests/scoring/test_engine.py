@@ -511,7 +511,7 @@ def test_rescore_scores_everybody_and_says_what_it_did(agreement, good, did, cap
     LeadChanged.objects.all().delete()
     call_command("rescore")
     said = capsys.readouterr().out
-    assert "Scored 1 leads by agreement v1 (in force): 1 rows written" in said
+    assert "Scored 1 lead by agreement v1 (in force): 1 rows written" in said
     assert LeadScore.objects.get(lead=lead).ready
 
 

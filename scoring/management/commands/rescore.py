@@ -34,7 +34,7 @@ class Command(BaseCommand):
                 )
         kind = "as a preview" if now.preview else "in force"
         self.stdout.write(
-            f"Scored {total.scored:,} leads by agreement v{now.number} ({kind}):"
+            f"Scored {total.scored:,} {'lead' if total.scored == 1 else 'leads'} by agreement v{now.number} ({kind}):"
             f" {total.written:,} rows written, {total.changed:,} scores changed, {total.ready:,} ready,"
             f" {total.crossings:,} on their way to sales."
         )
