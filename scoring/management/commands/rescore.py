@@ -32,9 +32,10 @@ class Command(BaseCommand):
                 total.add(
                     engine.score_range(start, start + CHUNK - 1, at=clock.now(), quiet=options["quiet"])
                 )
+        leads = f"{total.scored:,} {'lead' if total.scored == 1 else 'leads'}"
         kind = "as a preview" if now.preview else "in force"
         self.stdout.write(
-            f"Scored {total.scored:,} {'lead' if total.scored == 1 else 'leads'} by agreement v{now.number} ({kind}):"
+            f"Scored {leads} by agreement v{now.number} ({kind}):"
             f" {total.written:,} rows written, {total.changed:,} scores changed, {total.ready:,} ready,"
             f" {total.crossings:,} on their way to sales."
         )
