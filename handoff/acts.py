@@ -82,7 +82,7 @@ def win(act: Act) -> None:
 def lose(act: Act) -> None:
     """The deal is off: nurture or close, as the reason says."""
     act.end_running()
-    reason: Reason = act.args["reason"]
+    reason: Reason = act.args["chosen"]
     _lost(act, reason)
     _outcome(act, Outcome.Kind.LOST, reason.text)
 
@@ -255,22 +255,32 @@ def _record_contact(act: Act, when: datetime) -> None:
 
 
 def _correct(act: Act, when: datetime) -> None:
-    """A contact that came in late and lay before the first one known: the first touch was earlier."""
-    act.handoff.first_touch_at = when
-    act.handoff.attempts += 1
-    rows = SlaResult.objects.filter(
-        handoff=act.handoff, promise=Promise.FIRST_TOUCH, voided_at=None, result=SlaResult.Result.MISSED
+    """A contact that came in late and lay before the first one known: the first touch was earlier, and so
+    was the acceptance. What was counted as missed for want of it is corrected, and says so."""
+    handoff = act.handoff
+    handoff.first_touch_at = when
+    handoff.accepted_at = min(handoff.accepted_at or when, when)
+    handoff.attempts += 1
+    missed = SlaResult.objects.filter(
+        handoff=handoff,
+        promise__in=(Promise.ACCEPTANCE, Promise.FIRST_TOUCH),
+        result=SlaResult.Result.MISSED,
+        start__lte=when,
+        due__gte=when,
+        voided_at=None,
     )
-    for row in rows.filter(due__gte=when, start__lte=when):
+    for row in missed:
+        act.note("sla_voided", [row.pk])
         row.voided_at = act.known_at
         row.save(update_fields=["voided_at"])
         row.pk, row.voided_at, row.corrected_from = None, None, row.result
         row.result, row.finished_at, row.late_by, row.at = SlaResult.Result.MET, when, 0, act.known_at
         row.save(force_insert=True)
+        act.note("sla_new", [row.pk])
 
 
 def _give_back(act: Act, state: State, kind: Answer.Kind) -> None:
-    reason: Reason = act.args["reason"]
+    reason: Reason = act.args["chosen"]
     note = act.text("note")
     act.handoff.reason_key, act.handoff.note = reason.key, note
     act.answer(kind, reason, note)
@@ -282,7 +292,7 @@ def _give_back(act: Act, state: State, kind: Answer.Kind) -> None:
 
 
 def _lost(act: Act, reason: Reason | None) -> None:
-    act.handoff.note = act.text("note") or act.text("reason_text") or act.handoff.note
+    act.handoff.note = act.text("note") or act.text("reason") or act.handoff.note
     act.close(State.LOST)
     if reason is not None:
         act.handoff.reason_key = reason.key
@@ -385,6 +395,7 @@ def _unwrite(act: Act, wrote: dict[str, Any]) -> None:
     SlaResult.objects.filter(pk__in=wrote.get("sla_finished", [])).update(
         finished_at=None, late_by=0, result=SlaResult.Result.MISSED, corrected_from=""
     )
+    SlaResult.objects.filter(pk__in=wrote.get("sla_voided", [])).update(voided_at=None)
     handoff.exceptions.filter(pk__in=wrote.get("exceptions", [])).update(cleared_at=None)
     if wrote.get("answers"):
         ledgers.void_answers(handoff.pk, wrote["answers"], at)

@@ -192,12 +192,12 @@ def reason(act: Act) -> None:
         raise BadInput(f"“{found.text}” needs a date.", [Fault("date", "When shall we come back?")])
     if when is not None and when <= act.at.astimezone(act.calendar.zone).date():
         raise BadInput("That date has passed.", [Fault("date", "Choose a day after today.")])
-    act.args["reason"], act.args["date"] = found, when
+    act.args["chosen"], act.args["date"] = found, when
 
 
 def attempts_used(act: Act) -> None:
     """ "No answer" only after the agreed attempts, days and channels."""
-    found = act.args["reason"]
+    found = act.args["chosen"]
     if not found.return_only:
         return
     missing = attempts_missing(act.handoff, act.terms.give_up, act.calendar, act.at)

@@ -169,6 +169,8 @@ def test_a_rejection_ends_the_clocks_holds_the_lead_and_sends_it_back(offered):
     assert hold.until == clock.now() + timedelta(days=30, minutes=30)
     answer = Answer.objects.get(handoff_id=handoff.pk, kind="rejected")
     assert (answer.reason_key, answer.reason_kind, answer.rep) == ("2", "timing", handoff.owner)
+    told = Transition.objects.get(handoff=handoff, action="reject")
+    assert (told.reason_key, told.note) == ("2", "still looking")
 
 
 def test_a_reason_that_closes_disqualifies(offered):
@@ -250,6 +252,8 @@ def test_a_contact_that_came_in_late_corrects_a_missed_first_touch(offered, did,
         flow()
     kept = SlaResult.objects.get(handoff=handoff, promise="first_touch", scope="lead", voided_at=None)
     assert (kept.result, kept.corrected_from) == ("met", "missed")
+    answered = SlaResult.objects.get(handoff=handoff, promise="acceptance", scope="lead", voided_at=None)
+    assert (answered.result, answered.corrected_from) == ("met", "missed")
 
 
 def test_giving_up_needs_the_agreed_attempts_days_and_channels(offered):
