@@ -80,7 +80,7 @@ class Installation:
         except OSError:
             return 0, {}
 
-    def await_ready(self, seconds: float = 110) -> None:
+    def await_ready(self, seconds: float = 240) -> None:
         wait_until(
             lambda: self.get("/readyz")[0] == 200, seconds, lambda: f"{self.get('/readyz')} {self.logs()}"
         )
@@ -97,10 +97,16 @@ class Installation:
         assert len(found) == 1, (words, self.children())
         return found[0]
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = 40) -> int:
+    def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = 90) -> int:
         assert self.process is not None
         self.process.send_signal(how)
         return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """Make an end, whatever state it is in; the kernel tells the children."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def logs(self) -> str:
         return "\n".join(

@@ -171,10 +171,10 @@ def test_a_worker_killed_loses_nothing_and_does_nothing_twice(asked, worker, swe
     with held(table):
         victim = worker()
         sweep()
-        wait_until(_somebody_waits_for_a_lock, 40, log.read_text)
+        wait_until(_somebody_waits_for_a_lock, 120, log.read_text)
         _kill(victim)
     # The dead worker's statement goes on until PostgreSQL finds nobody to tell; then all of it is undone.
-    wait_until(_nobody_else_works, 20)
+    wait_until(_nobody_else_works, 60)
     assert LeadScore.objects.count() == scored
     assert LeadChanged.objects.exists() is (scored == 0)
     assert Handoff.objects.count() == 0
@@ -185,7 +185,7 @@ def test_a_worker_killed_loses_nothing_and_does_nothing_twice(asked, worker, swe
         sweep()
         return Handoff.objects.count() == LEADS and not Crossing.objects.filter(handled_at=None).exists()
 
-    wait_until(swept, 60, log.read_text)
+    wait_until(swept, 120, log.read_text)
     time.sleep(1)
     _each_reached_a_rep_once(asked)
 
@@ -195,13 +195,13 @@ def test_two_workers_on_the_same_leads_open_each_handoff_once(asked, worker, swe
     with held("scoring_leadscore"):
         worker(), worker()
         sweep(), sweep()
-        wait_until(_somebody_waits_for_a_lock, 40, log.read_text)
+        wait_until(_somebody_waits_for_a_lock, 120, log.read_text)
 
     def swept() -> bool:
         sweep()
         return Handoff.objects.count() == LEADS
 
-    wait_until(swept, 60, log.read_text)
+    wait_until(swept, 120, log.read_text)
     time.sleep(1)
     _each_reached_a_rep_once(asked)
 
