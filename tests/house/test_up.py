@@ -91,7 +91,7 @@ def test_a_part_that_is_killed_comes_back(house, part):
     began = time.monotonic()
     wait_until(lambda: not alive(killed), 5)
     wait_until(
-        lambda: any(part in line for pid, line in house.children().items() if pid != killed), 30, house.logs
+        lambda: any(part in line for pid, line in house.children().items() if pid != killed), 90, house.logs
     )
 
     def all_queues_ran_since() -> bool:
