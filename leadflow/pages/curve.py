@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.utils import timezone
 
@@ -102,13 +103,22 @@ def _marks(spots: Sequence[tuple[float, float, ScoreChange]]) -> list[Mark]:
 
 
 def _bar(py: float, value: int, spots: Sequence[tuple[float, float]], right: int) -> Bar:
-    """Its words stand at the end of the line around which the curve leaves more room."""
+    """Its words stand where the curve leaves most room: left or right, above the line or below."""
 
-    def crowd(left: float, end: float) -> int:
-        return sum(1 for ox, oy in spots if left <= ox <= end and py - 26 < oy < py + 6)
+    def crowd(left: float, top: float) -> int:
+        """How often the curve comes by, drawn as steps: each piece counts where it passes the words."""
+        hits = 0
+        for (ax, ay), (bx, by) in pairwise(spots):
+            beside = max(ax, bx) >= left and min(ax, bx) <= left + WORDS
+            hits += beside and max(ay, by) >= top and min(ay, by) <= top + 22
+        return hits
 
-    at_left = crowd(LEFT, LEFT + WORDS) <= crowd(right - WORDS, right)
-    return Bar(py, py - 6, value, LEFT + 4 if at_left else right, "" if at_left else "te")
+    places = [
+        Bar(py, py + shift, value, LEFT + 4 if at_left else right, "" if at_left else "te")
+        for shift in (-6, 16)
+        for at_left in (True, False)
+    ]
+    return min(places, key=lambda one: crowd(LEFT if one.anchor == "" else right - WORDS, one.label_y - 16))
 
 
 def jumps(changes: Sequence[ScoreChange]) -> list[ScoreChange]:

@@ -216,7 +216,8 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
         key, count = reasons.most_common(1)[0]
         sources = Counter(source for _, reason, source in answers if reason == key and source)
         source, often = sources.most_common(1)[0] if sources else ("", 0)
-        parts.append(f"; {num(count)} of those because of “{_reason(agreement, key)}”")
+        which = "all" if count == refused > 1 else f"{num(count)} of those"
+        parts.append(f"; {which} because of “{_reason(agreement, key)}”")
         if often == count and count > 1:
             parts += [", ", Part(f"all from {source}", "/feedback/")]
     return say("message-2", *parts, ".")
@@ -361,13 +362,15 @@ def _tasks(user: User) -> list[Wait]:
         .select_related("lead", "lead__company")
         .order_by("due_at")[: WAITS_SHOWN + 20]
     )
+    # Who may open the list of tasks ticks them off there; the others see the lead.
+    at_desk = user.role in (*MARKETING, Role.SALES_MANAGER, Role.ADMIN)
     return [
         Wait(
             row.get_kind_display(),
             row.text or str(row.lead),
             " · ".join(filter(None, [str(row.lead), row.lead.company.name if row.lead.company else ""])),
             row.due_at,
-            f"/leads/{row.lead_id}/",
+            "/mqls/tasks/" if at_desk else f"/leads/{row.lead_id}/",
             "Open",
         )
         for row in rows

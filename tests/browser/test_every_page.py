@@ -15,7 +15,16 @@ EVERYBODY = [
     "/profile/",
     "/password/",
 ]
-MARKETING = ["/mqls/", "/feedback/", "/reports/", "/reports/sla/", "/reports/conversion/", "/leads/import/"]
+MARKETING = [
+    "/mqls/",
+    "/feedback/",
+    "/reports/",
+    "/reports/sla/",
+    "/reports/conversion/",
+    "/leads/import/",
+    "/agreement/",
+    "/agreement/moves/",
+]
 SETTINGS = [
     "/settings/people/",
     "/settings/people/new/",
@@ -33,8 +42,18 @@ SETTINGS = [
 ]
 PAGES = {
     "mia": [*EVERYBODY, *MARKETING, "/mqls/tasks/"],
-    "sam": [*EVERYBODY, "/feedback/", "/reports/"],
-    "rosa": ["/", "/mqls/", "/feedback/", "/reports/cracks/", "/settings/hours/"],
+    "sam": [*EVERYBODY, "/queue/", "/queue/?tab=team", "/queue/own/", "/notices/", "/feedback/", "/reports/"],
+    "rosa": [
+        "/",
+        "/queue/",
+        "/queue/board/",
+        "/mqls/",
+        "/feedback/",
+        "/reports/cracks/",
+        "/settings/hours/",
+        "/agreement/",
+        "/agreement/sign/",
+    ],
     "admin": ["/", *SETTINGS],
 }
 LOOKS = [

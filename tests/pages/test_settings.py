@@ -5,11 +5,13 @@ from datetime import date
 import pytest
 from django.core import mail
 
-from handoff.models import Calendar, TeamCalendar
+from handoff import machine
+from handoff.models import Calendar, Handoff, TeamCalendar
 from leadflow.accounts.keys import find_key
 from leadflow.accounts.models import ApiKey, AuditEntry, Team, User
 from leadflow.leads.models import WordList
 from leadflow.pages.forms import read_spans
+from scoring import engine
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +135,22 @@ def test_the_trail_tells_who_and_what(people, as_user) -> None:
     assert "Company: changed" in page
     assert "currency: USD" in page
     assert "Admin" in page
+
+
+def test_what_somebody_held_goes_to_a_colleague_when_they_leave(
+    people, agreement_in_force, make_lead, did, as_user, at
+) -> None:
+    lead = make_lead(
+        title="VP Operations", company="Brückner", employees=320, country="Germany", phone="+49 40 1"
+    )
+    did(lead, "demo_requested", 0.01)
+    while engine.score_pending(at):
+        pass
+    machine.open_pending(at, 10)
+    held = Handoff.objects.get(lead=lead)
+    holder, colleague = (people.sam, people.ben) if held.owner == people.sam else (people.ben, people.sam)
+    data = _person(name=holder.name, email=holder.email, team=people.north.pk, is_active="")
+    answer = as_user(people.admin).post(f"/settings/people/{holder.pk}/", data, follow=True)
+    assert "1 open lead goes to colleagues" in answer.content.decode()
+    held.refresh_from_db()
+    assert held.owner == colleague
