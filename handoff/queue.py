@@ -220,7 +220,7 @@ def rows(user: User, tab: str, at: datetime, *, later: bool = False) -> list[Han
 def _listed(user: User, at: datetime) -> QuerySet[Any]:
     day = end_of_day(at, user.zone)
     contact = Activity.objects.filter(lead=OuterRef("lead"), kind__contact=True)
-    return (
+    listed: QuerySet[Any] = (
         opened(user)
         .select_related("lead__company", "owner", "team")
         .defer("frozen")
@@ -235,6 +235,7 @@ def _listed(user: User, at: datetime) -> QuerySet[Any]:
             result=Subquery(contact.order_by("-occurred_at", "-id").values("result")[:1]),
         )
     )
+    return listed
 
 
 @dataclass(frozen=True)
