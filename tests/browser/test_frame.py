@@ -96,9 +96,8 @@ def test_the_watch_sees_what_the_policy_forbids_and_axe_sees_a_picture_without_w
     people, open_as, axe, watch
 ) -> None:
     page = open_as(people.mia)
-    page.evaluate(
-        "document.body.insertAdjacentHTML('beforeend', '<p style=\"color:red\">x</p><img src=\"/static/mark.svg\">')"
-    )
+    spoilt = '<p style="color:red">x</p><img src="/static/mark.svg">'
+    page.evaluate(f"document.body.insertAdjacentHTML('beforeend', '{spoilt}')")
     page.wait_for_timeout(100)
     assert any("Content Security Policy" in text for text in watch.wrong)
     watch.mend()
