@@ -77,9 +77,10 @@ _PROPOSE_IN = {
     },
 }
 _SIGN_IN = {"type": "object", "properties": {"password": _TEXT}, "required": ["password"]}
+_FIGURES = ("looked", "base", "enter", "leave", "become_mql", "no_longer_mql", "excluded")
 _COUNTS = {
     "type": "object",
-    "properties": dict.fromkeys(("looked", "base", "enter", "leave", "become_mql", "no_longer_mql", "excluded"), _WHOLE),
+    "properties": dict.fromkeys(_FIGURES, _WHOLE),
     "required": ["looked", "base"],
 }
 

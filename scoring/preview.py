@@ -182,7 +182,11 @@ def who_moves(draft: Agreement, at: datetime, against: Agreement | None) -> Comp
     seen, ids = look()
     new = _scored(applied.of(draft).program, ids, at)
     old = _scored(applied.of(against).program, ids, at) if against else {}
-    enter, leave, become, fall, out = [], [], [], [], []
+    enter: list[int] = []
+    leave: list[int] = []
+    become: list[int] = []
+    fall: list[int] = []
+    out: list[int] = []
     up = down = stay = 0
     for lead, row in new.items():
         was = old.get(lead)
@@ -205,7 +209,11 @@ def who_moves(draft: Agreement, at: datetime, against: Agreement | None) -> Comp
         seen,
         at,
         against is None,
-        *names,
+        enter=names[0],
+        leave=names[1],
+        become=names[2],
+        fall=names[3],
+        out=names[4],
         up=up,
         down=down,
         same=len(living) - up - down,

@@ -107,6 +107,7 @@ class RowView:
     live: bool = False
     facts: Sequence[tuple[str, str]] = ()
     sentences: Sequence[tuple[str, str]] = ()
+    rules: Sequence[tuple[str, Sequence[str]]] = ()
     movable: bool = False
 
 
@@ -125,7 +126,7 @@ class FieldView:
 class TreeView:
     """One condition of a form."""
 
-    tree: parts.Tree
+    shape: parts.Tree
     name: str
     node: tree.NodeView
     none: bool
@@ -337,7 +338,13 @@ def _row(desk: Desk, found: Part) -> RowView:
         facts = [pair for pair in facts if pair[0] == "Why"]
     if found.kind == "list":
         facts = [(label, text) for label, text in facts if label == "Entries"]
-    return RowView(found, "", "", "", mark, off, False, facts, sentences)
+    rules = [
+        (one.label if len(found.trees()) > 1 else "", *parts.outline(parts.get(raw, one.name), desk.words))
+        for one in found.trees()
+        if parts.get(raw, one.name)
+    ]
+    drawn = [(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules]
+    return RowView(found, "", "", "", mark, off, False, facts, sentences, drawn)
 
 
 def _limits(desk: Desk, tab: str) -> RowView | None:
@@ -478,7 +485,7 @@ def printed(request: HttpRequest) -> HttpResponseBase:
             for p in parts.parts_of(content, "sla")
         ],
         "signers": _signers(desk),
-        "seal": " ".join((desk.agreement.sha256 or "")[i : i + 4] for i in range(0, 16, 4)),
+        "seal": " ".join(desk.agreement.sha256[i : i + 4] for i in range(0, 16, 4)).strip(),
     }
     return render(request, "scoring/print.html", context)
 

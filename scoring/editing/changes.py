@@ -108,10 +108,10 @@ def _steps(
             )
         else:
             found.append(Step(one.label, parts.words_of(one, was.raw), parts.words_of(one, now.raw)))
-    for one in {t.name: t for t in [*was.trees(), *now.trees()]}.values():
-        left, right = parts.get(was.raw, one.name), parts.get(now.raw, one.name)
+    for rule in {t.name: t for t in [*was.trees(), *now.trees()]}.values():
+        left, right = parts.get(was.raw, rule.name), parts.get(now.raw, rule.name)
         if left != right:
-            found.append(Step(one.label, parts.said(left, words_before), parts.said(right, words)))
+            found.append(Step(rule.label, parts.said(left, words_before), parts.said(right, words)))
     if bands and (was.raw.get("of") != now.raw.get("of") or _starts(was.raw) != _starts(now.raw)):
         found.append(Step("Measures", parts.how(was.raw, words_before), parts.how(now.raw, words)))
     return found or [Step("Rewritten", "", "")]

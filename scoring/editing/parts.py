@@ -655,7 +655,7 @@ def users_of(content: Mapping[str, Json], found: Part) -> list[str]:
 
 
 def _container(content: dict[str, Json], shape: Shape) -> None:
-    place = content
+    place: Json = content
     for i, step in enumerate(shape.where):
         last = i == len(shape.where) - 1
         empty: Json = {} if not last or shape.kind == "list" else []
@@ -819,7 +819,8 @@ def _read_bands(found: Part, raw: Json, data: QueryDict, choices: tree.Choices, 
     if "bands.n" not in data:
         return
     bands = []
-    for i in range(min(int(data["bands.n"] or 0), 20)):
+    count = tree.whole(str(data["bands.n"]))
+    for i in range(min(count, 20) if isinstance(count, int) else 0):
         start, points = data.get(f"bands.{i}.0", "").strip(), data.get(f"bands.{i}.1", "").strip()
         if not start and not points:
             continue
@@ -963,6 +964,20 @@ def said(condition: Json, words: Words) -> str:
         return sentence(condition, words)
     except BadInput:
         return "not finished yet"
+
+
+def outline(condition: Json, words: Words) -> tuple[str, list[str]]:
+    """A condition as a head and lines: ("all of these", ["score 55 or more", …]); a leaf is one line."""
+    for key, head in (("all", "all of these"), ("any", "at least one of these")):
+        items = condition.get(key) if isinstance(condition, Mapping) else None
+        if isinstance(items, list) and len(items) > 1:
+            return head, [_line(item, words) for item in items]
+    return "", [said(condition, words)]
+
+
+def _line(item: Json, words: Words) -> str:
+    head, lines = outline(item, words)
+    return f"{head}: {'; '.join(lines)}" if head else lines[0]
 
 
 def points(raw: Mapping[str, Json]) -> str:
