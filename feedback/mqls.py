@@ -59,6 +59,9 @@ class Row:
     """One MQL as the page shows it."""
 
     lead: Lead
+    # As of now; the list is in the order of the stored scores.
+    total: int | None
+    grade: str
     days: int
     # Points of the total that are missing; 0 when there are enough.
     gap: int
@@ -164,6 +167,8 @@ def _row(
     first = enrolment is not None and enrolment.step_no == 0
     return Row(
         lead=lead,
+        total=explained.total if explained else None,
+        grade=explained.grade if explained else "",
         days=(at - lead.stage_since).days,
         gap=max(0, (points or 0) - total),
         bar=points,

@@ -56,6 +56,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
         "points": points,
         "days": mqls.usual_days(at),
         "sort": sort,
+        "can_act": request.user.in_marketing or request.user.is_admin,  # type: ignore[union-attr]
         "sources": sources(),
         "open_tasks": tasks.open_tasks().count(),
     }
@@ -155,7 +156,9 @@ def _fresh(request: HttpRequest, pk: int, words: str) -> HttpResponse:
     lead = Lead.objects.select_related("company", "score").get(pk=pk)
     html = HttpResponse("")
     if lead.stage == Stage.MQL:
-        html = render(request, "feedback/_mql.html", {"row": mqls.rows([lead], at, points)[0]})
+        html = render(
+            request, "feedback/_mql.html", {"row": mqls.rows([lead], at, points)[0], "can_act": True}
+        )
     html["HX-Trigger"] = "lf:close"
     return with_toast(html, words)
 

@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from feedback import reports
 from feedback.reports.base import Filters, Report, Table, read_filters
+from handoff.models import OPEN, Handoff
 from leadflow import audit, clock
 from leadflow.accounts.models import Organisation, Team
 from leadflow.leads.models import Lead
@@ -53,7 +55,9 @@ def leads(request: HttpRequest, name: str) -> HttpResponseBase:
     """The leads behind one figure, a page at a time; `?format=csv` all of them."""
     filters = _filters(request, name)
     cell = request.GET.get("cell", "")
-    found = reports.named(name).drill(cell, filters).select_related("company", "owner", "score")
+    present = Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)
+    found = reports.named(name).drill(cell, filters).select_related("company", "score")
+    found = found.annotate(held_by=Subquery(present.values("owner__name")[:1]))
     found = found.order_by("-created_at", "-pk")
     if request.GET.get("format") == "csv":
         return _leads_csv(name, found.iterator(chunk_size=2000))

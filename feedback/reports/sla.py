@@ -407,4 +407,5 @@ def words(cell: str, filters: Filters) -> str:
     elif by == "team" and key.isdecimal():
         named = Team.objects.filter(pk=int(key)).values_list("name", flat=True).first() or "no team"
     tail = f", {by} {named}" if by in _BY and key else ""
-    return f"{what} {how}, {period.words}{tail}".strip().capitalize()
+    text = f"{what} {how}, {period.words}{tail}".strip()
+    return text[:1].upper() + text[1:]

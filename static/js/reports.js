@@ -13,7 +13,8 @@
       var here = one === row;
       if (here) one.setAttribute("aria-current", "true");
       else one.removeAttribute("aria-current");
-      one.querySelector("[data-acts]").hidden = !here;
+      var acts = one.querySelector("[data-acts]");
+      if (acts) acts.hidden = !here;
     });
     if (row && scroll) row.scrollIntoView({ block: "nearest" });
   }
