@@ -1,4 +1,4 @@
-"""Every page, for who may open it, wide and narrow, light and dark: no finding of axe, no violation of the
+"""Every page, for who may open it, wide in light and dark, narrow in light: no finding of axe, no violation of the
 content security policy, no script error, no sideways scrolling."""
 
 import pytest
@@ -60,7 +60,6 @@ LOOKS = [
     pytest.param(WIDE, "light", id="wide-light"),
     pytest.param(WIDE, "dark", id="wide-dark"),
     pytest.param(NARROW, "light", id="narrow-light"),
-    pytest.param(NARROW, "dark", id="narrow-dark"),
 ]
 
 
@@ -76,7 +75,8 @@ def test_every_page_is_clean(
     wrong = []
     for path in PAGES[name]:
         page.goto(path.format(**parts))
-        page.wait_for_load_state("networkidle")
+        # What a page asks for by itself (counts, notices) belongs to it.
+        page.wait_for_function("!document.querySelector('.htmx-request')")
         wrong += [f"{path}: {finding}" for finding in axe(page)]
         if not fits(page):
             wrong.append(f"{path}: wider than the screen")
