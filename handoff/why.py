@@ -58,10 +58,15 @@ def _line(crossing: Crossing, explanation: Any, activity: Activity | None) -> st
         key=lambda line: -line.points,
     )
     for line in strongest:
-        if len(parts) < 3 and not any(line.text.lower() in part.lower() for part in parts):
-            parts.append(line.text)
+        if len(parts) < 3 and _start(line.text) not in {_start(part) for part in parts}:
+            parts.append(line.text[:1].lower() + line.text[1:])
     text = " · ".join(parts) or f"{explanation.total} points, grade {explanation.grade}"
     return text[:1].upper() + text[1:]
+
+
+def _start(text: str) -> tuple[str, ...]:
+    # A rule and the act that it counts begin alike: "Viewed a page under /pricing", "viewed a page /pricing".
+    return tuple(text.lower().split()[:2])
 
 
 def facts(lead: Lead) -> dict[str, Any]:
