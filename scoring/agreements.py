@@ -31,6 +31,8 @@ WRITERS = (Role.MARKETER, Role.MARKETING_MANAGER, Role.SALES_MANAGER, Role.ADMIN
 SIGNERS = {Role.MARKETING_MANAGER: Side.MARKETING, Role.SALES_MANAGER: Side.SALES}
 OPEN = (State.PROPOSED, State.SIGNED)
 NOTE_LIMIT = 2_000
+# "All now" past every rep's room is not offered: room is part of what both sides signed.
+RELEASES = (Agreement.Release.TRICKLE, Agreement.Release.NEW_EVIDENCE)
 DEFINITIONS = {
     "lead": "a lead",
     "good_lead": "a good lead",
@@ -180,7 +182,7 @@ def propose(
         raise BadInput(
             "Choose a day from today to a year ahead.", [Fault("in_force_from", "not in that year")]
         )
-    if release_choice not in Agreement.Release.values:
+    if release_choice not in RELEASES:
         raise BadInput("Say what becomes of the leads above the bar.", [Fault("release", "unknown choice")])
     with transaction.atomic():
         row = _locked(agreement.pk)

@@ -73,7 +73,7 @@ _PROPOSE_IN = {
     "properties": {
         "note": _TEXT,
         "in_force_from": {**_TEXT, "format": "date-time", "description": "Without it: when both have signed"},
-        "release": {**_TEXT, "enum": [str(r) for r in Agreement.Release.values]},
+        "release": {**_TEXT, "enum": [str(r.value) for r in agreements.RELEASES]},
     },
 }
 _SIGN_IN = {"type": "object", "properties": {"password": _TEXT}, "required": ["password"]}

@@ -399,7 +399,6 @@ def _sign_context(desk: Desk) -> dict[str, Any]:
             for key, words in (
                 ("trickle", "Trickle in: best first, as sales has room"),
                 ("new_evidence", "Only on new evidence: they wait until they do something"),
-                ("all_now", "All now, within the room of each rep"),
             )
         ],
         "release_words": dict(Agreement.Release.choices).get(agreement.release, ""),

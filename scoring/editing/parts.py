@@ -170,6 +170,8 @@ class Part:
                 if self.key != "total"
                 else "Limits of the total"
             )
+        if self.kind == "persona" and self.raw.get("name"):
+            return str(self.raw["name"])
         if self.kind == "stage":
             stage = str(self.raw.get("level") or self.raw.get("stage") or "")
             return {"mql": "MQL", "sql": "SQL", "excluded": "Left out: not a lead"}.get(
@@ -296,7 +298,6 @@ def _admission(raw: Json, document: Document) -> list[Field]:
     on_release: Pairs = (
         ("trickle", "trickle in, best first"),
         ("new_evidence", "only on new evidence"),
-        ("all_now", "all now"),
     )
     return [
         Field("new_per_rep_per_day", "New leads per rep and working day, at most", "whole", 1, 500),
@@ -995,7 +996,10 @@ def signed(value: Json) -> str:
 
 def facts(found: Part, document: Document) -> list[tuple[str, str]]:
     """Label and value of every plain field, for cards."""
-    return [(field.label, words_of(field, found.raw)) for field in found.fields(document)]
+    return [
+        (field.label.removesuffix(", in working minutes"), words_of(field, found.raw))
+        for field in found.fields(document)
+    ]
 
 
 def named(raw: Mapping[str, Json], words: Words) -> str:
