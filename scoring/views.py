@@ -334,6 +334,8 @@ def _row(desk: Desk, found: Part) -> RowView:
         if parts.get(raw, one.name)
     ]
     facts = [pair for pair in parts.facts(found, desk.document) if pair[1] not in ("–", found.title)]
+    if found.kind == "reason":
+        facts = [pair for pair in facts if pair[1] not in ("no", "0")]
     if found.kind == "exclusion":
         facts = [pair for pair in facts if pair[0] == "Why"]
     if found.kind == "list":
