@@ -1,5 +1,5 @@
-"""Every page, for who may open it, wide in light and dark, narrow in light: no finding of axe, no violation of
-the content security policy, no script error, no sideways scrolling."""
+"""Every page, for who may open it, wide in light and dark, narrow in light: no finding of axe, no violation
+of the content security policy, no script error, no sideways scrolling."""
 
 import pytest
 
