@@ -426,3 +426,30 @@ def test_a_part_whose_worker_was_killed_is_taken_again_and_counts_once(file, tmp
     assert Lead.objects.count() == 2
     assert not run.folder(found).exists(), "its parts are cleared away"
     assert not copy.exists(), "and so is the copy of the file"
+
+
+@pytest.mark.django_db
+def test_a_row_that_the_database_itself_refuses_is_found_and_the_rest_goes_in(file, at):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF NEW.name = 'Poison' THEN RAISE 'not this one' USING ERRCODE = '22000'; END IF;"
+            " RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON leads_lead FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    rows = "".join(f"{n},p{n}@acme.example,{'Poison' if n == 4 else 'Fine'},\n" for n in range(9))
+    found = taken(file("Id,E-mail,Name,Staff\n" + rows))
+    assert (found.counts["created"], found.counts["rejected"]) == (8, 1)
+    assert faults(found) == [(6, "", "The database cannot keep this row (not this one).")]
+
+
+@pytest.mark.django_db
+def test_a_field_that_no_first_line_names_is_told_and_not_lost(file, at):
+    early = json.dumps({"external_id": "1", "name": "Ann"}) + "\n"
+    late = json.dumps({"external_id": "2", "name": "Bo", "seats": 5}) + "\n"
+    path = file(early * 20_000 + late, "list.ndjson")
+    found = taken(path, {"external_id": "external_id", "name": "name"})
+    assert (found.counts["created"], found.counts["rejected"]) == (1, 1)
+    assert "“seats”" in faults(found)[0][2]
