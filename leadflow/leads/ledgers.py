@@ -1,5 +1,6 @@
 """Facts about a lead that are written upstairs or imported: sales' answers and outcomes."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,10 +181,26 @@ def record_outcomes(
                 )
                 continue
             matched.append((outcome, lead_id))
-        UnmatchedOutcome.objects.bulk_create(unmatched)
+        _keep_unmatched(unmatched)
         _write_many(cursor, matched, stamp, actor, result)
     result.rejected.sort(key=lambda r: r.index)
     return result
+
+
+def _keep_unmatched(found: Sequence[UnmatchedOutcome]) -> None:
+    """List outcomes without a lead for a person to look at; a file that comes again lists none twice."""
+    if not found:
+        return
+    there = UnmatchedOutcome.objects.filter(
+        source__in={row.source for row in found},
+        raw__external_id__in=[row.raw.get("external_id", "") for row in found],
+    )
+    listed = {_words_of(row) for row in there}
+    UnmatchedOutcome.objects.bulk_create([row for row in found if _words_of(row) not in listed])
+
+
+def _words_of(row: UnmatchedOutcome) -> tuple[str, str]:
+    return row.source, json.dumps(row.raw, sort_keys=True)
 
 
 def _read(index: int, row: Mapping[str, Any], source: str | None, now: datetime) -> OutcomeRow:

@@ -223,6 +223,7 @@ def test_outcomes_without_a_date_are_marked_skipped_ones_left_and_strangers_list
         outcome={"Became": {"yes": "won", "no": "lost", "later": "skip"}},
     )  # fmt: skip
     assert (again.counts["created"], again.counts["unchanged"]) == (0, 1)
+    assert UnmatchedOutcome.objects.count() == 1, "a stranger is listed once"
 
 
 @pytest.mark.django_db

@@ -108,6 +108,8 @@ class ImportCommand(BaseCommand):
             job.refresh_from_db()
             if sys.stdout.isatty() and job.total:
                 self.stdout.write(f"\r{job.done:,} of {job.total:,} rows", ending="")
+        if sys.stdout.isatty():
+            self.stdout.write("")
         if job.state != Job.State.DONE:
             raise CommandError(job.message or f"The import ended as {job.state}.")
 
