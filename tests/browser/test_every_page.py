@@ -76,7 +76,7 @@ def test_every_page_is_clean(
     for path in PAGES[name]:
         page.goto(path.format(**parts))
         # What a page asks for by itself (counts, notices) belongs to it.
-        page.wait_for_function("!document.querySelector('.htmx-request')")
+        page.locator(".htmx-request").first.wait_for(state="detached")
         wrong += [f"{path}: {finding}" for finding in axe(page)]
         if not fits(page):
             wrong.append(f"{path}: wider than the screen")
