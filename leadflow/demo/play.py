@@ -41,7 +41,7 @@ DAILY = time(10, 50)
 # Of what came in within this much working time of the end, most is still to be answered.
 UNANSWERED = timedelta(hours=9)
 # After so many contacts without an answer the reps of the demo say "not ready".
-ATTEMPTS = 4
+ATTEMPTS = 3
 Act = Callable[[datetime], object]
 
 
@@ -185,7 +185,7 @@ class Play:
             return
         rng = self._rng(handoff, "verdict")
         decision = reps.answer(rng, self.by_lead[handoff.lead_id], asked)
-        if decision.accept and rng.random() < 0.3:
+        if decision.accept and rng.random() < 0.7:
             self.call(at, pk, rep, 1)
         elif decision.accept:
             if self._try(lambda: machine.apply("accept", pk, person(rep), at=at)):

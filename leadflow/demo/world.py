@@ -33,10 +33,10 @@ class Source:
 
 
 SOURCES = (
-    Source("Website", "always-on", 0.29, 25, (0.11, 0.21, 0.48), 0.12, "form"),
-    Source("Webinars", "webinar-series", 0.19, 30, (0.065, 0.21, 0.54), 0.10, "webinar_registered"),
-    Source("Trade shows", "logistik-forum", 0.12, 115, (0.075, 0.21, 0.44), 0.08, "show_scan"),
-    Source("Partners and referrals", "partner-desk", 0.07, 25, (0.17, 0.28, 0.35), 0.06, "form"),
+    Source("Website", "always-on", 0.29, 25, (0.09, 0.20, 0.50), 0.12, "form"),
+    Source("Webinars", "webinar-series", 0.19, 30, (0.05, 0.20, 0.56), 0.10, "webinar_registered"),
+    Source("Trade shows", "logistik-forum", 0.12, 115, (0.06, 0.20, 0.46), 0.08, "show_scan"),
+    Source("Partners and referrals", "partner-desk", 0.07, 25, (0.13, 0.26, 0.40), 0.06, "form"),
     Source("Paid search", "search-ads", 0.20, 83, (0.04, 0.16, 0.50), 0.42, "form"),
     Source("Content syndication", "syndication", 0.13, 64, (0.005, 0.04, 0.75), 0.22, "download_educational"),
 )
@@ -398,7 +398,7 @@ def _evaluator(rng: random.Random, p: Person) -> list[Event]:
     at = p.created_at
     for _ in range(rng.randint(2, 5)):
         at = _around(rng, at, 7.0)
-        made += _visit(rng, at, 0.32)
+        made += _visit(rng, at, 0.2)
     if rng.random() < 0.30:
         made.append(_titled(rng, _around(rng, p.created_at, 10), "webinar_attended", WEBINARS))
     if rng.random() < 0.22:
