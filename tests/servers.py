@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from leadflow import embedded
 
@@ -33,3 +34,8 @@ def ensure() -> None:
             shutil.rmtree(data, ignore_errors=True)
 
     atexit.register(leave)
+
+
+def address_of(database: str) -> str:
+    """The address of one database of the test run, for a process of its own."""
+    return urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}"))

@@ -49,7 +49,7 @@ def first_agreement() -> dict[str, Any]:
     content["title"] = "What a lead is worth to Fleetsong"
     content["lists"]["target_industries"]["entries"] = [i.casefold() for i in world.TARGET_INDUSTRIES]
     rule = _rule(content, "b8")
-    rule["points"], rule["max_points"] = 8, 24
+    rule["points"], rule["max_points"] = 6, 12
     rule["why"] = "Who reads our guides is learning to buy."
     content["admission"]["new_per_rep_per_day"] = 4
     return content
@@ -87,7 +87,7 @@ def _desks(cast: Cast, end: datetime) -> None:
 def _draft_of_today(cast: Cast) -> None:
     draft = agreements.create_draft(person(cast.mia), note="Guides give too much")
     content = copy.deepcopy(draft.content)
-    _rule(content, "b8")["points"], _rule(content, "b8")["max_points"] = 4, 8
+    _rule(content, "b8")["points"], _rule(content, "b8")["max_points"] = 2, 6
     _rule(content, "b3")["points"] = 6
     agreements.save_draft(
         draft, content, person(cast.mia), draft.lock_version, what="guides less, prices more"

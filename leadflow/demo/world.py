@@ -33,11 +33,11 @@ class Source:
 
 
 SOURCES = (
-    Source("Website", "always-on", 0.29, 25, (0.09, 0.20, 0.50), 0.12, "form"),
-    Source("Webinars", "webinar-series", 0.19, 30, (0.05, 0.20, 0.56), 0.10, "webinar_registered"),
-    Source("Trade shows", "logistik-forum", 0.12, 115, (0.06, 0.20, 0.46), 0.08, "show_scan"),
-    Source("Partners and referrals", "partner-desk", 0.07, 25, (0.13, 0.26, 0.40), 0.06, "form"),
-    Source("Paid search", "search-ads", 0.20, 83, (0.04, 0.16, 0.50), 0.42, "form"),
+    Source("Website", "always-on", 0.29, 25, (0.065, 0.14, 0.55), 0.12, "form"),
+    Source("Webinars", "webinar-series", 0.19, 30, (0.035, 0.14, 0.60), 0.10, "webinar_registered"),
+    Source("Trade shows", "logistik-forum", 0.12, 115, (0.045, 0.14, 0.50), 0.08, "show_scan"),
+    Source("Partners and referrals", "partner-desk", 0.07, 25, (0.095, 0.20, 0.45), 0.06, "form"),
+    Source("Paid search", "search-ads", 0.20, 83, (0.028, 0.12, 0.53), 0.42, "form"),
     Source("Content syndication", "syndication", 0.13, 64, (0.005, 0.04, 0.75), 0.22, "download_educational"),
 )
 

@@ -16,7 +16,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 # What would point the installation at the servers of the test run.
-OURS = ("DATABASE_URL", "REDIS_URL", "LEADFLOW_DATA", "SECRET_KEY", "PORT", "DJANGO_SETTINGS_MODULE")
+OURS = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "LEADFLOW_DATA",
+    "SECRET_KEY",
+    "PORT",
+    "DJANGO_SETTINGS_MODULE",
+    # Set for the browser tests, whose thread runs an event loop.
+    "DJANGO_ALLOW_ASYNC_UNSAFE",
+)
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from leadflow.accounts.actors import SYSTEM, person
 from leadflow.accounts.models import AuditEntry
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobChunk, JobError
+from tests.servers import address_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -140,14 +141,9 @@ runner.work_one()
 @pytest.mark.django_db(transaction=True)
 def test_a_chunk_whose_worker_was_killed_is_taken_again_and_counts_once(kind):
     job = start(((1, 10, {}),))
-    settings = connection.settings_dict
-    place = f"{settings['HOST']}:{settings['PORT']}" if settings["PORT"] else ""
-    secret = f":{settings['PASSWORD']}" if settings["PASSWORD"] else ""
-    query = "" if place else f"?host={settings['HOST']}"
-    url = f"postgres://{settings['USER']}{secret}@{place}/{settings['NAME']}{query}"
     env = {
         **os.environ,
-        "DATABASE_URL": url,
+        "DATABASE_URL": address_of(connection.settings_dict["NAME"]),
         "DJANGO_SETTINGS_MODULE": "leadflow.settings",
         "NUDGES": "false",
     }

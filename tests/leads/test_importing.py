@@ -32,6 +32,7 @@ from leadflow.leads.models import (
     Outcome,
     UnmatchedOutcome,
 )
+from tests.servers import address_of
 from tests.shared_data import shared
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -396,13 +397,9 @@ def test_a_part_whose_worker_was_killed_is_taken_again_and_counts_once(file, tmp
     found = prepared(copy, COLUMNS)
     job = run.prepare(found, SYSTEM)
     assert runner.work_one(), "the parts are laid down"
-    own = connection.settings_dict
-    place = f"{own['HOST']}:{own['PORT']}" if own["PORT"] else ""
-    secret = f":{own['PASSWORD']}" if own["PASSWORD"] else ""
-    query = "" if place else f"?host={own['HOST']}"
     env = {
         **os.environ,
-        "DATABASE_URL": f"postgres://{own['USER']}{secret}@{place}/{own['NAME']}{query}",
+        "DATABASE_URL": address_of(connection.settings_dict["NAME"]),
         "DJANGO_SETTINGS_MODULE": "leadflow.settings",
         "LEADFLOW_DATA": str(tmp_path / "data"),
         "NUDGES": "false",
