@@ -44,6 +44,8 @@ UNANSWERED = timedelta(hours=9)
 # Tables grow from nothing here faster than the database looks at them: without fresh statistics it plans
 # as if they were still empty.
 FRESH_STATISTICS = (2, 7, 21, 60, 95, 140)
+# Every so many weeks the demo looks at the points that fade; the house itself does so within a day.
+REFRESHED = 4
 # After so many contacts without an answer the reps of the demo say "not ready".
 ATTEMPTS = 3
 Act = Callable[[datetime], object]
@@ -96,6 +98,7 @@ class Play:
                 self._keep_promises(at)
             progress(at)
         with clock.use(self.end):
+            engine.queue_refresh(self.end)
             self.take_in(self.end)
             self._keep_promises(self.end)
 
@@ -114,11 +117,12 @@ class Play:
         """Record who came and what was done up to `at`, score it, and hand over who is ready."""
         self._take_people(at)
         self._take_events(at)
+        here = at.astimezone(self.zone)
+        if here.time() < DAILY and here.weekday() == 0 and here.isocalendar().week % REFRESHED == 0:
+            engine.queue_refresh(at)
         while engine.score_pending(at):
             pass
-        here = at.astimezone(self.zone)
         if here.time() < DAILY and (at > self.end - RECENT or here.weekday() == 0):
-            engine.queue_refresh(at)
             engine.end_holds(at)
             nurture.tick(at)
         while machine.open_pending(at):

@@ -448,7 +448,11 @@ _BUSY = {"buyer": _buyer, "evaluator": _evaluator, "reader": _reader}
 def _mailings(rng: random.Random, p: Person, end: datetime) -> list[Event]:
     interest = {"buyer": 0.45, "evaluator": 0.22, "reader": 0.14, "gone": 0.0}[p.type]
     made: list[Event] = []
-    at = p.created_at.replace(day=1, hour=8, minute=30, second=0, microsecond=0)
+    # Half of them take the newsletter, which began ten weeks ago.
+    if rng.random() < 0.5:
+        return made
+    first = max(p.created_at, end - timedelta(days=70))
+    at = first.replace(day=1, hour=8, minute=30, second=0, microsecond=0)
     while at < end:
         at = (at + timedelta(days=32)).replace(day=1)
         message = f"newsletter-{at:%Y-%m}"
