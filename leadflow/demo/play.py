@@ -31,13 +31,14 @@ from scoring import engine
 
 # When what leads did since the last time is taken in, local to the company; coarser long ago, where nobody
 # looks at the minute, so that months take seconds.
-RECENT = timedelta(days=28)
-RECENT_HOURS = (time(8, 45), time(11, 0), time(14, 15), time(16, 30))
+RECENT = timedelta(days=21)
+RECENT_HOURS = (time(8, 45), time(11, 30), time(15, 45))
 EARLIER_HOURS = (time(10, 45),)
+EARLIER_DAYS = (0, 2, 4)
 WEEKEND_HOURS = (time(13, 0),)
 # Those who ask for us are seen at once.
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
-# Nurture steps and the ends of waits are looked at with the first hour of a day; long ago, of a Monday.
+# Nurture steps and the ends of waits are looked at with the first hour of a Monday.
 DAILY = time(10, 50)
 # Of what came in within this much working time of the end, most is still to be answered.
 UNANSWERED = timedelta(hours=9)
@@ -107,7 +108,7 @@ class Play:
         while day <= self.end.astimezone(self.zone).date():
             recent = day > (self.end - RECENT).date()
             hours = (RECENT_HOURS if recent else EARLIER_HOURS) if day.weekday() < 5 else WEEKEND_HOURS
-            for hour in hours if recent or day.weekday() < 5 else ():
+            for hour in hours if recent or day.weekday() in EARLIER_DAYS else ():
                 yield datetime.combine(day, hour, self.zone).astimezone(UTC)
             day += timedelta(days=1)
 
@@ -122,7 +123,7 @@ class Play:
             engine.queue_refresh(at)
         while engine.score_pending(at):
             pass
-        if here.time() < DAILY and (at > self.end - RECENT or here.weekday() == 0):
+        if here.time() < DAILY and here.weekday() == 0:
             engine.end_holds(at)
             nurture.tick(at)
         while machine.open_pending(at):
