@@ -229,3 +229,170 @@ class Hold(models.Model):
             models.UniqueConstraint(fields=["lead"], name="one_open_hold", condition=Q(ended_at__isnull=True))
         ]
         indexes = [models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True))]
+
+
+class PreviewRun(models.Model):
+    """One exact look at who would move if a draft came into force. An edit of the draft cancels it."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+
+    draft = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="previews")
+    draft_sha = models.CharField(max_length=64)
+    against = models.ForeignKey(Agreement, null=True, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    # A bar that is only tried, not in the draft.
+    bar = models.SmallIntegerField(null=True)
+    state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
+    job_id = models.BigIntegerField(null=True)
+    result = models.JSONField(default=dict)
+    created_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["draft", "draft_sha", "-id"], name="preview_of_draft")]
+
+
+class BacktestRun(models.Model):
+    """A version of the agreement tried on leads whose end is known, each as it was known at its decision."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="backtests")
+    sha256 = models.CharField(max_length=64)
+    # What counts as a good end: "accepted" by sales or "customer".
+    goal = models.CharField(max_length=12)
+    at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
+    job_id = models.BigIntegerField(null=True)
+    result = models.JSONField(default=dict)
+    created_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["agreement", "sha256", "goal", "-id"], name="backtest_of_version")]
+
+
+class Workshop(models.Model):
+    """People of both sides sort the same leads without seeing a score, and compare."""
+
+    class State(models.TextChoices):
+        OPEN = "open", "Sorting"
+        CLOSED = "closed", "Compared"
+
+    name = models.CharField(max_length=120)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    facilitator = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+
+class WorkshopCard(models.Model):
+    """One lead of a workshop, shown as it was at `at`."""
+
+    workshop = models.ForeignKey(Workshop, on_delete=models.CASCADE, related_name="cards")
+    n = models.PositiveSmallIntegerField()
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    known_at = models.DateTimeField()
+    source = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workshop", "n"], name="card_number_once"),
+            models.UniqueConstraint(fields=["workshop", "lead"], name="card_lead_once"),
+        ]
+
+
+class WorkshopVote(models.Model):
+    """What one person says of one card. Hidden from the others until he has sorted all."""
+
+    class Vote(models.TextChoices):
+        GOOD = "good", "Good"
+        BAD = "not_good", "Not good"
+        UNSURE = "unsure", "Unsure"
+
+    card = models.ForeignKey(WorkshopCard, on_delete=models.CASCADE, related_name="votes")
+    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    side = models.CharField(max_length=10, choices=Signature.Side)
+    vote = models.CharField(max_length=10, choices=Vote)
+    reason = models.TextField(blank=True)
+    wanted_to_know = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["card", "user"], name="one_vote_a_card")]
+
+
+class WorkshopMember(models.Model):
+    """Somebody invited to sort; `finished_at` once every card has his answer and he said so."""
+
+    workshop = models.ForeignKey(Workshop, on_delete=models.CASCADE, related_name="members")
+    user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    side = models.CharField(max_length=10, choices=Signature.Side)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workshop", "user"], name="one_seat_a_person")]
+
+
+class AdvisorFinding(models.Model):
+    """Something that the figures say about an agreement. A person decides; nothing changes by itself."""
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="findings")
+    sha256 = models.CharField(max_length=64)
+    kind = models.CharField(max_length=20)
+    # The criterion it is about; empty for something that the agreement does not have yet.
+    criterion = models.CharField(max_length=40, blank=True)
+    key = models.CharField(max_length=120)
+    figures = models.JSONField(default=dict)
+    # The change of the draft that one click makes; empty where there is only something to look at.
+    proposal = models.JSONField(default=dict)
+    at = models.DateTimeField()
+    dismissed_at = models.DateTimeField(null=True)
+    dismissed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agreement", "sha256", "key"], name="finding_once")]
+
+
+class SignLink(models.Model):
+    """A link from a mail by which one person signs one version. Works once, for him alone."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    agreement = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="sign_links")
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+")
+    side = models.CharField(max_length=10, choices=Signature.Side)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+
+class DraftStep(models.Model):
+    """One save of a draft as it was before, so that it can be undone step by step."""
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="steps")
+    lock_version = models.PositiveIntegerField()
+    what = models.CharField(max_length=200)
+    content = models.JSONField()
+    by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agreement", "lock_version"],
+                name="draft_step_once",
+                condition=Q(undone_at__isnull=True),
+            )
+        ]
