@@ -1,0 +1,143 @@
+"""What a tab shows: its cards and lists, row by row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scoring.editing import parts
+from scoring.editing.parts import Part
+from scoring.views.desk import Desk, State
+
+# What each page shows in cards and in lists, in this order.
+LAYOUT: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "definitions": (
+        ("card", "definitions", ""),
+        ("list", "stage", "Stages: who holds the lead, and from when"),
+        ("card", "words", ""),
+    ),
+    "who": (
+        ("list", "persona", "Whom we look for"),
+        ("list", "criterion", ""),
+        ("list", "exclusion", "Left out: not a lead, whatever the points say"),
+        ("list", "list", "Lists that the rules use"),
+    ),
+    "behaviour": (("list", "criterion", ""),),
+    "value": (("list", "criterion", ""),),
+    "thresholds": (
+        ("list", "bar", ""),
+        ("list", "fast", "At once to sales: fast tracks"),
+        ("list", "mql", ""),
+        ("list", "leave", ""),
+        ("card", "days", ""),
+        ("card", "grade", ""),
+        ("card", "total", ""),
+    ),
+    "handoff": (
+        ("list", "sla", "How fast sales answers: the first that fits counts"),
+        ("card", "admission", ""),
+        ("card", "rules", ""),
+        ("card", "must_know", ""),
+        ("card", "promises", ""),
+    ),
+    "reasons": (
+        ("list", "reason", "Why sales says no, and what follows"),
+        ("list", "track", "Tracks: what marketing sends while it waits"),
+    ),
+    "sign": (),
+    "history": (),
+}
+
+
+TAB_WORDS = {
+    "definitions": ("Definitions", "The words we use, so that both sides mean the same."),
+    "who": ("Who", "How well a lead fits. With “who is buying” it makes the letter in the grade: A1, B2."),
+    "behaviour": ("What they do", "How ready a lead is. It makes the number in the grade: A1, B2."),
+    "value": ("Who is buying", "How big the prize may be. With “who” it makes the letter in the grade."),
+    "thresholds": ("Thresholds", "From when marketing works a lead, and from when sales does."),
+    "handoff": ("Handoff & SLA", "How a lead changes hands, and what we promise each other."),
+    "reasons": ("Reasons & nurture", "What sales can answer, and what becomes of the lead then."),
+    "sign": ("Sign-off", ""),
+    "history": ("History", ""),
+}
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One part as it is read."""
+
+    part: Part
+    how: str = ""
+    points: str = ""
+    points_was: str = ""
+    mark: str = ""
+    off: bool = False
+    live: bool = False
+    facts: Sequence[tuple[str, str]] = ()
+    sentences: Sequence[tuple[str, str]] = ()
+    rules: Sequence[tuple[str, Sequence[str]]] = ()
+    movable: bool = False
+
+
+def sections_of(desk: Desk, tab: str) -> list[dict[str, Any]]:
+    found = []
+    for style, kind, title in LAYOUT[tab]:
+        items = [p for p in parts.parts_of(desk.agreement.content, kind) if p.tab == tab]
+        if kind == "criterion":
+            count = len([p for p in items if p.raw.get("on", True)])
+            title = f"{count} {'criterion' if count == 1 else 'criteria'}"
+        shape = parts.SHAPES[kind]
+        found.append(
+            {
+                "style": style,
+                "kind": kind,
+                "title": title,
+                "rows": [row_view(desk, p) for p in items],
+                "add": shape.add if desk.editable else "",
+                "sortable": kind == "criterion" and desk.editable,
+                "gone": [c for c in desk.changes if c.how == "removed" and c.kind == kind and c.tab == tab],
+            }
+        )
+    return found
+
+
+def row_view(desk: Desk, found: Part) -> RowView:
+    raw, change = found.raw, desk.change(found)
+    mark = change.how if change and desk.agreement.state != State.IN_FORCE else ""
+    off = raw.get("on") is False
+    if found.kind == "criterion":
+        was = next((s.was for s in change.steps if s.label == "Points"), "") if change else ""
+        return RowView(
+            found,
+            parts.how(raw, desk.words),
+            parts.points(raw),
+            was if mark else "",
+            mark,
+            off,
+            not off,
+            movable=True,
+        )
+    sentences = [
+        (one.label, parts.said(parts.get(raw, one.name), desk.words))
+        for one in found.trees()
+        if parts.get(raw, one.name)
+    ]
+    facts = [pair for pair in parts.facts(found, desk.document) if pair[1] not in ("–", found.title)]
+    if found.kind == "reason":
+        facts = [pair for pair in facts if pair[1] not in ("no", "0")]
+    if found.kind == "exclusion":
+        facts = [pair for pair in facts if pair[0] == "Why"]
+    if found.kind == "list":
+        facts = [(label, text) for label, text in facts if label == "Entries"]
+    rules = [
+        (one.label if len(found.trees()) > 1 else "", *parts.outline(parts.get(raw, one.name), desk.words))
+        for one in found.trees()
+        if parts.get(raw, one.name)
+    ]
+    drawn = [(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules]
+    return RowView(found, "", "", "", mark, off, False, facts, sentences, drawn)
+
+
+def limits_of(desk: Desk, tab: str) -> RowView | None:
+    group = parts.TAB_GROUPS.get(tab)
+    found = parts.part(desk.agreement.content, "limits", group) if group else None
+    return row_view(desk, found) if found else None
