@@ -39,7 +39,7 @@ def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
             return redirect(f"{reverse('scoring:tab', args=[found.tab])}?edit={found.slot}")
         if request.GET.get("close"):
             return redirect_body(request, desk, found.tab)
-        return render(request, "scoring/form_view.html", {"form": form_view(desk, found, choices, new=new)})
+        return render(request, "scoring/_form.html", {"form": form_view(desk, found, choices, new=new)})
     return _posted(request, desk, found, choices, new)
 
 
@@ -51,7 +51,7 @@ def _posted(
     if act != "save":
         raw = _reshaped(found, raw, act, choices)
         form = form_view(desk, found, choices, new=new, raw=raw, base=request.POST.get("base", ""))
-        return render(request, "scoring/form_view.html", {"form": form})
+        return render(request, "scoring/_form.html", {"form": form})
     if found.kind == "criterion" and not raw.get("text"):
         raw["text"] = parts.named(raw, desk.words)
     content = parts.with_part(desk.agreement.content, found, raw)
@@ -65,7 +65,7 @@ def _posted(
         form = form_view(
             desk, found, choices, new=new, raw=raw, faults=faults, conflict=changed_by, base=found.mark
         )
-        return render(request, "scoring/form_view.html", {"form": form}, status=422)
+        return render(request, "scoring/_form.html", {"form": form}, status=422)
     if content != desk.agreement.content:
         what = f"{_title(found, raw)}: {'new' if new else 'changed'}"
         save(desk, content, what, found.slot)
