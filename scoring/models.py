@@ -1,6 +1,7 @@
 """The agreement, its signatures, the scores it gives, and the leads that reach the bar."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -282,6 +283,31 @@ class BacktestRun(models.Model):
         indexes = [models.Index(fields=["agreement", "sha256", "goal", "-id"], name="backtest_of_version")]
 
 
+class BacktestCase(models.Model):
+    """One lead of a backtest, scored as it was known at `at`; `good`: it came to the end that was asked for.
+
+    `held` are the numbers of the criteria (among those switched on) that matched by what was known then,
+    `later` of those that match only by what was recorded afterwards.
+    """
+
+    run = models.ForeignKey(BacktestRun, on_delete=models.CASCADE, related_name="cases", db_index=False)
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="+")
+    handoff_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField()
+    good = models.BooleanField()
+    source = models.CharField(max_length=80, blank=True)
+    total = models.SmallIntegerField()
+    grade = models.CharField(max_length=2)
+    # A lead that the version calls none, or lets through to sales.
+    excluded = models.BooleanField()
+    sales = models.BooleanField()
+    held = ArrayField(models.SmallIntegerField(), default=list)
+    later = ArrayField(models.SmallIntegerField(), default=list)
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "lead", "id"], name="backtestcase_run")]
+
+
 class Workshop(models.Model):
     """People of both sides sort the same leads without seeing a score, and compare."""
 
@@ -292,6 +318,8 @@ class Workshop(models.Model):
     name = models.CharField(max_length=120)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     facilitator = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    # How the leads were drawn: {"asked": 40, "days": 30, "found": 212}.
+    drawn = models.JSONField(default=dict)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
 
@@ -314,7 +342,7 @@ class WorkshopCard(models.Model):
 
 
 class WorkshopVote(models.Model):
-    """What one person says of one card. Hidden from the others until he has sorted all."""
+    """What one person says of one card. Hidden from everybody who has not sorted all of them."""
 
     class Vote(models.TextChoices):
         GOOD = "good", "Good"
@@ -334,12 +362,16 @@ class WorkshopVote(models.Model):
 
 
 class WorkshopMember(models.Model):
-    """Somebody invited to sort; `finished_at` once every card has his answer and he said so."""
+    """Somebody invited to sort; `finished_at` once every card has an answer and the person said so.
+
+    `left_at`: looked at the comparison without finishing, so that these answers never count.
+    """
 
     workshop = models.ForeignKey(Workshop, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
     side = models.CharField(max_length=10, choices=Signature.Side)
     finished_at = models.DateTimeField(null=True)
+    left_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workshop", "user"], name="one_seat_a_person")]
