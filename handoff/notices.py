@@ -50,6 +50,8 @@ def render(kind: str, payload: Payload, zone: str) -> Words:
         lines += [f"{PROMISED.get(payload.get('promise', ''), 'By')} {_clock(payload, zone)}"]
     if payload.get("reason"):
         lines += [f"Reason: {payload['reason']}"]
+    if payload.get("more"):
+        lines += [str(payload["more"])]
     return Words(line, url, "\n".join([*lines, "", f"{settings.BASE_URL}{url}"]))
 
 

@@ -18,6 +18,7 @@ from django.db.models import F
 from handoff import many, notices
 from handoff.models import Notice, Outbox
 from leadflow import nudge
+from leadflow.accounts.telling import Word
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,25 @@ def put(letters: Sequence[Letter], at: datetime) -> None:
         conflict="key",
     )
     nudge.wake("clock.deliver")
+
+
+def carry(words: Sequence[Word], at: datetime) -> None:
+    """Letters of what another room tells: at the bell, and by e-mail where it asks for it."""
+    channels = {False: (Outbox.Channel.BELL,), True: (Outbox.Channel.BELL, Outbox.Channel.EMAIL)}
+    put(
+        [
+            Letter(
+                f"{word.key}:{channel}",
+                "said",
+                channel,
+                word.user_id,
+                {"text": word.text, "url": word.url, "more": word.more},
+            )
+            for word in words
+            for channel in channels[word.mail]
+        ],
+        at,
+    )
 
 
 def cancel(prefix: str, at: datetime) -> int:
