@@ -21,6 +21,7 @@ from scoring import lists, release
 from scoring.conditions.check import check_document
 from scoring.default import default_content
 from scoring.document import Document, content_sha
+from scoring.editing import steps
 from scoring.models import Agreement, Decline, Signature
 
 State = Agreement.State
@@ -138,24 +139,58 @@ def save_draft(
         raise BadInput("The agreement cannot be saved so.", faults)
     with transaction.atomic():
         row = _locked(agreement.pk)
-        if row.state != State.DRAFT:
-            raise Conflict(
-                f"Version {row.number} is {row.get_state_display().lower()}: it cannot change any more."
-            )
-        if row.lock_version != lock_version:
-            raise Conflict(
-                "Somebody else saved this draft a moment ago. Look at it again, then make your change.",
-                {"lock_version": row.lock_version},
-            )
-        row.content = dict(content)
-        row.zone = Document(content).zone
-        row.lock_version += 1
-        row.changed_at = clock.now()
-        row.save(update_fields=["content", "zone", "lock_version", "changed_at"])
-        told = {key: text for key, text in (("what", what), ("slot", slot)) if text}
+        _check_open(row, lock_version)
+        now = clock.now()
+        slots = [slot] if slot else steps.touched(row.content, content)
+        steps.keep(row, what, actor.user, now)
+        _write(row, content, now)
+        told = {key: value for key, value in (("what", what), ("slots", slots)) if value}
         audit.record(actor, "agreement.changed", row, after=told or None)
         _rescore_preview(actor)
     return row
+
+
+def undo(
+    agreement: Agreement, actor: Actor, lock_version: int, *, redo: bool = False
+) -> tuple[Agreement, str]:
+    """Take the newest step of a draft back, or put the one undone last back; returns the draft and the step.
+
+    Raises Conflict when somebody saved since `lock_version`, for what is no draft, or when there is none.
+    """
+    _may_write(actor)
+    with transaction.atomic():
+        row = _locked(agreement.pk)
+        _check_open(row, lock_version)
+        now, before = clock.now(), row.content
+        step, content = steps.swap(row, redo=redo, at=now)
+        _write(row, content, now)
+        what = f"{'Put back' if redo else 'Undone'}: {step.what or 'a change'}"
+        audit.record(
+            actor, "agreement.changed", row, after={"what": what, "slots": steps.touched(before, content)}
+        )
+        _rescore_preview(actor)
+    return row, step.what
+
+
+def _check_open(row: Agreement, lock_version: int) -> None:
+    """Raise Conflict when a locked row is no draft, or was saved since it was read."""
+    if row.state != State.DRAFT:
+        raise Conflict(
+            f"Version {row.number} is {row.get_state_display().lower()}: it cannot change any more."
+        )
+    if row.lock_version != lock_version:
+        raise Conflict(
+            "Somebody else saved this draft a moment ago. Look at it again, then make your change.",
+            {"lock_version": row.lock_version},
+        )
+
+
+def _write(row: Agreement, content: Mapping[str, Json], now: datetime) -> None:
+    row.content = dict(content)
+    row.zone = Document(content).zone
+    row.lock_version += 1
+    row.changed_at = now
+    row.save(update_fields=["content", "zone", "lock_version", "changed_at"])
 
 
 def discard_draft(agreement: Agreement, actor: Actor) -> Agreement:
