@@ -5,7 +5,6 @@ class HandoffConfig(AppConfig):
     name = "handoff"
 
     def ready(self) -> None:
-        from handoff import outbox
-        from leadflow.accounts import telling
+        from handoff import room
 
-        telling.carry(outbox.carry)
+        room.register()
