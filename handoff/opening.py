@@ -30,6 +30,8 @@ from scoring.models import Crossing
 ADMISSION_LOCK = 0x1EAD_F10
 # A lead that waits for room is looked at again at least this often.
 CHECK_EVERY = timedelta(minutes=30)
+# These go back to who had the lead last; a customer's new interest only where the account has no owner.
+BACK_TO_THE_SAME = (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED, Crossing.Kind.EXISTING_CUSTOMER)
 NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), ((0, "notify"), (480, "exception")))
 
 
@@ -144,6 +146,9 @@ def kind_of(crossing: Crossing) -> str:
 def ask_of(crossing: Crossing, lead: Lead, total: int, grade: str, before_id: int | None) -> Ask:
     """What the router needs to know."""
     kind = kind_of(crossing)
+    owner_id = lead.company.owner_id if lead.company else None
+    if kind == Handoff.Kind.EXISTING_CUSTOMER and owner_id is not None:
+        before_id = None  # the account's owner comes before whoever won the deal
     return Ask(
         lead_id=lead.pk,
         kind=kind,
@@ -152,14 +157,14 @@ def ask_of(crossing: Crossing, lead: Lead, total: int, grade: str, before_id: in
         grade=grade,
         fast_track_no=crossing.fast_track_no,
         company_id=lead.company_id,
-        company_owner_id=lead.company.owner_id if lead.company else None,
+        company_owner_id=owner_id,
         before_id=before_id,
     )
 
 
 def _befores(crossings: Iterable[Crossing]) -> dict[int, int]:
-    """For call-backs and repaired leads: crossing → the rep who had it."""
-    same = [c for c in crossings if c.kind in (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED)]
+    """For call-backs, repaired leads and customers: crossing → the rep who had it last."""
+    same = [c for c in crossings if c.kind in BACK_TO_THE_SAME]
     if not same:
         return {}
     ended = (

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from handoff import calendars, presence
-from handoff.models import OPEN, Handoff, RoundRobin, RouteRule, Transition
+from handoff.models import OPEN, Handoff, RoundRobin, RouteRule, State, Transition
 from handoff.presence import Seat
 from leadflow.accounts.models import SALES, Role, Team, User
 from scoring import engine
@@ -271,15 +271,21 @@ def _sales_seats(users: Iterable[int], at: datetime, terms: Document) -> list[Se
 
 
 def _company_holders(asks: Sequence[Ask]) -> dict[int, int]:
-    """Companies of which a rep has an open lead already: company → that rep."""
-    rows = Handoff.objects.filter(
-        lead__company__in={ask.company_id for ask in asks if ask.company_id is not None},
-        state__in=OPEN,
-        owner__isnull=False,
-        owner__is_active=True,
-        owner__role=Role.REP,
-    ).order_by("pk")
-    return {company: owner for company, owner in rows.values_list("lead__company_id", "owner_id") if owner}
+    """Companies that a rep knows: who has an open lead of it, else who won its last deal."""
+    rows = (
+        Handoff.objects.filter(
+            lead__company__in={ask.company_id for ask in asks if ask.company_id is not None},
+            state__in=(*OPEN, State.WON),
+            owner__isnull=False,
+            owner__is_active=True,
+            owner__role=Role.REP,
+        )
+        .order_by("pk")
+        .values_list("lead__company_id", "owner_id", "state")
+    )
+    known = [(company, owner, state == State.WON) for company, owner, state in rows if company and owner]
+    won = {company: owner for company, owner, is_won in known if is_won}
+    return won | {company: owner for company, owner, is_won in known if not is_won}
 
 
 def _pool_taken(at: datetime, hours: Mapping[int | None, calendars.WorkCalendar]) -> dict[int, int]:

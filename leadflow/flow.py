@@ -9,10 +9,12 @@ PASSES = 50
 
 @app.task(name="flow.score")
 def score() -> None:
-    """Score the leads that changed, then open the handoffs of those that became ready."""
+    """Companies hear of won deals; score the leads that changed, then open the handoffs of those ready."""
+    from leadflow.leads import customers
     from scoring import engine
 
     nudge.clear("flow.score")
+    _until_empty(lambda: customers.pull(clock.now()))
     _until_empty(lambda: engine.score_pending(clock.now()))
     open_handoffs()
 

@@ -26,7 +26,7 @@ from leadflow.demo import reps
 from leadflow.demo.story import Cast
 from leadflow.demo.world import Event, Person
 from leadflow.errors import BadInput, Conflict, Forbidden
-from leadflow.leads import intake
+from leadflow.leads import customers, intake
 from scoring import engine
 
 # When what leads did since the last time is taken in, local to the company; coarser long ago, where nobody
@@ -121,6 +121,8 @@ class Play:
         here = at.astimezone(self.zone)
         if here.time() < DAILY and here.weekday() == 0 and here.isocalendar().week % REFRESHED == 0:
             engine.queue_refresh(at)
+        while customers.pull(at):
+            pass
         while engine.score_pending(at):
             pass
         if here.time() < DAILY and here.weekday() == 0:

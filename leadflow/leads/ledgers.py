@@ -14,7 +14,7 @@ from leadflow.accounts import audit
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Fault
-from leadflow.leads import bulk
+from leadflow.leads import bulk, customers
 from leadflow.leads.checking import AHEAD, Bad, read_id, read_instant
 from leadflow.leads.facts import Unreadable, clean, decimal_of, read_email
 from leadflow.leads.folding import fold
@@ -81,7 +81,10 @@ def void_outcomes(handoff_id: int, at: datetime, ids: Iterable[int] | None = Non
     living = Outcome.objects.filter(handoff_id=handoff_id, voided_at=None)
     if ids is not None:
         living = living.filter(pk__in=list(ids))
-    return living.update(voided_at=at)
+    told = list(living.values_list("lead_id", "pk", "kind"))
+    count = living.update(voided_at=at)
+    customers.tell(told, at)
+    return count
 
 
 @dataclass(slots=True)
@@ -313,10 +316,15 @@ def _write(
         )  # fmt: skip
         _replace_click(made)
         _signal([made])
+        customers.tell([(made.lead_id, made.pk, made.kind)], made.recorded_at)
         return made, "made"
     if _corrected(found, values, row.at is None):
+        before = found.lead_id
         _trace(found, values, actor)
         _signal([found])
+        # Where it now names another lead, both companies hear of it.
+        told = sorted({(lead, found.pk, found.kind) for lead in (before, found.lead_id)})
+        customers.tell(told, clock.now())
         return found, "corrected"
     return found, ""
 
@@ -380,7 +388,7 @@ def _write_many(
     )  # fmt: skip
     fast, one_by_one = [], []
     for row, lead_id in matched:
-        name = (row.source, row.external_id, row.kind)
+        name = _name(row)
         if name in slow or (lead_id, row.kind) in clicked:
             one_by_one.append((row, lead_id))
         else:
@@ -388,7 +396,7 @@ def _write_many(
             fast.append((row, lead_id))
     made = _insert(cursor, fast, stamp)
     for row, lead_id in fast:
-        outcome_id = made.get((row.source, row.external_id, row.kind))
+        outcome_id = made.get(_name(row))
         if outcome_id is None:
             one_by_one.append((row, lead_id))  # another transaction was quicker
         else:
@@ -396,6 +404,9 @@ def _write_many(
             result.created.append(outcome_id)
             result.lead_of[row.index] = lead_id
     _signal(Outcome.objects.filter(pk__in=made.values()))
+    customers.tell(
+        [(lead_id, made[name], r.kind) for r, lead_id in fast if (name := _name(r)) in made], stamp
+    )
     for row, lead_id in one_by_one:
         outcome, news = _write(row, lead_id, stamp, actor)
         result.lead_of[row.index] = lead_id
@@ -404,6 +415,10 @@ def _write_many(
             (result.created if news == "made" else result.changed).append(outcome.pk)
         else:
             result.duplicate.append(row.index)
+
+
+def _name(row: OutcomeRow) -> tuple[str, str, str]:
+    return row.source, row.external_id, row.kind
 
 
 def _insert(

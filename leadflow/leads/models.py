@@ -345,6 +345,8 @@ class CustomField(models.Model):
     # Marked in an import mapping: this value is written after sales was in touch, so it cannot score.
     after_contact = models.BooleanField(default=False)
     locked_by_version = models.PositiveIntegerField(null=True)
+    # Retired: nobody fills it in any more and no new rule may name it; what it held stays readable.
+    retired_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.label
@@ -386,6 +388,17 @@ class TrackSignal(models.Model):
     kind = models.CharField(
         max_length=10, choices=[("reply", "reply"), ("stop", "stop"), ("outcome", "outcome")]
     )
+    recorded_at = models.DateTimeField()
+
+
+class CustomerSignal(models.Model):
+    """A won or churned outcome that came, changed or was taken back: its company has not heard of it yet.
+
+    `lead_id` is whose outcome it was then. Read and deleted by `leads.customers`.
+    """
+
+    lead_id = models.BigIntegerField()
+    outcome_id = models.BigIntegerField()
     recorded_at = models.DateTimeField()
 
 
