@@ -84,7 +84,12 @@ class Signature(models.Model):
                 fields=["agreement", "side"],
                 name="one_signature_per_side",
                 condition=Q(voided_at__isnull=True),
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["agreement", "user"],
+                name="one_signature_per_person",
+                condition=Q(voided_at__isnull=True),
+            ),
         ]
 
 
@@ -407,6 +412,30 @@ class SignLink(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+
+
+class Telling(models.Model):
+    """Something about an agreement that one person is to hear. Handoff takes it to the bell and the mail."""
+
+    class Kind(models.TextChoices):
+        ASKED = "asked"
+        SIGNED = "signed"
+        DECLINED = "declined"
+        WITHDRAWN = "withdrawn"
+        IN_FORCE = "in_force"
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="tellings")
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind)
+    by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    comment = models.TextField(blank=True)
+    link = models.ForeignKey(SignLink, null=True, on_delete=models.SET_NULL, related_name="+")
+    mail = models.BooleanField(default=False)
+    at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], name="telling_waiting", condition=Q(taken_at__isnull=True))]
 
 
 class DraftStep(models.Model):
