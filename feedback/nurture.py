@@ -58,7 +58,7 @@ def enrol(
 
     Raises BadInput when the agreement has no such track.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         lead = _lock(lead_id)
         at = at or clock.now()
         agreement_id, document = terms.agreement_of(handoff)

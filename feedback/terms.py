@@ -1,6 +1,7 @@
 """What the agreement says about an answer of sales: its reasons and its nurture tracks."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from handoff.models import Handoff
 from leadflow.errors import BadInput, Fault
@@ -14,13 +15,20 @@ def agreement_of(handoff: Handoff | None = None) -> tuple[int, Document]:
 
     Raises BadInput when there is no agreement at all.
     """
-    found = None
     if handoff is not None and handoff.agreement_id:
-        found = Agreement.objects.filter(pk=handoff.agreement_id).first()
-    found = found or agreements.current()
+        sha = Agreement.objects.filter(pk=handoff.agreement_id).values_list("sha256", flat=True).first()
+        if sha:
+            return handoff.agreement_id, _of_version(handoff.agreement_id, sha)
+    found = agreements.current()
     if found is None:
         raise BadInput("There is no agreement yet, so there are no reasons and no tracks.")
     return found.pk, Document(found.content)
+
+
+@lru_cache(maxsize=16)
+def _of_version(agreement_id: int, sha256: str) -> Document:
+    """The text of a version that was proposed: it never changes again."""
+    return Document(Agreement.objects.values_list("content", flat=True).get(pk=agreement_id))
 
 
 def documents(agreement_ids: Iterable[int]) -> dict[int, Document]:

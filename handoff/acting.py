@@ -1,6 +1,6 @@
 """One act on one locked handoff: what everybody who carries it out needs, and the trace that it leaves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
@@ -11,7 +11,16 @@ from django.db.models import F
 
 from handoff import calendars, notices, outbox, presence, promises
 from handoff.calendars import WorkCalendar
-from handoff.models import DailyOffer, Handoff, Outbox, Promise, State, Transition
+from handoff.models import (
+    DailyOffer,
+    Handoff,
+    LateException,
+    Outbox,
+    Promise,
+    SlaResult,
+    State,
+    Transition,
+)
 from handoff.states import Action
 from leadflow import clock
 from leadflow.accounts.actors import Actor
@@ -31,6 +40,8 @@ KEPT = tuple(
     for f in Handoff._meta.concrete_fields
     if f.attname not in ("id", "lead_id", "kind", "frozen", "lock_version", "changed_at", "cooling")
 )
+# What an act may change: all but what was settled with the offer.
+CHANGING = (*KEPT, "lock_version", "changed_at")
 
 
 class Act:
@@ -101,37 +112,61 @@ class Act:
             count_offers({(self.actor.user.pk, day): 1})
             self.written["counted"] = [self.actor.user.pk, day.isoformat()]
 
-    def end(self, promise: Promise, *, kept: bool, at: datetime | None = None) -> None:
-        """Write how a promise ended and forget its ticks."""
-        ended = promises.end(
-            self.handoff, promise, self.calendar, at or self.at, known_at=self.known_at, kept=kept
+    @cached_property
+    def results(self) -> promises.Results:
+        """How the handoff's promises ended, written with the row."""
+        return promises.Results(self.handoff)
+
+    def end(
+        self,
+        promise: Promise,
+        *,
+        kept: bool,
+        at: datetime | None = None,
+        scopes: Iterable[SlaResult.Scope] = promises.SCOPES,
+    ) -> None:
+        """Note how a promise ended."""
+        promises.end(
+            self.results,
+            self.handoff,
+            promise,
+            self.calendar,
+            at or self.at,
+            known_at=self.known_at,
+            kept=kept,
+            scopes=scopes,
         )
-        self.note("sla_new", ended.new)
-        self.note("sla_finished", ended.finished)
+
+    def over(self, promise: Promise, *, kept: bool, at: datetime | None = None) -> None:
+        """Note how a promise ended, forget its ticks and whatever was said about its being late."""
+        self.end(promise, kept=kept, at=at)
         promises.drop(self.handoff, promise)
-        cleared = self.handoff.exceptions.filter(promise=promise, cleared_at=None)
-        ids = list(cleared.values_list("pk", flat=True))
+        self._clear([row for row in self._exceptions if row.promise == promise])
+
+    @cached_property
+    def _exceptions(self) -> list[LateException]:
+        return list(self.handoff.exceptions.filter(cleared_at=None))
+
+    def _clear(self, rows: Sequence[LateException]) -> None:
+        ids = [row.pk for row in rows if row.cleared_at is None]
         if ids:
-            cleared.update(cleared_at=self.known_at)
+            LateException.objects.filter(pk__in=ids).update(cleared_at=self.known_at)
             self.note("exceptions", ids)
+        for row in rows:
+            row.cleared_at = self.known_at
 
     def end_running(self, *, kept: tuple[Promise, ...] = ()) -> None:
         """End every promise that still runs; those not kept are missed past due, else cancelled."""
         for promise in promises.RUNNING.get(self.handoff.state, ()):
-            self.end(promise, kept=promise in kept)
+            self.over(promise, kept=promise in kept)
 
     def close(self, state: State) -> None:
         """Lead the handoff to one of its ends."""
         handoff = self.handoff
         handoff.state, handoff.closed_at = state, self.at
         promises.stop(handoff)
-        self._clear_exceptions()
+        self._clear(self._exceptions)
         handoff.pauses.filter(ends_at__gt=self.at).update(ends_at=self.at)
-
-    def _clear_exceptions(self) -> None:
-        rest = self.handoff.exceptions.filter(cleared_at=None)
-        self.note("exceptions", list(rest.values_list("pk", flat=True)))
-        rest.update(cleared_at=self.known_at)
 
     def answer(self, kind: Answer.Kind, reason: Any = None, note: str = "") -> None:
         """Write sales' answer into the lead's ledger."""
@@ -196,7 +231,11 @@ class Act:
         handoff = self.handoff
         handoff.lock_version += 1
         handoff.changed_at = self.known_at
-        handoff.save()
+        handoff.save(update_fields=CHANGING)
+        if "results" in self.__dict__:
+            self.results.save()
+            self.note("sla_new", [row.pk for row in self.results.new])
+            self.note("sla_finished", [row.pk for row in self.results.finished])
         transition = Transition.objects.create(
             handoff=handoff,
             action=self.row.name,

@@ -10,7 +10,7 @@ from handoff.guards import CHANNELS, REACHED, opening_of
 from handoff.models import Pause, Promise, SlaResult, State
 from leadflow.errors import BadInput
 from leadflow.leads import intake, ledgers, stages
-from leadflow.leads.models import Activity, Answer, ContactSeen, Lead, Outcome, Stage
+from leadflow.leads.models import Answer, Lead, Outcome, Stage
 from scoring import engine
 from scoring.document import Reason
 
@@ -37,7 +37,7 @@ def touch(act: Act) -> None:
     act.take()
     if handoff.state == State.OFFERED:
         _accepted(act, when)
-    act.end(Promise.FIRST_TOUCH, kept=True, at=when)
+    act.over(Promise.FIRST_TOUCH, kept=True, at=when)
     handoff.state = State.WORKING
     _contacted(act, when)
 
@@ -49,7 +49,7 @@ def log_contact(act: Act) -> None:
         _correct(act, when)
         _record_contact(act, when)
         return
-    act.end(Promise.FOLLOW_UP, kept=True, at=when)
+    act.over(Promise.FOLLOW_UP, kept=True, at=when)
     _contacted(act, when)
 
 
@@ -108,17 +108,7 @@ def reassign(act: Act) -> None:
     """Somebody else holds it: the old holder's share ends, the new one gets full time, the lead's runs on."""
     handoff, to = act.handoff, act.args["to"]
     for promise in promises.RUNNING.get(handoff.state, ()):
-        ended = promises.end(
-            handoff,
-            promise,
-            act.calendar,
-            act.at,
-            known_at=act.known_at,
-            kept=False,
-            scopes=(SlaResult.Scope.HOLDER,),
-        )
-        act.note("sla_new", ended.new)
-        act.note("sla_finished", ended.finished)
+        act.end(promise, kept=False, scopes=(SlaResult.Scope.HOLDER,))
     before = handoff.owner_id
     handoff.owner, handoff.pool, handoff.offered_at = to, to is None, act.at
     if to is not None and to.team_id is not None and to.team_id != handoff.team_id:
@@ -204,7 +194,7 @@ EFFECTS: dict[str, Callable[[Act], None]] = {
 
 def _accepted(act: Act, when: datetime) -> None:
     act.handoff.accepted_at = when
-    act.end(Promise.ACCEPTANCE, kept=True, at=when)
+    act.over(Promise.ACCEPTANCE, kept=True, at=when)
     act.handoff.state = State.ACCEPTED
     promises.show(act.handoff)
     act.answer(Answer.Kind.ACCEPTED)
@@ -246,12 +236,9 @@ def _record_contact(act: Act, when: datetime) -> None:
         "handoff_id": act.handoff.pk,
         "properties": {"note": note} if note else {},
     }
-    done = intake.record_activities([row], actor=act.actor, at=act.known_at)
+    done = intake.record_activities([row], actor=act.actor, at=act.known_at, noted=True)
     if done.rejected:
         raise BadInput("The contact cannot be noted like that.", list(done.rejected[0].errors))
-    # It is on the record already; nothing is left to be pulled.
-    ours = Activity.objects.filter(source=row["source"], external_id=row["external_id"])
-    ContactSeen.objects.filter(lead_id=act.handoff.lead_id, activity_id__in=ours.values("pk")).delete()
 
 
 def _correct(act: Act, when: datetime) -> None:

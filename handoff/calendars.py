@@ -13,6 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from django.db import connection
+
 if TYPE_CHECKING:
     from handoff.models import Calendar
     from leadflow.accounts.models import Team
@@ -299,8 +301,19 @@ def _time_of(micros: int) -> time:
 
 # ---- The calendars of teams -------------------------------------------------------------------------------
 
+# As text: hours that did not change are the calendar made before.
+_HOURS = """
+    SELECT t.id, coalesce(c.tz, t.tz), c.week::text, coalesce(c.country, ''), coalesce(c.region, ''),
+        (SELECT json_agg(json_build_array(d.date, d.spans) ORDER BY d.date)::text
+         FROM handoff_calendarday d WHERE d.calendar_id = c.id)
+    FROM accounts_team t
+    LEFT JOIN handoff_teamcalendar tc ON tc.team_id = t.id
+    LEFT JOIN handoff_calendar c ON c.id = tc.calendar_id
+    WHERE t.id = ANY(%s)
+"""
 MORNING_AND_AFTERNOON = [["09:00", "12:30"], ["13:30", "18:00"]]
 DEFAULT_WEEK = {str(day): MORNING_AND_AFTERNOON for day in range(5)}
+USUAL_WEEK = json.dumps(DEFAULT_WEEK)
 HOLIDAY_YEARS = range(2005, 2061)
 
 
@@ -310,35 +323,17 @@ def for_team(team_id: int | None) -> WorkCalendar:
 
 
 def for_teams(team_ids: Iterable[int | None]) -> dict[int | None, WorkCalendar]:
-    """The calendars of several teams in at most two queries. None stands for the organisation itself."""
-    from handoff.models import CalendarDay
-    from leadflow.accounts.models import Organisation, Team
+    """The calendars of several teams in one query, two with None, which stands for the organisation."""
+    from leadflow.accounts.models import Organisation
 
     wanted = set(team_ids)
-    own: dict[int, list[tuple[str, str]]] = {}
-    days = CalendarDay.objects.filter(calendar__teams__team__in=[t for t in wanted if t is not None])
-    for calendar, day, spans in days.values_list("calendar_id", "date", "spans").distinct():
-        own.setdefault(calendar, []).append((day.isoformat(), json.dumps(spans)))
-    teams = Team.objects.filter(pk__in=[t for t in wanted if t is not None]).values_list(
-        "pk",
-        "tz",
-        "team_calendar__calendar",
-        "team_calendar__calendar__tz",
-        "team_calendar__calendar__week",
-        "team_calendar__calendar__country",
-        "team_calendar__calendar__region",
-    )
     found: dict[int | None, WorkCalendar] = {}
-    for pk, team_tz, calendar, tz, week, country, region in teams:
-        found[pk] = _made(
-            tz or team_tz,
-            _frozen(week or DEFAULT_WEEK),
-            country or "",
-            region or "",
-            tuple(sorted(own.get(calendar, ()))),
-        )
+    with connection.cursor() as cursor:
+        cursor.execute(_HOURS, [[team for team in wanted if team is not None]])
+        for team, tz, week, country, region, days in cursor.fetchall():
+            found[team] = _made(tz, week or USUAL_WEEK, country, region, days or "[]")
     if wanted - set(found):
-        usual = _made(Organisation.get().tz, _frozen(DEFAULT_WEEK), "", "", ())
+        usual = _made(Organisation.get().tz, USUAL_WEEK, "", "", "[]")
         found.update(dict.fromkeys(wanted - set(found), usual))
     return found
 
@@ -383,10 +378,6 @@ def public_holidays(country: str, region: str) -> frozenset[date]:
 
 
 @lru_cache(maxsize=256)
-def _made(tz: str, week: str, country: str, region: str, days: tuple[tuple[str, str], ...]) -> WorkCalendar:
-    own = {date.fromisoformat(day): spans_from(json.loads(spans)) for day, spans in days}
+def _made(tz: str, week: str, country: str, region: str, days: str) -> WorkCalendar:
+    own = {date.fromisoformat(day): spans_from(spans) for day, spans in json.loads(days)}
     return WorkCalendar(tz, week_of(json.loads(week)), public_holidays(country, region), own)
-
-
-def _frozen(week: Mapping[str, object]) -> str:
-    return json.dumps(week, sort_keys=True)

@@ -33,6 +33,20 @@ __all__ = [
     "undoable",
 ]
 
+# What an act reads: of lead and company only what a notice names.
+READ = (
+    *(field.name for field in Handoff._meta.concrete_fields),
+    *("lead__name", "lead__email", "lead__stage", "lead__company__name"),
+    *(
+        "owner__name",
+        "owner__role",
+        "owner__team",
+        "owner__is_active",
+        "team__name",
+        "team__tz",
+        "team__manager",
+    ),
+)
 # A repeat of these makes another fact; of all others it is answered with the row as it stands.
 EACH_COUNTS = ("log_contact", "undo", "dispute", "settle")
 
@@ -69,15 +83,15 @@ def apply(action: str, handoff_id: int, actor: Actor, *, at: datetime | None = N
 
 def lock(handoff_id: int) -> Handoff:
     """The handoff, locked and fresh. Raises NotVisible."""
-    found = (
+    found = list(
         Handoff.objects.select_for_update(of=("self",), no_key=True)
         .select_related("lead__company", "owner", "team")
+        .only(*READ)
         .filter(pk=handoff_id)
-        .first()
     )
-    if found is None:
+    if not found:
         raise NotVisible
-    return found
+    return found[0]
 
 
 def check_arguments(row: Action, act: Act) -> None:

@@ -157,21 +157,34 @@ def show(handoff: Handoff) -> None:
         handoff.sla_tick_at = None
 
 
-@dataclass(frozen=True)
-class Ended:
-    """The rows that the end of promises wrote: new results, and running ones that were finished."""
+class Results:
+    """The results of one locked handoff: those that wait to be finished, and those that an act adds.
 
-    new: list[int]
-    finished: list[int]
+    Nothing is written before `save`, so that an act costs one statement for each kind, not one a promise.
+    """
 
-    def __add__(self, other: "Ended") -> "Ended":
-        return Ended(self.new + other.new, self.finished + other.finished)
+    def __init__(self, handoff: Handoff) -> None:
+        self.new: list[SlaResult] = []
+        self.finished: list[SlaResult] = []
+        unfinished = SlaResult.objects.filter(handoff=handoff, finished_at=None, voided_at=None)
+        self._running = {(row.promise, row.scope): row for row in unfinished.order_by("-pk")}
 
+    def running(self, promise: Promise, scope: SlaResult.Scope) -> SlaResult | None:
+        """The result of a promise that fell due and was not finished yet."""
+        found = self._running.get((promise, scope))
+        return found if found is not None and found.finished_at is None else None
 
-NOTHING = Ended([], [])
+    def save(self) -> None:
+        """Write what changed; new rows have their ids afterwards."""
+        if self.new:
+            SlaResult.objects.bulk_create(self.new)
+        if self.finished:
+            columns = ["finished_at", "late_by", "result", "corrected_from"]
+            SlaResult.objects.bulk_update(self.finished, columns)
 
 
 def end(
+    results: Results,
     handoff: Handoff,
     promise: Promise,
     calendar: WorkCalendar,
@@ -180,18 +193,30 @@ def end(
     known_at: datetime,
     kept: bool,
     scopes: Iterable[SlaResult.Scope] = SCOPES,
-) -> Ended:
-    """Write how a promise ended, at `at`: kept → met in time, else missed; not kept → missed past due, else
+) -> None:
+    """Note how a promise ended, at `at`: kept → met in time, else missed; not kept → missed past due, else
     cancelled. A promise that fell due before has its row already; that one is finished."""
-    ended = NOTHING
     for scope in scopes:
         due = getattr(handoff, (LEAD_DUE if scope == SlaResult.Scope.LEAD else HOLDER_DUE)[promise])
-        if due is not None:
-            ended += _end_scope(handoff, promise, scope, due, calendar, at, known_at, kept)
-    return ended
+        if due is None:
+            continue
+        running = results.running(promise, scope)
+        if running is not None:
+            _finish(running, calendar, at, kept)
+            results.finished.append(running)
+        else:
+            results.new.append(_ended(handoff, promise, scope, due, calendar, at, known_at, kept))
 
 
-def _end_scope(
+def _finish(running: SlaResult, calendar: WorkCalendar, at: datetime, kept: bool) -> None:
+    running.finished_at = at
+    running.late_by = max(0, int(calendar.between(running.due, at).total_seconds()))
+    if kept and at <= running.due:
+        # The contact came before the due and was recorded after it.
+        running.result, running.corrected_from = SlaResult.Result.MET, running.result
+
+
+def _ended(
     handoff: Handoff,
     promise: Promise,
     scope: SlaResult.Scope,
@@ -200,21 +225,10 @@ def _end_scope(
     at: datetime,
     known_at: datetime,
     kept: bool,
-) -> Ended:
-    running = SlaResult.objects.filter(
-        handoff=handoff, promise=promise, scope=scope, finished_at=None, voided_at=None
-    ).first()
-    if running:
-        running.finished_at = at
-        running.late_by = max(0, int(calendar.between(running.due, at).total_seconds()))
-        if kept and at <= running.due:
-            # The contact came before the due and was recorded after it.
-            running.result, running.corrected_from = SlaResult.Result.MET, running.result
-        running.save(update_fields=["finished_at", "late_by", "result", "corrected_from"])
-        return Ended([], [running.pk])
+) -> SlaResult:
     late = at > due
     result = SlaResult.Result.MET if kept else SlaResult.Result.CANCELLED
-    row = SlaResult.objects.create(
+    return SlaResult(
         handoff=handoff,
         promise=promise,
         n=number(handoff, promise),
@@ -228,7 +242,6 @@ def _end_scope(
         late_by=max(0, int(calendar.between(due, at).total_seconds())) if late else 0,
         at=known_at,
     )
-    return Ended([row.pk], [])
 
 
 def number(handoff: Handoff, promise: Promise) -> int:

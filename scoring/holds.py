@@ -36,7 +36,7 @@ def hold(
     reopens_as: str = "",
 ) -> Hold:
     """Hold a lead back; takes the place of an open hold. The caller's transaction holds the lead's lock."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         Hold.objects.filter(lead_id=lead_id, ended_at__isnull=True).update(
             ended_at=since, ended_by="replaced"
         )

@@ -288,6 +288,7 @@ def record_activities(
     at: datetime | None = None,
     quiet: bool = False,
     strict: bool = False,
+    noted: bool = False,
 ) -> Result:
     """Record what leads did; a row known by (source, external_id) counts once.
 
@@ -295,24 +296,27 @@ def record_activities(
     external_lead_id (of lead_source, else source), visitor_id; besides properties, path, campaign,
     content, message_key, user_id, channel, result, handoff_id. Without `strict` a row without source and
     external_id is our own and gets both. An unknown e-mail makes the lead; a row with only a visitor_id
-    waits on the visitor; up to five minutes ahead counts as now.
+    waits on the visitor; up to five minutes ahead counts as now. `noted`: whoever calls knows of our
+    contacts among them already, so that no ContactSeen waits for handoff.
     """
     kinds = {kind.key: kind for kind in ActivityKind.objects.filter(active=True)}
     reader = ActivityReader(kinds, at or clock.now(), None if strict else lambda: (OURS, uuid4().hex))
     read, rejected = _read(rows, reader.read)
-    rejected += _unknown_people(read)
-    known = known_facts()
-    result, clashes = _rounds(lambda cursor: _take_activities(cursor, read, actor, at, known, quiet))
+    rejected += _unknown_people(read, actor)
+    # Only a row with an address can change what a lead is.
+    known = known_facts() if any(row.email_key for row in read) else {}
+    result, clashes = _rounds(lambda cursor: _take_activities(cursor, read, actor, at, known, quiet, noted))
     _finish(result, rejected, clashes, at)
     return result
 
 
-def _unknown_people(read: list[ActivityRow]) -> list[Rejected]:
+def _unknown_people(read: list[ActivityRow], actor: Actor) -> list[Rejected]:
     """Rows whose user_id names nobody are taken out of `read`."""
-    wanted = {row.user_id for row in read if row.user_id}
+    there = {actor.user_id}
+    wanted = {row.user_id for row in read if row.user_id} - there
     if not wanted:
         return []
-    there = set(User.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    there |= set(User.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     bad = [row for row in read if row.user_id and row.user_id not in there]
     read[:] = [row for row in read if not row.user_id or row.user_id in there]
     return [Rejected(row.index, [Fault("user_id", "There is no such person in LeadFlow.")]) for row in bad]
@@ -332,6 +336,7 @@ def _take_activities(
     at: datetime | None,
     known: Mapping[str, Any],
     quiet: bool,
+    noted: bool,
 ) -> tuple[Result, list["_Clashed"]]:
     result, clashes = Result(), []
     fresh = _only_new(cursor, read, result)
@@ -362,7 +367,7 @@ def _take_activities(
     ids = _write_activities(cursor, good, browsers, done.at, result)
     kept = [row for row in good if (row.source, row.external_id) in ids]
     _derive_visits(cursor, [ids[r.source, r.external_id] for r in kept if r.kind.key == "page_view"])
-    _note(cursor, kept, ids, done.at)
+    _note(cursor, kept, ids, done.at, noted)
     _join(cursor, [(visitor, person.id) for visitor, person in joins.items()], done.at, actor.user_id)
     result.accepted = [ids[r.source, r.external_id] for r in kept]
     result.lead_of = {r.index: r.person.id for r in good if r.person}
@@ -545,7 +550,11 @@ def _derive_visits(cursor: Any, page_views: Sequence[int]) -> None:
 
 
 def _note(
-    cursor: Any, kept: Sequence[ActivityRow], ids: Mapping[tuple[str, str], int], stamp: datetime
+    cursor: Any,
+    kept: Sequence[ActivityRow],
+    ids: Mapping[tuple[str, str], int],
+    stamp: datetime,
+    noted: bool,
 ) -> None:
     """What handoff, nurture and the lead itself must know of new activities."""
     contacts, signals = [], []
@@ -557,7 +566,7 @@ def _note(
             "activity_id": ids[row.source, row.external_id],
             "recorded_at": stamp,
         }
-        if row.kind.contact:
+        if row.kind.contact and not noted:
             contacts.append(seen)
         if row.kind.reply or row.kind.stop:
             signals.append({**seen, "kind": "stop" if row.kind.stop else "reply"})
@@ -671,7 +680,7 @@ def _read(
 
 def _rounds(step: Callable[[Any], Found]) -> Found:
     """Carry out a step; when another transaction was quicker, roll it back and look again."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         for _ in range(ROUNDS):
             try:
                 with transaction.atomic():
@@ -692,7 +701,8 @@ def _finish(
         pairs[low, high] = DuplicatePair(
             lead_id=low, other_id=high, why="One row named both of them.", at=at or clock.now()
         )
-    DuplicatePair.objects.bulk_create(pairs.values(), ignore_conflicts=True)
+    if pairs:
+        DuplicatePair.objects.bulk_create(pairs.values(), ignore_conflicts=True)
     result.rejected.extend(rejected)
     result.rejected.sort(key=lambda r: r.index)
     result.duplicate.sort()

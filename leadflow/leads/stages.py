@@ -44,7 +44,7 @@ def move(
     source, data = bulk.recordset(
         {"lead_id": "bigint", "to": "text", "cause": "text", "handoff_id": "bigint"}, rows
     )
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         lock(wanted)
         cursor.execute(
             f"""
@@ -67,11 +67,14 @@ def move(
 
 def created(lead_ids: Iterable[int], at: datetime, *, cause: str = "created", actor: Actor = SYSTEM) -> None:
     """Write the StageChange of creation for new leads, which are conversions."""
+    ids = list(lead_ids)
+    if not ids:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO leads_stagechange (lead_id, from_stage, to_stage, at, known_at, cause, actor_id)"
             " SELECT id, '', %s, %s, %s, %s, %s FROM unnest(%s::bigint[]) AS id",
-            [Stage.CONVERSION.value, at, at, cause[:80], actor.user_id, list(lead_ids)],
+            [Stage.CONVERSION.value, at, at, cause[:80], actor.user_id, ids],
         )
 
 
@@ -82,7 +85,7 @@ def set_levels(pairs: Sequence[tuple[int, Level]]) -> None:
     source, data = bulk.recordset(
         {"id": "bigint", "level": "text"}, [{"id": lead_id, "level": str(level)} for lead_id, level in pairs]
     )
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         lock([lead_id for lead_id, _ in pairs])
         cursor.execute(
             f"UPDATE leads_lead l SET level = r.level FROM {source} WHERE l.id = r.id AND l.level <> r.level",  # noqa: S608
