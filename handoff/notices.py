@@ -10,6 +10,7 @@ from django.conf import settings
 
 from handoff.models import Handoff, Notice
 from leadflow.accounts.models import User
+from scoring.signing import links
 
 Payload = Mapping[str, Any]
 
@@ -50,6 +51,7 @@ def render(kind: str, payload: Payload, zone: str) -> Words:
         lines += [f"{PROMISED.get(payload.get('promise', ''), 'By')} {_clock(payload, zone)}"]
     if payload.get("reason"):
         lines += [f"Reason: {payload['reason']}"]
+    lines += [str(more) for more in payload.get("lines", ())]
     if payload.get("more"):
         lines += [str(payload["more"])]
     return Words(line, url, "\n".join([*lines, "", f"{settings.BASE_URL}{url}"]))
@@ -57,6 +59,9 @@ def render(kind: str, payload: Payload, zone: str) -> Words:
 
 def _url(kind: str, payload: Payload) -> str:
     """Where the reader goes: the handoff in the queue, or the lead when it is not (or no longer) theirs."""
+    if kind == "to_sign":
+        made_at = datetime.fromisoformat(payload["made_at"])
+        return links.path(payload["agreement"], payload["user"], made_at)
     if kind in ELSEWHERE and payload.get("lead"):
         return f"/leads/{payload['lead']}/"
     return f"/queue/{payload['handoff']}/" if payload.get("handoff") else "/queue/"
@@ -142,6 +147,8 @@ KINDS: dict[str, Callable[[Payload, str], str]] = {
     "answered": _answered,
     # The room that wrote it chose the words (and the address).
     "said": lambda p, z: str(p["text"]),
+    # The same for a mail whose address is a secret of its reader.
+    "to_sign": lambda p, z: str(p["text"]),
 }
 
 

@@ -54,10 +54,11 @@ def tick() -> None:
 
 @app.task(name="clock.deliver")
 def deliver() -> None:
-    """Send what waits in the outbox."""
-    from handoff import outbox
+    """Send what waits in the outbox, news of the agreement included."""
+    from handoff import outbox, tellings
 
     nudge.clear("clock.deliver")
+    _until_empty(lambda: tellings.pull(clock.now()))
     outbox.deliver(clock.now())
 
 

@@ -22,18 +22,18 @@ from scoring.conditions.check import check_document
 from scoring.default import default_content
 from scoring.document import Document, content_sha
 from scoring.editing import steps
-from scoring.models import Agreement, Decline, Signature
+from scoring.models import Agreement, Decline, Signature, SignLink
+from scoring.signing import links, telling
 
 State = Agreement.State
 Side = Signature.Side
 Json = Any
 
 WRITERS = (Role.MARKETER, Role.MARKETING_MANAGER, Role.SALES_MANAGER, Role.ADMIN)
-SIGNERS = {Role.MARKETING_MANAGER: Side.MARKETING, Role.SALES_MANAGER: Side.SALES}
+SIGNERS = telling.SIGNERS
 OPEN = (State.PROPOSED, State.SIGNED)
 NOTE_LIMIT = 2_000
-# "All now" past every rep's room is not offered: room is part of what both sides signed.
-RELEASES = (Agreement.Release.TRICKLE, Agreement.Release.NEW_EVIDENCE)
+RELEASES = tuple(Agreement.Release)
 DEFINITIONS = {
     "lead": "a lead",
     "good_lead": "a good lead",
@@ -228,7 +228,7 @@ def propose(
             raise BadInput("It is not ready to be proposed.", faults)
         before = proposal()
         if before is not None:
-            _void(before, now, actor)
+            _end(before, actor, OPEN, State.WITHDRAWN, "agreement.withdrawn", "A newer draft was proposed.")
         row.state = State.PROPOSED
         row.sha256 = content_sha(row.content)
         row.note = note[:NOTE_LIMIT] or row.note
@@ -236,37 +236,77 @@ def propose(
         row.in_force_from = in_force_from
         row.release = release_choice
         row.save()
+        telling.ask(row, actor.user, now)
         audit.record(actor, "agreement.proposed", row, after={"sha256": row.sha256})
     return row
 
 
-def sign(agreement: Agreement, actor: Actor, *, method: str = "password") -> Agreement:
+def sign(
+    agreement: Agreement,
+    actor: Actor,
+    *,
+    method: str = "password",
+    link: SignLink | None = None,
+    side: str = "",
+) -> Agreement:
     """Sign for the actor's side; with both signatures it comes into force, now or on its day.
 
-    Raises Forbidden for who may not sign, Conflict for a second signature or what is not proposed.
+    How the person was known for sure (`method`) is the caller's work; a `link` is used up by it. `side` says
+    for whom the signature is meant, if the caller asks. Raises Forbidden for who may not sign, Conflict for a
+    second signature, a spent link, or what is not proposed.
     """
-    side = side_of(actor.user) if actor.user else None
-    if side is None or actor.user is None:
-        raise Forbidden("Only a marketing manager and a sales manager sign, each for their own side.")
+    mine = _signing_side(actor, side)
+    user = actor.user
+    assert user is not None
     with transaction.atomic():
         row = _locked(agreement.pk)
-        mine = row.signatures.filter(side=side, voided_at=None).select_related("user").first()
-        if mine is not None:
-            raise Conflict(f"{mine.user.name} has signed for {side.label.lower()} already.")
-        if row.state != State.PROPOSED:
-            raise Conflict(
-                f"Version {row.number} is {row.get_state_display().lower()}: there is nothing to sign."
-            )
-        if content_sha(row.content) != row.sha256:
-            raise Conflict("The text does not match its seal any more. Withdraw it and propose it again.")
+        _check_may_sign(row, user, mine)
         now = clock.now()
+        if link is not None:
+            _use(link, user, mine, now)
         Signature.objects.create(
-            agreement=row, side=side, user=actor.user, sha256=row.sha256, at=now, method=method
+            agreement=row, side=mine, user=user, sha256=row.sha256, at=now, method=method
         )
-        audit.record(actor, "agreement.signed", row, after={"side": side, "sha256": row.sha256})
+        after = {"side": mine, "sha256": row.sha256, "method": method}
+        audit.record(actor, "agreement.signed", row, after=after)
         if row.signatures.filter(voided_at=None).count() == len(Side):
             _signed(row, now)
+        else:
+            telling.signed(row, user, now)
     return row
+
+
+def _signing_side(actor: Actor, wanted: str) -> Signature.Side:
+    mine = side_of(actor.user) if actor.user else None
+    if mine is None:
+        raise Forbidden("Only a marketing manager and a sales manager sign, each for their own side.")
+    if wanted and wanted != mine:
+        raise Forbidden(f"You sign for {mine.label.lower()}, not for the other side.")
+    return mine
+
+
+def _check_may_sign(row: Agreement, user: User, side: Signature.Side) -> None:
+    """Raise Conflict unless a locked version waits for this person's signature."""
+    for given in row.signatures.filter(voided_at=None).select_related("user"):
+        if given.side == side:
+            raise Conflict(f"{given.user.name} has signed for {side.label.lower()} already.")
+        if given.user_id == user.pk:
+            raise Conflict("You have signed for the other side. Two people sign, one for each side.")
+    if row.state != State.PROPOSED:
+        raise Conflict(
+            f"Version {row.number} is {row.get_state_display().lower()}: there is nothing to sign."
+        )
+    if content_sha(row.content) != row.sha256:
+        raise Conflict("The text does not match its seal any more. Withdraw it and propose it again.")
+
+
+def _use(link: SignLink, user: User, side: Signature.Side, now: datetime) -> None:
+    # Read again under a lock: of two clicks at once the second finds it used.
+    fresh = SignLink.objects.select_for_update(of=("self",)).select_related("agreement").get(pk=link.pk)
+    trouble = links.trouble(fresh, user, side, now)
+    if trouble:
+        raise Conflict(trouble)
+    SignLink.objects.filter(pk=fresh.pk).update(used_at=now)
 
 
 def decline(agreement: Agreement, actor: Actor, comment: str) -> Agreement:
@@ -274,15 +314,16 @@ def decline(agreement: Agreement, actor: Actor, comment: str) -> Agreement:
     side = side_of(actor.user) if actor.user else None
     if side is None or actor.user is None:
         raise Forbidden("Only a marketing manager and a sales manager answer a proposal.")
-    if len(comment.strip()) < 3:
+    said = comment.strip()[:NOTE_LIMIT]
+    if len(said) < 3:
         raise BadInput(
             "Say why, so that the next draft can be better.", [Fault("comment", "Write a sentence.")]
         )
     with transaction.atomic():
-        row = _end(agreement, actor, (State.PROPOSED,), State.DECLINED, "agreement.declined", comment.strip())
-        Decline.objects.create(
-            agreement=row, side=side, user=actor.user, comment=comment.strip()[:NOTE_LIMIT], at=clock.now()
-        )
+        row = _end(agreement, actor, (State.PROPOSED,), State.DECLINED, "agreement.declined", said)
+        now = clock.now()
+        Decline.objects.create(agreement=row, side=side, user=actor.user, comment=said, at=now)
+        telling.declined(row, actor.user, said, now)
     return row
 
 
@@ -377,6 +418,7 @@ def _start(row: Agreement, at: datetime) -> None:
     _fix_fields(row)
     row.release_job_id = release.start(row, SYSTEM).pk
     row.save(update_fields=["release_job_id"])
+    telling.in_force(row, at)
     audit.record(SYSTEM, "agreement.in_force", row, after={"number": row.number})
 
 
@@ -397,19 +439,16 @@ def _end(
         row = _locked(agreement.pk)
         if row.state not in allowed:
             raise Conflict(f"Version {row.number} is {row.get_state_display().lower()}: too late for that.")
+        now, was_draft = clock.now(), row.state == State.DRAFT
         row.state = state
         row.save(update_fields=["state"])
-        row.signatures.filter(voided_at=None).update(voided_at=clock.now())
+        given = row.signatures.filter(voided_at=None)
+        had_signed = set(given.values_list("user_id", flat=True))
+        given.update(voided_at=now)
+        if state == State.WITHDRAWN and not was_draft:
+            telling.withdrawn(row, actor.user, had_signed, reason, now)
         audit.record(actor, verb, row, reason=reason)
     return row
-
-
-def _void(before: Agreement, now: datetime, actor: Actor) -> None:
-    row = _locked(before.pk)
-    row.state = State.WITHDRAWN
-    row.save(update_fields=["state"])
-    row.signatures.filter(voided_at=None).update(voided_at=now)
-    audit.record(actor, "agreement.withdrawn", row, reason="A newer draft was proposed.")
 
 
 def _rescore_preview(actor: Actor) -> None:

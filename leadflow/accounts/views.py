@@ -12,6 +12,7 @@ from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from leadflow.accounts import recent
 from leadflow.accounts.forms import ForgottenForm, LoginForm, ProfileForm
 from leadflow.accounts.models import Organisation, Role, User
 from leadflow.accounts.people import change_profile
@@ -34,6 +35,12 @@ class Login(auth.LoginView):
     template_name = "accounts/login.html"
     authentication_form = LoginForm
     redirect_authenticated_user = True
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Sign in, and note when: some acts ask how long ago that was."""
+        response = super().form_valid(form)
+        recent.mark(self.request)
+        return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The people of the demo company, in demo mode only."""
