@@ -87,30 +87,25 @@ class Decided:
 
 def decided(goal: str, at: datetime, low: int = 0, high: int = 2**62) -> list[Decided]:
     """The cases of leads with low ≤ id ≤ high, by what stood at `at`. One query."""
-    text = (
-        f"{_FROM[goal]} SELECT w.lead_id, w.handoff_id, w.at, w.good, l.first_source"
-        f" FROM found w {_LIVING} WHERE {_WHY} = '' ORDER BY w.lead_id, w.at, w.handoff_id"
-    )  # noqa: S608 - the pieces are ours
+    columns = "w.lead_id, w.handoff_id, w.at, w.good, l.first_source"
+    text = _query(goal, columns, f"{_WHY} = '' ORDER BY w.lead_id, w.at, w.handoff_id")
     return [Decided(*row) for row in _fetch(text, at, low, high)]
 
 
 def left_out(goal: str, at: datetime) -> dict[str, int]:
     """How many have news but no case, by the keys of LEFT_OUT. One query."""
-    text = (
-        f"{_FROM[goal]} SELECT {_WHY} AS why, count(*) FROM found w {_LIVING} WHERE {_WHY} <> ''"
-        " GROUP BY 1 ORDER BY 2 DESC"
-    )  # noqa: S608 - the pieces are ours
+    text = _query(goal, f"{_WHY}, count(*)", f"{_WHY} <> '' GROUP BY 1 ORDER BY 2 DESC")
     return dict(_fetch(text, at, *_EVERYBODY))
 
 
 def counts(goal: str, at: datetime) -> tuple[int, int]:
     """How many cases there are, and how many of them came to a good end. One query."""
-    text = (
-        f"{_FROM[goal]} SELECT count(*), count(*) FILTER (WHERE w.good) FROM found w {_LIVING}"
-        f" WHERE {_WHY} = ''"
-    )  # noqa: S608 - the pieces are ours
-    all_, good = _fetch(text, at, *_EVERYBODY)[0]
-    return all_, good
+    text = _query(goal, "count(*), count(*) FILTER (WHERE w.good)", f"{_WHY} = ''")
+    return _fetch(text, at, *_EVERYBODY)[0]  # type: ignore[return-value]
+
+
+def _query(goal: str, columns: str, where: str) -> str:
+    return f"{_FROM[goal]} SELECT {columns} FROM found w {_LIVING} WHERE {where}"  # noqa: S608 - ours
 
 
 def ranges(at: datetime, size: int) -> list[tuple[int, int]]:

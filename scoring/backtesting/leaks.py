@@ -212,7 +212,8 @@ def _shares(
         " SELECT i, value, count(*) FILTER (WHERE good), count(*) FROM base WHERE value IS NOT NULL"
         " GROUP BY i, value HAVING count(*) >= {least} OR i = -1"
     ).format(listed=listed, least=Literal(LEADS))
-    everybody, found = Share(0, 0), {}
+    everybody = Share(0, 0)
+    found: dict[str, list[tuple[str, Share]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(render(text).replace("%", "%%"))
         for i, value, good, of in cursor.fetchall():

@@ -53,7 +53,7 @@ def done(agreement: Agreement, goal: str) -> BacktestRun | None:
 
 def job_of(run: BacktestRun) -> Job | None:
     """The work behind a run."""
-    return Job.objects.filter(pk=run.job_id).first()
+    return Job.objects.filter(pk=run.job_id).first() if run.job_id else None
 
 
 def start(agreement: Agreement, goal: str, actor: Actor, *, at: datetime | None = None) -> BacktestRun:
@@ -80,7 +80,9 @@ def start(agreement: Agreement, goal: str, actor: Actor, *, at: datetime | None 
             created_at=clock.now(),
         )
         params = {"run": run.pk, "content": agreement.content}
-        chunks = [(low, high, {}) for low, high in cases.ranges(at, CHUNK)]
+        chunks: list[tuple[int, int, dict[str, Any]]] = [
+            (low, high, {}) for low, high in cases.ranges(at, CHUNK)
+        ]
         job = runner.start(KIND, params, actor, chunks, cases.counts(goal, at)[0])
         run.refresh_from_db()
         run.job_id = job.pk
@@ -190,11 +192,10 @@ def register() -> None:
     runner.register(KIND, run_chunk, finish, label="Try the agreement on the past", link=_link)
 
 
-def _link(job: Job) -> tuple[str, str] | None:
+def _link(job: Job) -> tuple[str, str]:
     run = BacktestRun.objects.filter(pk=job.params.get("run")).select_related("agreement").first()
-    if run is None:
-        return None
-    return f"{reverse('scoring:backtest')}?version={run.agreement.number}&goal={run.goal}", "Look at it"
+    query = f"?version={run.agreement.number}&goal={run.goal}" if run else ""
+    return f"{reverse('scoring:backtest')}{query}", "Look at it"
 
 
 def _seen(run: BacktestRun) -> BacktestRun:
