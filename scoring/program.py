@@ -19,7 +19,7 @@ from scoring.rows import Source, Statement, activity_rows, build, render
 
 Level = tuple[str, list[Composable]]
 
-# The answer of `score`, in order; with `present` the last seven come from the rows as they stand.
+# The answer of `score`, in order.
 SCORE_COLUMNS = (
     "key",
     "lead",
@@ -37,6 +37,25 @@ SCORE_COLUMNS = (
     "fresh",
     "next_change",
 )
+# Then, with `present`: where the lead stands, what holds it, and the stored score (null: none).
+STORED_COLUMNS = (
+    "stage",
+    "had_level",
+    "stage_since",
+    "gone",
+    "hold",
+    "old_fit",
+    "old_behaviour",
+    "old_value",
+    "old_total",
+    "old_grade",
+    "old_agreement",
+    "old_draft",
+    "old_preview",
+    "old_ready",
+    "leave_since",
+    "refresh_due_at",
+)
 KEPT_MATCHES = 200
 # Each of some dozen activities is rounded to a hundredth, then and now.
 SLACK = 15
@@ -51,12 +70,14 @@ class Program:
         self.document, self.kinds, self.catalogue, self.sha = document, kinds, catalogue, sha
         self._scores: dict[tuple[Source, bool], Statement] = {}
         self._matches: dict[str, Statement] = {}
+        # The statements that also write (see `scoring.engine.deciding`).
+        self.writes: dict[tuple[Source, bool], Statement] = {}
 
     def compiler(self, *, present: bool) -> Compiler:
         return Compiler(self.document, self.kinds, self.catalogue, present=present)
 
     def score(self, source: Source, *, present: bool) -> Statement:
-        """Rows of SCORE_COLUMNS; with `present` also what is stored now (see `_stored`)."""
+        """Rows of SCORE_COLUMNS; with `present` also of STORED_COLUMNS."""
         found = self._scores.get((source, present))
         if found is None:
             found = self._scores[source, present] = self._score(source, present)
@@ -71,10 +92,7 @@ class Program:
         joins = None
         if present:
             final += _stored()
-            joins = SQL(
-                "JOIN leads_lead w ON w.id = b.lead LEFT JOIN scoring_leadscore o ON o.lead_id = b.lead "
-                "LEFT JOIN scoring_hold h ON h.lead_id = b.lead AND h.ended_at IS NULL"
-            )
+            joins = _stored_rows(source)
         return build(compiler.columns, levels, final, source=source, zone=self.document.zone, joins=joins)
 
     @cached_property
@@ -399,8 +417,18 @@ def _fading(i: int, criterion: Criterion) -> Composable | None:
     )
 
 
+def _stored_rows(source: Source) -> Composable:
+    """The rows as they stand. A range says itself again, else each chunk would read the whole tables."""
+    within = "" if source == "subjects" else " AND {} BETWEEN $1 AND $2"
+    return SQL(
+        f"JOIN leads_lead w ON w.id = b.lead{within.format('w.id')} "
+        f"LEFT JOIN scoring_leadscore o ON o.lead_id = b.lead{within.format('o.lead_id')} "
+        f"LEFT JOIN scoring_hold h ON h.lead_id = b.lead AND h.ended_at IS NULL{within.format('h.lead_id')}"
+    )
+
+
 def _stored() -> list[Composable]:
-    """What stands now: stage, level, stage_since, gone, hold, then the stored score (null: none)."""
+    """STORED_COLUMNS."""
     return [
         SQL(text)
         for text in (

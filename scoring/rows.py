@@ -230,8 +230,9 @@ def run(statement: Statement, args: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 def _modes(statement: Statement) -> str:
     """Compiling such statements to machine code costs seconds and gains nothing; planning one again for
-    each pass costs ten times the pass. SET LOCAL, for a plain SET goes with a transaction that fails."""
-    plan = "force_generic_plan" if statement.types[0].endswith("[]") else "auto"
+    each pass costs ten times the pass, but a range must be planned for its size. SET LOCAL, for a plain SET
+    goes with a transaction that fails."""
+    plan = "force_generic_plan" if statement.types[0].endswith("[]") else "force_custom_plan"
     return f"SET LOCAL jit = off; SET LOCAL plan_cache_mode = {plan};"
 
 

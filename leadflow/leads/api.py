@@ -240,10 +240,8 @@ class Leads(APIView):
     def get(self, request: Request) -> Response:
         """One page, oldest change first; follow `next` until it is null."""
         asked = request.query_params
-        found = selectors.leads().order_by("changed_at", "id")
+        found = selectors.leads()
         since = _instant(asked.get("changed_since"), "changed_since")
-        if since is not None:
-            found = found.filter(changed_at__gte=since)
         if stage := asked.get("stage"):
             if stage not in Stage.values:
                 raise BadInput("Unknown stage.", [Fault("stage", f"Known are: {', '.join(Stage.values)}.")])
@@ -257,13 +255,12 @@ class Leads(APIView):
             )
             found = found.filter(pk__in=key.values("lead_id"))
         limit = _limit(asked.get("limit"), PAGE, PAGE_LIMIT)
-        if asked.get("cursor"):
-            at, pk = _cursor(asked["cursor"], 2)
-            # One row comparison, so that the index on both columns is walked.
-            found = found.extra(where=["(leads_lead.changed_at, leads_lead.id) > (%s, %s)"], params=[at, pk])
-        rows = list(found[: limit + 1])
+        after = _cursor(asked["cursor"], 2) if asked.get("cursor") else None
+        rows = selectors.by_change(
+            found, limit + 1, since=since, after=(after[0], after[1]) if after else None
+        )
         last = rows[limit - 1] if len(rows) > limit else None
-        mark = [last["changed_at"].isoformat(), last["id"]] if last else None
+        mark = [last["changed"].isoformat(), last["id"]] if last else None
         return Response(
             {"results": [selectors.listed(row) for row in rows[:limit]], "next": _next(request, mark)}
         )

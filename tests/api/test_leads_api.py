@@ -11,9 +11,10 @@ from django.test import Client, override_settings
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.accounts.keys import SCOPES, create_key, revoke_key
-from leadflow.leads import ledgers, stages
-from leadflow.leads.models import Activity, Lead, Outcome, Stage
+from leadflow.leads import intake, ledgers, stages
+from leadflow.leads.models import Activity, Lead, LeadChanged, Outcome, Stage
 from leadflow.leads.stages import Move
+from scoring import engine
 
 pytestmark = pytest.mark.django_db
 JSON = "application/json"
@@ -94,6 +95,34 @@ def test_the_list_pages_through_what_changed(call, at, make_lead, people):
     assert page["results"][0]["last_answer"]["reason"] == "3"
     assert page["results"][0]["score"] is None
     assert call("get", f"leads/?email={leads[2].email}")[1]["results"][0]["id"] == leads[2].pk
+
+
+def test_a_lead_whose_score_changed_comes_again_at_its_place(call, at, make_lead, did, agreement_in_force):
+    leads = []
+    for minute in range(4):
+        with clock.use(at + timedelta(minutes=minute)):
+            leads.append(make_lead())
+    LeadChanged.objects.all().delete()
+    for minute, lead in ((5, leads[2]), (6, leads[0]), (7, leads[3])):
+        with clock.use(at + timedelta(minutes=minute)):
+            did(lead, "demo_requested")
+            while engine.score_pending(clock.now()):
+                pass
+    # The score of the last one is older than what was said of it since.
+    with clock.use(at + timedelta(minutes=8)):
+        intake.change_lead(leads[3].pk, {"city": "Kiel"}, actor=SYSTEM, cause="test")
+    seen, path = [], "leads/?limit=1"
+    while path:
+        _, page = call("get", path)
+        seen += page["results"]
+        path = page["next"] and page["next"].partition("/api/v1/")[2]
+    assert [row["id"] for row in seen] == [leads[i].pk for i in (1, 2, 0, 3)]
+    assert [row["changed_at"] for row in seen] == sorted(row["changed_at"] for row in seen)
+    since = (at + timedelta(minutes=6)).isoformat().replace("+", "%2B")
+    assert [row["id"] for row in call("get", f"leads/?changed_since={since}")[1]["results"]] == [
+        leads[0].pk,
+        leads[3].pk,
+    ]
 
 
 @pytest.mark.parametrize(
