@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.views import edit, moves, page, signing
+from scoring.views import acts, edit, moves, page, signing
 
 app_name = "scoring"
 
@@ -17,8 +17,10 @@ urlpatterns = [
     path("agreement/print/", signing.printed, name="print"),
     path("agreement/moves/", moves.moves, name="moves"),
     path("agreement/live/<slug:group>/", page.live, name="live"),
-    path("agreement/order/<slug:group>/", edit.order, name="order"),
+    path("agreement/order/<slug:group>/", acts.order, name="order"),
+    path("agreement/undo/", acts.undo, name="undo"),
+    path("agreement/redo/", acts.redo, name="redo"),
     path("agreement/part/<slug:kind>/<str:key>/", edit.edit, name="edit"),
-    path("agreement/part/<slug:kind>/<str:key>/<slug:do>/", edit.act, name="act"),
+    path("agreement/part/<slug:kind>/<str:key>/<slug:do>/", acts.act, name="act"),
     path("agreement/<slug:tab>/", page.page, name="tab"),
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from scoring.editing import parts
+from scoring.editing import parts, steps
 from scoring.views.desk import STATE_WORDS, Desk, State, authors
 from scoring.views.reading import TAB_WORDS, limits_of, sections_of
 from scoring.views.sides import history_context, sign_context, signers
@@ -36,6 +36,8 @@ def page_context(request: HttpRequest, desk: Desk, tab: str) -> dict[str, Any]:
         "signers": signers(desk),
         "recent": authors(desk),
     }
+    if desk.editable:
+        context |= {"undo": steps.next_undo(agreement), "redo": steps.next_redo(agreement)}
     if tab == "sign":
         context |= sign_context(desk)
     if tab == "history":

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
 
+from leadflow import clock
 from leadflow.accounts.models import AuditEntry, Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import Conflict, NotVisible
@@ -19,6 +22,7 @@ from scoring.editing.parts import Part
 from scoring.models import Agreement
 
 State = Agreement.State
+LOOKED_BACK = 1_000
 STATE_WORDS = {
     State.DRAFT: ("Draft of v{}", "acc"),
     State.PROPOSED: ("v{} waits for signatures", "soon"),
@@ -73,7 +77,11 @@ def desk_of(request: HttpRequest, *, drafting: bool = False) -> Desk:
     force = found.get(State.IN_FORCE)
     if drafting:
         if draft is None:
-            raise Conflict("There is no draft any more: somebody has proposed or discarded it.")
+            raise Conflict(
+                "There is no draft any more: somebody has proposed or discarded it. "
+                "What you typed is still here."
+            )
+        same_draft(request, draft)
         shown = draft
     elif number:
         match = Agreement.objects.filter(number=int(number)) if number.isdigit() and len(number) < 9 else None
@@ -97,15 +105,57 @@ def _base_of(shown: Agreement, force: Agreement | None) -> Agreement | None:
     return shown.based_on
 
 
-def authors(desk: Desk) -> dict[str, AuditEntry]:
-    """The last change of each part of a draft: who and when."""
-    if desk.agreement.state != State.DRAFT:
-        return {}
+def same_draft(request: HttpRequest, draft: Agreement) -> None:
+    """Raise Conflict for a form or button that belongs to another draft than the one open now."""
+    number = request.POST.get("v", "")
+    if number and number != str(draft.number):
+        raise Conflict(
+            f"This page shows the draft of v{number[:8]}, which is no draft any more; the one open now is "
+            f"v{draft.number}. What you typed is still here: copy it, then load the page again."
+        )
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who changed a part last, and when."""
+
+    name: str
+    at: datetime
+
+    @property
+    def since(self) -> str:
+        """How long ago, as one says it of something that just happened."""
+        seconds = max(0, int((clock.now() - self.at).total_seconds()))
+        if seconds < 60:
+            return f"{seconds} s ago"
+        if seconds < 3600:
+            return f"{seconds // 60} min ago"
+        return f"at {timezone.localtime(self.at):%H:%M on %d %b}"
+
+
+def authors(desk: Desk) -> dict[str, Author]:
+    """The last change of each part, by its slot, in this version or one before it. Two queries."""
     rows = (
         AuditEntry.objects.filter(
-            object_type="scoring.agreement", object_id=str(desk.agreement.pk), verb="agreement.changed"
+            object_type="scoring.agreement", object_id__in=_lineage(desk.agreement), verb="agreement.changed"
         )
-        .select_related("actor")
-        .order_by("at", "id")
+        .order_by("-at", "-id")
+        .values_list("after", "actor__name", "at")
     )
-    return {str((row.after or {}).get("slot", "")): row for row in rows[:2_000]}
+    found: dict[str, Author] = {}
+    for after, name, at in rows[:LOOKED_BACK]:
+        told = after or {}
+        for slot in told.get("slots") or [told.get("slot", "")]:
+            found.setdefault(str(slot), Author(name or "Somebody", at))
+    return found
+
+
+def _lineage(agreement: Agreement) -> list[str]:
+    """The ids of a version and of those that it was drafted from, newest first."""
+    based_on = dict(Agreement.objects.values_list("pk", "based_on_id"))
+    found: list[str] = []
+    pk: int | None = agreement.pk
+    while pk is not None and str(pk) not in found:
+        found.append(str(pk))
+        pk = based_on.get(pk)
+    return found

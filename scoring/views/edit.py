@@ -1,25 +1,60 @@
-"""Changing a draft: one part at a time, in place."""
+"""Changing one part of a draft in place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from leadflow.accounts.actors import person
 from leadflow.errors import Conflict, Fault, NotVisible
+from leadflow.web import with_toast
 from scoring import agreements
-from scoring.editing import parts, tree
+from scoring.conditions.check import check_condition
+from scoring.editing import merging, parts, steps, tree
+from scoring.editing.merging import Clash
 from scoring.editing.parts import Part
 from scoring.views.context import page_context
-from scoring.views.desk import Desk, authors, desk_of, writers
+from scoring.views.desk import Author, Desk, authors, desk_of, writers
 from scoring.views.forms import form_view
+
+TRIES = 3
+
+
+@dataclass
+class Draft:
+    """A part as the form has it, on its way into the draft."""
+
+    raw: Any
+    faults: list[Fault] = field(default_factory=list)
+    clashing: list[str] = field(default_factory=list)
+    merged: bool = False
+    rival: Author | None = None
+
+
+def again(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Look again and do it again when somebody saved another part in the same instant."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        for last in range(1, TRIES + 1):
+            try:
+                return view(request, *args, **kwargs)
+            except Conflict as conflict:
+                if last == TRIES or "lock_version" not in conflict.current:
+                    raise
+        raise NotVisible
+
+    return inner
 
 
 @require_http_methods(["GET", "POST"])
 @writers
+@again
 def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
     """The form of one part (GET), a change of its shape or its saving (POST)."""
     if kind not in parts.SHAPES:
@@ -27,49 +62,112 @@ def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
     desk = desk_of(request, drafting=True)
     choices = tree.choices_for(desk.document)
     new = key == "new"
+    found = part_asked(request, desk, choices, kind, key)
+    if request.method == "POST":
+        return _posted(request, desk, found, choices, new)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(f"{reverse('scoring:tab', args=[found.tab])}?edit={found.slot}")
+    if request.GET.get("close"):
+        return redirect_body(request, desk, found.tab)
+    return render(request, "scoring/_form.html", {"form": form_view(desk, found, choices, new=new)})
+
+
+def part_asked(request: HttpRequest, desk: Desk, choices: tree.Choices, kind: str, key: str) -> Part:
+    """The part that an address names, or a new one. Raises Conflict when it is gone."""
     data = request.POST if request.method == "POST" else request.GET
     group = data.get("group", "fit")
     group = group if group in parts.GROUP_TABS else "fit"
     content = desk.agreement.content
-    found = parts.fresh(content, kind, choices, group) if new else parts.part(content, kind, key)
+    found = parts.fresh(content, kind, choices, group) if key == "new" else parts.part(content, kind, key)
     if found is None:
-        raise Conflict("Somebody has removed this meanwhile.")
-    if request.method == "GET":
-        if not request.htmx:  # type: ignore[attr-defined]
-            return redirect(f"{reverse('scoring:tab', args=[found.tab])}?edit={found.slot}")
-        if request.GET.get("close"):
-            return redirect_body(request, desk, found.tab)
-        return render(request, "scoring/_form.html", {"form": form_view(desk, found, choices, new=new)})
-    return _posted(request, desk, found, choices, new)
+        raise gone(desk, f"{kind}-{key}")
+    return found
+
+
+def gone(desk: Desk, slot: str) -> Conflict:
+    """What to say of a part that is not there any more."""
+    last = authors(desk).get(slot)
+    who = f"{last.name} removed this {last.since}" if last else "It is not in this draft any more"
+    return Conflict(f"{who}. What you typed is still here; Undo puts the removed one back.")
 
 
 def _posted(
     request: HttpRequest, desk: Desk, found: Part, choices: tree.Choices, new: bool
 ) -> HttpResponseBase:
-    act = request.POST.get("act", "save")
-    raw, faults = parts.read_form(found, request.POST, choices)
-    if act != "save":
-        raw = _reshaped(found, raw, act, choices)
-        form = form_view(desk, found, choices, new=new, raw=raw, base=request.POST.get("base", ""))
-        return render(request, "scoring/_form.html", {"form": form})
-    if found.kind == "criterion" and not raw.get("text"):
-        raw["text"] = parts.named(raw, desk.words)
-    content = parts.with_part(desk.agreement.content, found, raw)
-    if not faults:
-        faults = agreements.faults_of(content)
+    draft = _read(request, desk, found, choices, new)
+    if request.POST.get("act", "save") != "save":
+        return _drawn(request, desk, found, choices, new, draft)
+    if found.kind == "criterion" and not draft.raw.get("text"):
+        draft.raw["text"] = parts.named(draft.raw, desk.words)
+    content = parts.with_part(desk.agreement.content, found, draft.raw)
+    if draft.faults:
+        draft.faults += _tree_faults(found, draft.raw, choices)
     else:
-        faults += _tree_faults(found, raw, choices)
-    base = request.POST.get("base", "")
-    changed_by = "" if new or base == found.mark else _conflict_words(desk, found)
-    if faults or changed_by:
-        form = form_view(
-            desk, found, choices, new=new, raw=raw, faults=faults, conflict=changed_by, base=found.mark
-        )
-        return render(request, "scoring/_form.html", {"form": form}, status=422)
+        draft.faults = agreements.faults_of(content)
+    # Clashes that the form itself sent were shown already: Done says that mine stands.
+    if draft.faults or (draft.merged and draft.clashing):
+        return _drawn(request, desk, found, choices, new, draft, status=422)
     if content != desk.agreement.content:
-        what = f"{_title(found, raw)}: {'new' if new else 'changed'}"
-        save(desk, content, what, found.slot)
-    return done(request, found)
+        save(desk, content, f"{_title(found, draft.raw)}: {'new' if new else 'changed'}", found.slot)
+    response = done(request, found)
+    if draft.merged and isinstance(response, HttpResponse) and request.htmx:  # type: ignore[attr-defined]
+        who = draft.rival.name if draft.rival else "somebody"
+        with_toast(response, f"Saved. What {who} changed in it meanwhile stays.")
+    return response
+
+
+def _read(request: HttpRequest, desk: Desk, found: Part, choices: tree.Choices, new: bool) -> Draft:
+    """The form, after the button that was pressed and after a merge with what others saved since."""
+    data = request.POST
+    draft = Draft(*parts.read_form(found, data, choices))
+    act, base = data.get("act", "save"), data.get("base", "")
+    draft.clashing = [unit for unit in data.getlist("clash") if not act.endswith(f":{unit}")]
+    if act.startswith("theirs:"):
+        draft.raw = merging.take(draft.raw, found, act.removeprefix("theirs:"), desk.document)
+        draft.faults = []
+    elif act not in ("save", "refresh") and not act.startswith("mine:"):
+        draft.raw = _reshaped(found, draft.raw, act, choices)
+    if not new and base != found.mark and act == "save":
+        loaded = steps.part_as_loaded(desk.agreement, found.kind, found.key, base)
+        draft.raw, draft.clashing = merging.merge(
+            loaded.raw if loaded else None, found, draft.raw, desk.document
+        )
+        draft.merged = True
+    if draft.merged or draft.clashing:
+        draft.rival = authors(desk).get(found.slot)
+    if act != "save":
+        draft.raw = _completed(found, draft.raw, choices)
+        draft.faults = []
+    return draft
+
+
+def _drawn(
+    request: HttpRequest,
+    desk: Desk,
+    found: Part,
+    choices: tree.Choices,
+    new: bool,
+    draft: Draft,
+    status: int = 200,
+) -> HttpResponseBase:
+    """The form again, with what is wrong and with what two people both changed."""
+    base = request.POST.get("base", "")
+    form = form_view(
+        desk,
+        found,
+        choices,
+        new=new,
+        raw=draft.raw,
+        faults=draft.faults,
+        base=found.mark if draft.merged else base,
+        clashes=_clashes(desk, found, draft),
+        rival=draft.rival,
+    )
+    return render(request, "scoring/_form.html", {"form": form}, status=status)
+
+
+def _clashes(desk: Desk, found: Part, draft: Draft) -> list[Clash]:
+    return merging.clashes(found, draft.raw, draft.clashing, desk.document) if draft.clashing else []
 
 
 def _reshaped(found: Part, raw: Any, act: str, choices: tree.Choices) -> Any:
@@ -86,6 +184,11 @@ def _reshaped(found: Part, raw: Any, act: str, choices: tree.Choices) -> Any:
         raw["of"] = tree.change(raw["of"], act, "o", "criterion", choices)
     if act == "band" and isinstance(raw.get("bands"), list):
         raw["bands"].append(["", ""])
+    return raw
+
+
+def _completed(found: Part, raw: Any, choices: tree.Choices) -> Any:
+    """What a change of shape asks for next: a condition, points, something to measure."""
     if found.kind == "criterion" and raw.get("mode") != "bands" and not raw.get("condition"):
         raw["condition"] = tree.start("did" if raw.get("group") == "behaviour" else "fact", choices)
     if raw.get("mode") == "each" and raw.get("points") == 0:
@@ -97,8 +200,6 @@ def _reshaped(found: Part, raw: Any, act: str, choices: tree.Choices) -> Any:
 
 def _tree_faults(found: Part, raw: Any, choices: tree.Choices) -> list[Fault]:
     """Faults of the conditions while plain fields are wrong too, so that all are told at once."""
-    from scoring.conditions.check import check_condition
-
     faults: list[Fault] = []
     for one in found.shape.trees(raw):
         condition = parts.get(raw, one.name)
@@ -106,14 +207,6 @@ def _tree_faults(found: Part, raw: Any, choices: tree.Choices) -> list[Fault]:
             path = f"{found.dotted}.{one.name}"
             faults += check_condition(condition, choices.document, path=path, scope=one.scope)
     return faults
-
-
-def _conflict_words(desk: Desk, found: Part) -> str:
-    last = authors(desk).get(found.slot)
-    who = last.actor.name if last and last.actor else "Somebody"
-    return (
-        f"{who} changed this a moment ago; below is yours. Done puts yours in its place, Cancel keeps theirs."
-    )
 
 
 def _title(found: Part, raw: Any) -> str:
@@ -142,89 +235,3 @@ def redirect_body(request: HttpRequest, desk: Desk, tab: str) -> HttpResponse:
     response["HX-Retarget"] = "#agreement-body"
     response["HX-Reswap"] = "outerHTML"
     return response
-
-
-@require_POST
-@writers
-def act(request: HttpRequest, kind: str, key: str, do: str) -> HttpResponseBase:
-    """Duplicate, remove, switch, move or put back one part."""
-    desk = desk_of(request, drafting=True)
-    content = desk.agreement.content
-    found = parts.part(content, kind, key)
-    if do == "restore":
-        return _restore(request, desk, found, kind, key)
-    if found is None:
-        raise Conflict("Somebody has removed this meanwhile.")
-    made: Mapping[str, Any]
-    target, what = found, f"{found.title}: {do}"
-    if do == "copy" and found.shape.add:
-        target = parts.copied(content, found, tree.choices_for(desk.document))
-        made = parts.with_part(content, target, target.raw)
-    elif do == "remove" and found.shape.add:
-        made, what = parts.without_part(content, found), f"{found.title}: removed"
-    elif do == "switch" and "on" in found.raw:
-        on = not found.raw["on"]
-        made, what = (
-            parts.with_part(content, found, {**found.raw, "on": on}),
-            f"{found.title}: switched {'on' if on else 'off'}",
-        )
-    elif do in ("up", "down") and kind in ("criterion", "exclusion", "sla"):
-        made, what = _moved(content, found, -1 if do == "up" else 1), f"{found.title}: moved"
-    else:
-        raise NotVisible
-    if made != content:
-        save(desk, made, what, target.slot)
-    return done(request, target, found.tab)
-
-
-def _restore(request: HttpRequest, desk: Desk, found: Part | None, kind: str, key: str) -> HttpResponseBase:
-    """As it was in the version before; what was not in it goes."""
-    before = parts.part(desk.base.content, kind, key) if desk.base else None
-    content = desk.agreement.content
-    if before is not None:
-        place = found or Part(
-            before.shape, key, (*before.shape.where, key if kind == "list" else 10**6), before.raw
-        )
-        made = parts.with_part(content, place, before.raw)
-        target = place
-    elif found is not None and desk.base:
-        made, target = parts.without_part(content, found), found
-    else:
-        raise Conflict("There is no version before in which to look.")
-    shown = before or target
-    save(desk, made, f"{shown.title}: as it was", target.slot)
-    return done(request, target, shown.tab)
-
-
-def _moved(content: Mapping[str, Any], found: Part, by: int) -> dict[str, Any]:
-    """The part moved by one among those of its own tab."""
-    mine = [p.path[-1] for p in parts.parts_of(content, found.kind) if p.tab == found.tab]
-    at = mine.index(found.path[-1])
-    to = at + by
-    made = dict(content)
-    if 0 <= to < len(mine):
-        rows = list(parts.inner(content, found.shape.where))
-        i, j = int(mine[at]), int(mine[to])
-        rows[i], rows[j] = rows[j], rows[i]
-        made[found.shape.where[0]] = rows
-    return made
-
-
-@require_POST
-@writers
-def order(request: HttpRequest, group: str) -> HttpResponseBase:
-    """The criteria of a group in the order in which they were laid by hand; for reading only."""
-    desk = desk_of(request, drafting=True)
-    keys = request.POST.getlist("key")
-    rows = list(desk.agreement.content.get("criteria") or [])
-    places = [i for i, raw in enumerate(rows) if raw.get("group") == group]
-    by_key = {str(rows[i].get("id")): rows[i] for i in places}
-    if group not in parts.GROUP_TABS or sorted(keys) != sorted(by_key):
-        raise Conflict("The list has changed meanwhile. Look at it again.")
-    for place, key in zip(places, keys, strict=True):
-        rows[place] = by_key[key]
-    if rows != desk.agreement.content["criteria"]:
-        save(desk, {**desk.agreement.content, "criteria": rows}, "Order of the criteria", "order-all")
-    if not request.htmx:  # type: ignore[attr-defined]
-        return redirect("scoring:tab", tab=parts.GROUP_TABS[group])
-    return redirect_body(request, desk_of(request, drafting=True), parts.GROUP_TABS[group])

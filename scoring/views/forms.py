@@ -6,8 +6,9 @@ from typing import Any
 
 from leadflow.errors import Fault
 from scoring.editing import parts, tree
+from scoring.editing.merging import Clash
 from scoring.editing.parts import Field, Part
-from scoring.views.desk import Desk
+from scoring.views.desk import Author, Desk
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class FormView:
     was: str
     group: str
     mode: str = ""
-    conflict: str = ""
+    clashes: Sequence[Clash] = ()
+    rival: Author | None = None
     by: Mapping[str, FieldView] = field(default_factory=dict)
 
     @property
@@ -65,8 +67,9 @@ def form_view(
     new: bool = False,
     raw: Any = None,
     faults: Sequence[Fault] = (),
-    conflict: str = "",
     base: str = "",
+    clashes: Sequence[Clash] = (),
+    rival: Author | None = None,
 ) -> FormView:
     choices = choices or tree.choices_for(desk.document)
     raw = found.raw if raw is None else raw
@@ -114,7 +117,8 @@ def form_view(
         was,
         str(raw.get("group") or "") if isinstance(raw, Mapping) else "",
         str(raw.get("mode") or "") if found.kind == "criterion" else "",
-        conflict,
+        clashes,
+        rival,
         {one.field.name: one for one in fields},
     )
 

@@ -149,6 +149,8 @@ TABLE: list[tuple[str, str, str]] = [
     ("scoring:edit", "post", "MKSA"),
     ("scoring:act", "post", "MKSA"),
     ("scoring:order", "post", "MKSA"),
+    ("scoring:undo", "post", "MKSA"),
+    ("scoring:redo", "post", "MKSA"),
     ("scoring:start", "post", "MKSA"),
     ("scoring:discard", "post", "MKSA"),
     ("scoring:propose", "post", "MKSA"),

@@ -3,6 +3,8 @@
 import pytest
 
 from leadflow import clock
+from leadflow.accounts.actors import person
+from scoring import agreements
 from scoring.document import content_sha
 from scoring.models import Agreement, ListEntry, ListSnapshot
 from tests.scoring.sample import content as sample_content
@@ -43,3 +45,17 @@ def put_in_force(db, snapshots):
 def agreement(at, put_in_force):
     """The sample agreement, in force."""
     return put_in_force()
+
+
+@pytest.fixture
+def draft(at, agreement_in_force, people):
+    """A draft of the second version."""
+    return agreements.create_draft(person(people.mia))
+
+
+@pytest.fixture
+def mia(as_user, people):
+    """Mia's browser, speaking htmx."""
+    client = as_user(people.mia)
+    client.defaults["HTTP_HX_REQUEST"] = "true"
+    return client
