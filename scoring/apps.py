@@ -6,5 +6,7 @@ class ScoringConfig(AppConfig):
 
     def ready(self) -> None:
         from scoring import release
+        from scoring.backtesting import runs
 
         release.register()
+        runs.register()

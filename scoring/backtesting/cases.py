@@ -101,7 +101,8 @@ def left_out(goal: str, at: datetime) -> dict[str, int]:
 def counts(goal: str, at: datetime) -> tuple[int, int]:
     """How many cases there are, and how many of them came to a good end. One query."""
     text = _query(goal, "count(*), count(*) FILTER (WHERE w.good)", f"{_WHY} = ''")
-    return _fetch(text, at, *_EVERYBODY)[0]  # type: ignore[return-value]
+    all_, good = _fetch(text, at, *_EVERYBODY)[0]
+    return all_, good
 
 
 def _query(goal: str, columns: str, where: str) -> str:

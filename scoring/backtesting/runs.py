@@ -187,6 +187,24 @@ def fresh_decisions(run: BacktestRun, at: datetime) -> int:
     return max(0, cases.counts(run.goal, at)[0] - int(known))
 
 
+def as_json(run: BacktestRun) -> dict[str, Any]:
+    """A run in the form of the API. `result` is empty until it is done, then (a share is good, of, low, high):
+
+    all, enough (whether it may be judged), week (decided in a usual week), best (per n a week), grades,
+    excluded, sources, bands (of ten points), bar (above, below, caught), area (value, low, high),
+    curve, left_out (why: count), peeks, leaks.
+    """
+    return {
+        "goal": run.goal,
+        "state": run.state,
+        "at": run.at,
+        "finished_at": run.finished_at,
+        "sha256": run.sha256,
+        "job": run.job_id,
+        "result": run.result if run.state == State.DONE else {},
+    }
+
+
 def register() -> None:
     """Tell the workers of long jobs how a backtest is done."""
     runner.register(KIND, run_chunk, finish, label="Try the agreement on the past", link=_link)
