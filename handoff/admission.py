@@ -13,7 +13,7 @@ from handoff.opening import CHECK_EVERY, Offer
 from handoff.routing import Ask, Route, Router
 from leadflow.leads import stages
 from leadflow.leads.models import Lead, Stage
-from scoring import engine
+from scoring import engine, release
 from scoring.current import Current
 from scoring.models import Crossing, LeadScore
 
@@ -39,11 +39,13 @@ def refill(at: datetime) -> int:
     promoted = _promote(at, agreement)
     admission = agreement.program.document.admission
     people = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
-    if not any(seat.room for seat in people):
+    standing = release.standing(agreement.agreement_id, at)
+    anybody = any(seat.present and seat.left(past_day=standing.all_until is not None) > 0 for seat in people)
+    if standing.running or not anybody:
         return promoted
     with transaction.atomic():
         opening.take_turn()
-        return promoted + _offer(at, agreement)
+        return promoted + _offer(at, agreement, standing)
 
 
 def waiting() -> int:
@@ -66,7 +68,7 @@ def mark_cooling(at: datetime) -> int:
         return int(cursor.rowcount)
 
 
-def _offer(at: datetime, agreement: Current) -> int:
+def _offer(at: datetime, agreement: Current, standing: release.Standing) -> int:
     waits = list(
         RoomWait.objects.filter(left_at=None, entered_at__lte=at).order_by("-total", "entered_at", "id")[
             :BATCH
@@ -77,7 +79,8 @@ def _offer(at: datetime, agreement: Current) -> int:
     leads = opening.leads_of([w.lead_id for w in waits])
     grades = dict(LeadScore.objects.filter(lead__in=list(leads)).values_list("lead_id", "grade"))
     asks = {
-        w.pk: _ask(w, crossings[w.crossing_id], leads[w.lead_id], grades.get(w.lead_id, "")) for w in waits
+        w.pk: _ask(w, crossings[w.crossing_id], leads[w.lead_id], grades.get(w.lead_id, ""), standing)
+        for w in waits
     }
     router = Router(list(asks.values()), at, terms)
     routes = {w.pk: router.route(asks[w.pk]) for w in waits}
@@ -152,8 +155,9 @@ def _locked(waits: Sequence[RoomWait]) -> list[RoomWait]:
     return [fresh[w.pk] for w in waits if w.pk in fresh]
 
 
-def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str) -> Ask:
-    return opening.ask_of(crossing, lead, wait.total, grade, None)
+def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str, standing: release.Standing) -> Ask:
+    ask = opening.ask_of(crossing, lead, wait.total, grade, None)
+    return replace(ask, past_day=opening.past_day(crossing, standing))
 
 
 def _make(

@@ -5,7 +5,7 @@ turns behind one advisory lock; no reader and no act on an open handoff waits fo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from leadflow.accounts.models import SALES, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import ledgers, stages
 from leadflow.leads.models import Answer, Lead, Stage
-from scoring import current, engine
+from scoring import current, engine, release
 from scoring.current import Current
 from scoring.document import Document
 from scoring.models import Crossing
@@ -32,6 +32,7 @@ ADMISSION_LOCK = 0x1EAD_F10
 CHECK_EVERY = timedelta(minutes=30)
 # These go back to who had the lead last; a customer's new interest only where the account has no owner.
 BACK_TO_THE_SAME = (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED, Crossing.Kind.EXISTING_CUSTOMER)
+LATER = Route(None, None, "every lead is being scored anew: the best come first", wait=True)
 NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), ((0, "notify"), (480, "exception")))
 
 
@@ -108,14 +109,18 @@ def _route_and_open(
 ) -> tuple[list[Crossing], list[Crossing]]:
     terms = agreement.program.document
     explained = engine.explain_many([c.lead_id for c in crossings], at)
+    standing = release.standing(agreement.agreement_id, at)
     asks = {}
     for c in crossings:
         said = explained[c.lead_id]
-        asks[c.pk] = ask_of(c, leads[c.lead_id], said.total, said.grade, befores.get(c.pk))
+        ask = ask_of(c, leads[c.lead_id], said.total, said.grade, befores.get(c.pk))
+        asks[c.pk] = replace(ask, past_day=past_day(c, standing))
     # Best first: fast tracks, then the higher total, then the older.
     order = sorted(crossings, key=lambda c: (asks[c.pk].counted, -asks[c.pk].total, c.at, c.pk))
     router = Router(list(asks.values()), at, terms)
-    routes = {c.pk: router.route(asks[c.pk]) for c in order}
+    # The best come first, and who is the best is known when every lead has its score by the new version.
+    wait = standing.running
+    routes = {c.pk: LATER if wait and asks[c.pk].counted else router.route(asks[c.pk]) for c in order}
     opened = [c for c in order if not routes[c.pk].wait]
     waiting = [c for c in order if routes[c.pk].wait]
     lines = why.lines([(c, leads[c.lead_id], explained[c.lead_id]) for c in opened])
@@ -136,6 +141,11 @@ def _route_and_open(
     router.save_turns()
     _wait([(c, routes[c.pk], asks[c.pk]) for c in waiting], leads, at, agreement)
     return opened, waiting
+
+
+def past_day(crossing: Crossing, standing: release.Standing) -> bool:
+    """Whether a release lets this lead in although the day's limit is reached."""
+    return standing.all_until is not None and crossing.at <= standing.all_until
 
 
 def kind_of(crossing: Crossing) -> str:

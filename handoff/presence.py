@@ -32,7 +32,12 @@ class Seat:
     @property
     def room(self) -> int:
         """How many more new leads this rep can get today."""
-        return max(0, min(self.per_day - self.given, self.capacity - self.open_now)) if self.present else 0
+        return max(0, self.left()) if self.present else 0
+
+    def left(self, *, past_day: bool = False) -> int:
+        """Room on the desk, and unless `past_day` within the day's limit; below 0 when it is overfull."""
+        desk = self.capacity - self.open_now
+        return desk if past_day else min(self.per_day - self.given, desk)
 
     def give(self, counted: bool) -> None:
         """Note one more lead; `counted`: one of those that the agreement limits per day."""

@@ -37,7 +37,11 @@ DEFAULT_RULES: tuple[tuple[str, dict[str, Any] | None, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Ask:
-    """A lead that looks for a rep. `counted`: one of those that the agreement limits per day."""
+    """A lead that looks for a rep. `counted`: one of those that the agreement limits per day.
+
+    `past_day`: it may come although the day's limit is reached (a release "all now"), never past the room on
+    the rep's desk or in the pool.
+    """
 
     lead_id: int
     kind: str
@@ -49,6 +53,7 @@ class Ask:
     company_owner_id: int | None = None
     # Who had it before: call-backs and repaired leads go back to the same rep.
     before_id: int | None = None
+    past_day: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ class Router:
                 text = f"{text}; {seat.name} is away, nobody else is there"
                 return Route(None, seat.team_id, text, pool=True, wait=ask.counted, alarm=True)
             return Route(found.owner_id, found.team_id, found.text, wait=found.wait, away_id=seat.user_id)
-        if ask.counted and min(seat.per_day - seat.given, seat.capacity - seat.open_now) <= 0:
+        if ask.counted and seat.left(past_day=ask.past_day) <= 0:
             return Route(None, seat.team_id, f"{text}; {seat.name} has no room today", wait=True)
         return Route(seat.user_id, seat.team_id, f"{text}: {self._load(seat)}")
 
@@ -189,7 +194,7 @@ class Router:
         there = [seat for seat in members if seat.present]
         if not there:
             return None
-        free = [seat for seat in there if seat.room > 0] if ask.counted else there
+        free = [seat for seat in there if seat.left(past_day=ask.past_day) > 0] if ask.counted else there
         if not free:
             return Route(None, _one_team(there), f"{text}; nobody has room today", wait=True)
         if strategy == "fewest_open":

@@ -334,8 +334,12 @@ def withdraw(agreement: Agreement, actor: Actor, reason: str = "") -> Agreement:
 
 
 def start_due(at: datetime) -> int:
-    """Put signed versions into force whose day has come; returns how many."""
+    """Put signed versions into force whose day has come; returns how many.
+
+    Also begins the scoring by the version in force again when it failed.
+    """
     started = 0
+    _release_again(at)
     due = Agreement.objects.filter(state=State.SIGNED, in_force_from__lte=at).order_by("number")
     for pk in due.values_list("pk", flat=True):
         with transaction.atomic():
@@ -420,6 +424,18 @@ def _start(row: Agreement, at: datetime) -> None:
     row.save(update_fields=["release_job_id"])
     telling.in_force(row, at)
     audit.record(SYSTEM, "agreement.in_force", row, after={"number": row.number})
+
+
+def _release_again(at: datetime) -> None:
+    now = in_force()
+    if now is None:
+        return
+    with transaction.atomic():
+        row = _locked(now.pk)
+        job = release.again_if_failed(row, at) if row.state == State.IN_FORCE else None
+        if job is not None:
+            row.release_job_id = job.pk
+            row.save(update_fields=["release_job_id"])
 
 
 def _fix_fields(row: Agreement) -> None:

@@ -4,12 +4,14 @@ A job in chunks of lead ids. A chunk that is done twice changes nothing: a score
 differs, and a lead with an open handoff, a wait for room or an unhandled crossing gets no second one.
 """
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max, Min
 
 from leadflow import clock
-from leadflow.accounts.actors import Actor
+from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobChunk
 from leadflow.leads.models import Lead
@@ -21,6 +23,19 @@ KIND = "release"
 CHUNK = 5_000
 # How leads that are above the bar already are treated: quietly means only on new evidence.
 QUIET = {Agreement.Release.NEW_EVIDENCE}
+# A release that failed is begun again after this long, so that no lead stays at an old version.
+TRY_AGAIN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the release of a version is. `running`: leads still have scores of the version before.
+
+    `all_until`: leads that were above the bar by then come in past the day's limit; None: none does.
+    """
+
+    running: bool
+    all_until: datetime | None
 
 
 def start(agreement: Agreement, actor: Actor) -> Job:
@@ -38,6 +53,25 @@ def start(agreement: Agreement, actor: Actor) -> Job:
     )
 
 
+def standing(agreement_id: int, at: datetime) -> Standing:
+    """How far the release of this version is at `at`. Two queries."""
+    found = Agreement.objects.filter(pk=agreement_id).values_list("release", "release_job_id").first()
+    choice, job_id = found or ("", None)
+    job = Job.objects.filter(pk=job_id).values_list("state", "finished_at").first() if job_id else None
+    running = job is not None and job[0] in runner.OPEN
+    if choice != Agreement.Release.ALL_NOW or job is None:
+        return Standing(running, None)
+    return Standing(running, at if running else job[1])
+
+
+def again_if_failed(agreement: Agreement, at: datetime) -> Job | None:
+    """Begin a release again that failed some minutes ago; None when there is nothing to do."""
+    failed = Job.objects.filter(state=Job.State.FAILED, finished_at__lte=at - TRY_AGAIN)
+    if not failed.filter(pk=agreement.release_job_id or 0).exists():
+        return None
+    return start(agreement, SYSTEM)
+
+
 def run_chunk(chunk: JobChunk) -> int:
     """Score the leads of one chunk; returns how many were looked at."""
     agreement = Agreement.objects.get(pk=chunk.job.params["agreement"])
@@ -53,4 +87,4 @@ def run_chunk(chunk: JobChunk) -> int:
 
 def register() -> None:
     """Tell the workers of long jobs how a release is done."""
-    runner.register(KIND, run_chunk, label="Score every lead by the agreement")
+    runner.register(KIND, run_chunk, label="Score every lead by the agreement", stoppable=False)

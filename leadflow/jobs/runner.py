@@ -44,6 +44,7 @@ class Kind:
     finish: Finish | None
     label: str
     link: Callable[[Job], tuple[str, str]] | None
+    stoppable: bool
 
 
 _kinds: dict[str, Kind] = {}
@@ -59,6 +60,7 @@ class Progress:
     left: timedelta | None
     running: bool
     link: tuple[str, str] | None
+    stoppable: bool
 
 
 def register(
@@ -68,14 +70,16 @@ def register(
     *,
     label: str = "",
     link: Callable[[Job], tuple[str, str]] | None = None,
+    stoppable: bool = True,
 ) -> None:
     """Name the worker of a kind.
 
     `run_chunk` gets the chunk (with its job), runs inside a transaction, and returns how many rows it did
     (None: it counts `Job.done` itself). `finish` runs once, after all chunks ended well. `label` is the
-    title of the progress page, `link` gives (address, words) of what to look at in the end.
+    title of the progress page, `link` gives (address, words) of what to look at in the end. What is not
+    `stoppable` leaves the house in disorder when it is left half done.
     """
-    _kinds[kind] = Kind(run_chunk, finish, label or kind.replace("_", " ").capitalize(), link)
+    _kinds[kind] = Kind(run_chunk, finish, label or kind.replace("_", " ").capitalize(), link, stoppable)
 
 
 def start(
@@ -115,6 +119,12 @@ def work_one() -> bool:
     return True
 
 
+def may_stop(job: Job) -> bool:
+    """Whether a person may stop this job half way."""
+    kind = _kinds.get(job.kind)
+    return kind is None or kind.stoppable
+
+
 def cancel(job: Job) -> bool:
     """Stop a job: chunks that run still end, no other begins. False when it had ended already."""
     now = clock.now()
@@ -142,7 +152,8 @@ def progress(job: Job) -> Progress:
         if running and job.started_at and job.done:
             left = (clock.now() - job.started_at) * ((job.total - job.done) / job.done)
     link = kind.link(job) if kind and kind.link and job.state == Job.State.DONE else None
-    return Progress(job, kind.label if kind else job.kind, percent, left, running, link)
+    label, may_stop = (kind.label, kind.stoppable) if kind else (job.kind, True)
+    return Progress(job, label, percent, left, running, link, may_stop)
 
 
 def _claim() -> int | None:

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from leadflow.accounts.models import MANAGERS, MARKETING, User
-from leadflow.errors import NotVisible
+from leadflow.errors import Conflict, NotVisible
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobError
 from leadflow.web import csv_response
@@ -44,8 +44,10 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def stop(request: HttpRequest, pk: int) -> HttpResponse:
-    """Stop the work; what is done stays done."""
+    """Stop the work; what is done stays done. Raises Conflict for work that must not stay half done."""
     found = _job(request, pk)
+    if not runner.may_stop(found):
+        raise Conflict("This work cannot be stopped half way: it ends by itself, and soon.")
     runner.cancel(found)
     if getattr(request, "htmx", False):
         return render(request, "jobs/_job.html", _context(found))
