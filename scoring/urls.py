@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from scoring.backtesting.urls import urlpatterns as backtesting
 from scoring.views import acts, edit, moves, page, signing
 
 app_name = "scoring"
@@ -22,5 +23,6 @@ urlpatterns = [
     path("agreement/redo/", acts.redo, name="redo"),
     path("agreement/part/<slug:kind>/<str:key>/", edit.edit, name="edit"),
     path("agreement/part/<slug:kind>/<str:key>/<slug:do>/", acts.act, name="act"),
+    *backtesting,
     path("agreement/<slug:tab>/", page.page, name="tab"),
 ]

@@ -188,7 +188,7 @@ def fresh_decisions(run: BacktestRun, at: datetime) -> int:
 
 
 def as_json(run: BacktestRun) -> dict[str, Any]:
-    """A run in the form of the API. `result` is empty until it is done, then (a share is good, of, low, high):
+    """A run in the form of the API. Its result is empty until it is done (a share: good, of, low, high):
 
     all, enough (whether it may be judged), week (decided in a usual week), best (per n a week), grades,
     excluded, sources, bands (of ten points), bar (above, below, caught), area (value, low, high),
