@@ -99,7 +99,7 @@ def run_chunk(chunk: JobChunk) -> int:
     criteria = program.document.active_criteria
     then = cases.held(program, criteria, found)
     hindsight = cases.held(program, criteria, found, now=run.at)
-    BacktestCase.objects.filter(run=run, lead_id__range=(chunk.from_id, chunk.to_id)).delete()
+    BacktestCase.objects.filter(run=run, lead_id__gte=chunk.from_id, lead_id__lte=chunk.to_id).delete()
     rows = []
     for i, case in enumerate(found):
         if i not in scores:
