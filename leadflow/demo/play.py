@@ -7,14 +7,13 @@ a rep acts, instants at which a promise falls due. The house's clock is injected
 import heapq
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import count
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Min
 
 from feedback import nurture, verdicts
 from handoff import admission, calendars, clocks, machine
@@ -31,10 +30,12 @@ from scoring import engine
 
 # When what leads did since the last time is taken in, local to the company; coarser long ago, where nobody
 # looks at the minute, so that months take seconds.
-RECENT = timedelta(days=21)
+RECENT = timedelta(days=14)
 RECENT_HOURS = (time(8, 45), time(11, 30), time(15, 45))
 EARLIER_HOURS = (time(10, 45),)
 EARLIER_DAYS = (0, 2, 4)
+LONG_AGO = timedelta(days=60)
+LONG_AGO_DAYS = (0, 3)
 WEEKEND_HOURS = (time(13, 0),)
 # Those who ask for us are seen at once.
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
@@ -106,11 +107,15 @@ class Play:
     def _hours(self) -> Iterator[datetime]:
         day = self.people[0].created_at.astimezone(self.zone).date()
         while day <= self.end.astimezone(self.zone).date():
-            recent = day > (self.end - RECENT).date()
-            hours = (RECENT_HOURS if recent else EARLIER_HOURS) if day.weekday() < 5 else WEEKEND_HOURS
-            for hour in hours if recent or day.weekday() in EARLIER_DAYS else ():
+            for hour in self._hours_of(day):
                 yield datetime.combine(day, hour, self.zone).astimezone(UTC)
             day += timedelta(days=1)
+
+    def _hours_of(self, day: date) -> tuple[time, ...]:
+        if day > (self.end - RECENT).date():
+            return RECENT_HOURS if day.weekday() < 5 else WEEKEND_HOURS
+        days = EARLIER_DAYS if day > (self.end - LONG_AGO).date() else LONG_AGO_DAYS
+        return EARLIER_HOURS if day.weekday() in days else ()
 
     # What leads do
 
@@ -191,10 +196,8 @@ class Play:
                 self.plan(when, partial(self.answer, pk=handoff.pk, rep=rep, asked=asked))
 
     def _holds(self, pk: int, rep: User, *states: State) -> Handoff | None:
-        handoff = Handoff.objects.filter(pk=pk, state__in=states).first()
-        if handoff is None or (handoff.owner_id not in (None, rep.pk)):
-            return None
-        return handoff
+        found = list(Handoff.objects.filter(pk=pk, state__in=states).defer("frozen", "sla_ticks"))
+        return found[0] if found and found[0].owner_id in (None, rep.pk) else None
 
     def answer(self, at: datetime, pk: int, rep: User, asked: bool) -> None:
         """The rep looks at the offer: accept, call at once, or reject."""
@@ -329,9 +332,10 @@ class Play:
 
     def _keep_promises(self, at: datetime) -> None:
         """Let the clocks tick at the very instants that fell due since the last look."""
-        due = Handoff.objects.aggregate(first=Min("sla_tick_at"))["first"]
-        if due is None or due > at:
-            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM handoff_handoff WHERE sla_tick_at <= %s LIMIT 1", [at])
+            if cursor.fetchone() is None:
+                return
         while clocks.tick(at):
             pass
         self._meet_offers()
