@@ -19,6 +19,7 @@ from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads.models import CustomField
 from scoring import lists, release
 from scoring.conditions.check import check_document
+from scoring.conditions.uses import with_fields
 from scoring.default import default_content
 from scoring.document import Document, content_sha
 from scoring.editing import steps
@@ -97,6 +98,7 @@ def create_draft(
         if content is None:
             content = based_on.content if based_on else first_content()
         _check_shape(content)
+        content = with_fields(content)
         now = clock.now()
         number = (Agreement.objects.aggregate(last=Max("number"))["last"] or 0) + 1
         made = Agreement.objects.create(
@@ -134,6 +136,7 @@ def save_draft(
     BadInput with every fault and its place.
     """
     _may_write(actor)
+    content = with_fields(content)
     faults = faults_of(content)
     if faults:
         raise BadInput("The agreement cannot be saved so.", faults)
@@ -383,7 +386,7 @@ def faults_of(content: Mapping[str, Json], *, complete: bool = False) -> list[Fa
         return [Fault("", "An agreement is a JSON object.")]
     document = Document(content)
     try:
-        faults = check_document(document)
+        faults = check_document(document, complete=complete)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         return [Fault("", f"This is not written as an agreement is ({error}).")]
     if complete:

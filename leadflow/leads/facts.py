@@ -58,6 +58,8 @@ class Fact:
     options: tuple[str, ...] = ()
     # Set by the house itself (the domain of the address), never by a row.
     derived: bool = False
+    # A custom field that nobody fills in any more.
+    retired: bool = False
     reader: Callable[[Any], Any] | None = field(default=None, compare=False)
 
     @property
@@ -254,12 +256,18 @@ def of_custom(row: CustomField) -> Fact:
     options = tuple(row.options)
     kind: Type = "choice" if options and row.type == CustomField.Type.TEXT else row.type  # type: ignore[assignment]
     subject: Subject = "lead" if row.subject == CustomField.Subject.LEAD else "company"
-    return Fact(f"{CUSTOM}{row.key}", row.label, subject, kind, custom=row.key, options=options)
+    retired = row.retired_at is not None
+    return Fact(
+        f"{CUSTOM}{row.key}", row.label, subject, kind, custom=row.key, options=options, retired=retired
+    )
 
 
-def known_facts() -> dict[str, Fact]:
-    """All facts by key, custom ones included. One query."""
-    return FACTS | {f"{CUSTOM}{row.key}": of_custom(row) for row in CustomField.objects.order_by("key")}
+def known_facts(*, retired: bool = False) -> dict[str, Fact]:
+    """All facts by key, custom ones included; `retired`: also those that nobody fills in. One query."""
+    rows = CustomField.objects.order_by("key")
+    if not retired:
+        rows = rows.filter(retired_at=None)
+    return FACTS | {f"{CUSTOM}{row.key}": of_custom(row) for row in rows}
 
 
 def old_words(fact: Fact, value: Any) -> str | None:

@@ -3,15 +3,14 @@
 A broken rule never saves. Each fault names its path and says what to do.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from leadflow.errors import BadInput, Fault
-from leadflow.leads.models import ActivityKind, Stage
+from leadflow.leads.models import Level, Stage
 from scoring.conditions import nodes as n
-from scoring.conditions.fields import Field, catalogue_today
+from scoring.conditions.leaves import ConditionChecker, Surroundings, surroundings
 from scoring.conditions.parse import parse, parse_measure
 from scoring.document import DECAYS, GROUPS, MODES, Criterion, Document, Limits
 
@@ -21,29 +20,16 @@ SALES_PROMISES = ("accept", "first_touch", "next_attempt")
 REASON_KINDS = ("fit", "timing", "person", "data", "process", "other")
 EFFECTS = ("close", "track", "callback", "repair", "process")
 BACKS = ("criteria", "fields", "any", "none", "repair")
-# Properties of an activity that are columns, all of text.
-_COLUMNS = ("path", "campaign", "content", "channel", "result", "message_key")
-_TEXT_TYPES = ("text", "choice")
-_DOMAIN_FACTS = ("email_domain", "company_domain")
+# What sales may want to know beside facts: no single fact says it.
+KNOWN_BESIDE = ("phone_or_email", "last_acts")
+STAGE_WORDS = {"mql": "MQL", "sql": "SQL"}
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What rules may name: facts, and activity kinds with their typed properties."""
-
-    facts: Mapping[str, Field]
-    kinds: Mapping[str, Mapping[str, str]]
-
-
-def surroundings(document: Document) -> Surroundings:
-    """Those of today. Two queries."""
-    kinds = {kind.key: kind.properties for kind in ActivityKind.objects.all()}
-    return Surroundings(catalogue_today(document), kinds)
-
-
-def check_document(document: Document, around: Surroundings | None = None) -> list[Fault]:
-    """Everything that keeps this content from being applied; empty when it is sound."""
-    return _Checker(document, around or surroundings(document)).document_faults()
+def check_document(
+    document: Document, around: Surroundings | None = None, *, complete: bool = False
+) -> list[Fault]:
+    """Everything that keeps this content from being applied; `complete`: from being signed, too."""
+    return _Checker(document, around or surroundings(document), complete=complete).document_faults()
 
 
 def check_condition(
@@ -61,144 +47,7 @@ def check_condition(
     return checker.faults
 
 
-class _Checker:
-    def __init__(self, document: Document, around: Surroundings) -> None:
-        self.document, self.around = document, around
-        self.faults: list[Fault] = []
-
-    def fault(self, path: str, message: str) -> None:
-        self.faults.append(Fault(path.removeprefix("."), message))
-
-    # Conditions
-
-    def condition(self, raw: Any, path: str, scope: str) -> n.Node | None:
-        """Parse and check; None when it cannot be read."""
-        try:
-            node = parse(raw, path)
-        except BadInput as bad:
-            self.faults += bad.faults
-            return None
-        for where, leaf in _walk(node, path):
-            self._leaf(leaf, where, scope)
-        return node
-
-    def _leaf(self, leaf: n.Leaf, path: str, scope: str) -> None:
-        match leaf:
-            case n.FactIs():
-                self._fact(leaf, path)
-            case n.Changed():
-                self._field(leaf.key, f"{path}.changed")
-            case n.Behaviour():
-                self._behaviour(leaf, path)
-            case n.Ratio():
-                self._kinds((leaf.of,), f"{path}.ratio.of")
-                self._kinds((leaf.to,), f"{path}.ratio.to")
-            case n.CriterionHolds():
-                if self.document.criterion(leaf.id) is None:
-                    self.fault(f"{path}.criterion", f"There is no criterion “{leaf.id}” in this agreement.")
-            case n.PersonaIs():
-                if all(p.key != leaf.key for p in self.document.personas):
-                    self.fault(f"{path}.persona", f"There is no persona “{leaf.key}” in this agreement.")
-            case n.StageIn():
-                self._known(leaf.stages, [s.value for s in Stage], f"{path}.stage", "stage")
-            case n.ScoreIs() | n.GradeIn():
-                self._score(leaf, path, scope)
-            case n.HandoffIs():
-                if scope != "handoff":
-                    self.fault(path, "What a handoff is can be asked only in promises and routing.")
-
-    def _score(self, leaf: n.ScoreIs | n.GradeIn, path: str, scope: str) -> None:
-        if scope == "criterion":
-            self.fault(path, "A rule that gives points cannot ask for points. Use it in a bar.")
-        elif isinstance(leaf, n.GradeIn):
-            self._known(leaf.grades, self.document.grades.all, f"{path}.grade", "grade")
-        else:
-            limits = self.document.total if leaf.group == "total" else self.document.groups[leaf.group]
-            if leaf.op in ("gte", "gt", "eq") and leaf.value + (leaf.op == "gt") > limits.cap:
-                self.fault(
-                    f"{path}.value",
-                    f"No lead can reach {leaf.value}: the most for {leaf.group} is {limits.cap}.",
-                )
-
-    def _known(self, given: Iterable[str], known: Iterable[str], path: str, what: str) -> None:
-        for item in given:
-            if item not in known:
-                self.fault(path, f"There is no {what} “{item}”.")
-
-    def _field(self, key: str, path: str) -> Field | None:
-        found = self.around.facts.get(key)
-        if found is None:
-            self.fault(
-                path, f"There is no fact “{key}”. Choose one of the list, or add a field in the settings."
-            )
-        return found
-
-    def _fact(self, leaf: n.FactIs, path: str) -> None:
-        fact = self._field(leaf.key, f"{path}.fact")
-        if fact is None or leaf.op in n.KNOWN_OPS:
-            return
-        fitting = _ops_of(fact)
-        if leaf.op not in fitting:
-            self.fault(
-                f"{path}.op",
-                f"“{leaf.op}” does not fit {fact.label} (a {fact.type}). One of: {', '.join(fitting)}.",
-            )
-        elif leaf.op == "in_list":
-            self._list(leaf.value, f"{path}.value")
-        elif leaf.op == "domain_kind":
-            self._snapshots(leaf.value, f"{path}.value")
-        elif leaf.op in (*n.ORDER_OPS, "between"):
-            self._comparable(leaf.value, fact.type, f"{path}.value")
-
-    def _comparable(self, value: n.Value, type_: str, path: str) -> None:
-        is_day = isinstance(value[0] if isinstance(value, tuple) else value, str)
-        if type_ == "date" and not is_day:
-            self.fault(path, "Write a day as 2026-11-24.")
-        elif type_ == "number" and is_day:
-            self.fault(path, "A number is expected here.")
-
-    def _list(self, value: n.Value, path: str) -> None:
-        key = str(value[0]) if isinstance(value, tuple) and value else ""
-        found = self.document.lists.get(key)
-        if found is None:
-            self.fault(path, f"There is no list “{key}” in this agreement.")
-        elif not found.entries:
-            self.fault(path, f"The list “{found.label}” is empty, so nobody can match.")
-
-    def _snapshots(self, value: n.Value, path: str) -> None:
-        kinds = {str(kind) for kind in value} if isinstance(value, tuple) else set()
-        lists = {"free_mail", "throwaway"}
-        for key in sorted(lists if "work" in kinds else lists & kinds):
-            if not self.document.list_snapshots.get(key):
-                self.fault(path, f"The list of domains “{key}” is not part of this agreement yet.")
-
-    def _kinds(self, kinds: Iterable[str], path: str) -> None:
-        self._known(kinds, self.around.kinds, path, "kind of activity")
-
-    def _behaviour(self, leaf: n.Behaviour, path: str) -> None:
-        self._kinds(leaf.did.kinds, f"{path}.did.kinds")
-        for i, where in enumerate(leaf.did.where):
-            self._where(leaf.did, where, f"{path}.did.where[{i}]")
-        if leaf.agg == "sum" and self._property_type(leaf.did, leaf.property) != "number":
-            self.fault(f"{path}.property", f"“{leaf.property}” is not a number of these activities.")
-
-    def _where(self, did: n.Did, where: n.Where, path: str) -> None:
-        type_ = self._property_type(did, where.property)
-        if type_ is None:
-            self.fault(f"{path}.property", f"These activities have no property “{where.property}”.")
-        elif where.op == "in_list":
-            self._list(where.value, f"{path}.value")
-        elif where.op in (*n.ORDER_OPS, "between") and type_ not in ("number", "date"):
-            self.fault(f"{path}.op", f"“{where.property}” is a text; it cannot be greater or less.")
-        elif where.op in ("contains", "starts_with") and type_ not in _TEXT_TYPES:
-            self.fault(f"{path}.op", f"“{where.property}” is a {type_}, not a text.")
-
-    def _property_type(self, did: n.Did, name: str) -> str | None:
-        if name in _COLUMNS:
-            return "text"
-        types = {self.around.kinds.get(kind, {}).get(name) for kind in did.kinds} - {None}
-        return str(next(iter(types))) if types else None
-
+class _Checker(ConditionChecker):
     # The document
 
     def document_faults(self) -> list[Fault]:
@@ -209,20 +58,60 @@ class _Checker:
         for name, limits in (*document.groups.items(), ("total", document.total)):
             self._limits(limits, f"groups.{name}" if name in GROUPS else "total")
         self._grades()
-        for i, persona in enumerate(document.personas):
-            if persona.condition:
-                self.condition(persona.condition, f"personas[{i}].condition", "criterion")
+        self._fields()
+        self._personas()
         for i, exclusion in enumerate(document.exclusions):
             self.condition(exclusion.condition, f"exclusions[{i}].condition", "criterion")
         self._criteria()
         self._cycles()
         self._thresholds()
-        for i, row in enumerate(document.stages):
-            if row.condition:
-                self.condition(row.condition, f"stages[{i}].condition", "bar")
+        self._stages()
+        self._must_know()
         self._promises()
         self._reasons()
         return self.faults
+
+    def _fields(self) -> None:
+        """A field keeps the type that it had when it was agreed."""
+        for i, field in enumerate(self.document.fields):
+            key = f"custom.{field.key.removeprefix('custom.')}"
+            today = self.around.types.get(key, "")
+            same = field.type == today or {field.type, today} <= {"text", "choice"}
+            if today and not same:
+                self.fault(
+                    f"fields[{i}].type",
+                    f"“{field.label}” is a {field.type} here and a {today} in the settings."
+                    " Make a new field for the new type.",
+                )
+
+    def _personas(self) -> None:
+        keys = [persona.key for persona in self.document.personas]
+        for i, persona in enumerate(self.document.personas):
+            path = f"personas[{i}]"
+            if not persona.key or keys.count(persona.key) > 1:
+                self.fault(f"{path}.key", f"The key “{persona.key}” is empty or used twice.")
+            if persona.condition:
+                self.condition(persona.condition, f"{path}.condition", "criterion")
+            if persona.not_ideal.condition:
+                self.condition(persona.not_ideal.condition, f"{path}.not_ideal.condition", "criterion")
+
+    def _stages(self) -> None:
+        for i, row in enumerate(self.document.stages):
+            path, name = f"stages[{i}]", row.level or STAGE_WORDS.get(row.stage, row.stage)
+            self.known([row.stage], Stage.values, f"{path}.stage", "stage")
+            if row.level:
+                self.known([row.level], Level.values, f"{path}.level", "level")
+            if row.condition:
+                self.condition(row.condition, f"{path}.condition", "bar")
+            if self.complete and not row.text.strip():
+                self.fault(f"{path}.text", f"Say what “{name}” means.")
+            if self.complete and not row.owner:
+                self.fault(f"{path}.owner", f"Say who holds a lead that is at “{name}”.")
+
+    def _must_know(self) -> None:
+        for key in self.document.must_know:
+            if key not in KNOWN_BESIDE and f"custom.{key}" not in self.around.facts:
+                self.known_field(key, "must_know")
 
     def _whole(self, value: Any, path: str, low: int, high: int) -> bool:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -307,13 +196,20 @@ class _Checker:
             self.faults += bad.faults
             return
         if isinstance(measure, n.Behaviour):
-            self._leaf(measure, f"{path}.of", "criterion")
+            self.leaf(measure, f"{path}.of", "criterion")
             if measure.agg == "recency":
                 self.fault(f"{path}.of.agg", "Bands measure a count, days or a sum.")
+            self._reach(criterion, measure, path)
             return
-        fact = self._field(measure.key, f"{path}.of.fact")
+        fact = self.known_field(measure.key, f"{path}.of.fact")
         if fact is not None and fact.type != "number":
             self.fault(f"{path}.of.fact", f"{fact.label} is not a number.")
+
+    def _reach(self, criterion: Criterion, measure: n.Behaviour, path: str) -> None:
+        days = measure.did.days
+        for i, band in enumerate(criterion.bands):
+            if measure.agg == "days" and days is not None and band.start > days + 1:
+                self.fault(f"{path}.bands[{i}]", f"No lead can reach {band.start} days in {days} days.")
 
     def _cycles(self) -> None:
         names: dict[str, set[str]] = {}
@@ -367,40 +263,16 @@ class _Checker:
             path = f"reasons[{i}]"
             if not reason.key or keys.count(reason.key) > 1:
                 self.fault(f"{path}.key", f"The key “{reason.key}” is empty or used twice.")
-            self._known([reason.kind], REASON_KINDS, f"{path}.kind", "kind of reason")
-            self._known([reason.effect], EFFECTS, f"{path}.effect", "effect")
-            self._known([reason.back.kind], BACKS, f"{path}.back.kind", "evidence")
+            self.known([reason.kind], REASON_KINDS, f"{path}.kind", "kind of reason")
+            self.known([reason.effect], EFFECTS, f"{path}.effect", "effect")
+            self.known([reason.back.kind], BACKS, f"{path}.back.kind", "evidence")
             if reason.track:
-                self._known([reason.track], tracks, f"{path}.track", "track")
-            self._known(
+                self.known([reason.track], tracks, f"{path}.track", "track")
+            self.known(
                 reason.back.ids, {c.id for c in self.document.criteria}, f"{path}.back.ids", "criterion"
             )
             for key in reason.back.keys:
-                self._field(key, f"{path}.back.keys")
-
-
-def _ops_of(fact: Field) -> tuple[str, ...]:
-    known = n.KNOWN_OPS
-    if fact.type == "number":
-        return (*n.ORDER_OPS, "between", *known)
-    if fact.type == "date":
-        return (*n.ORDER_OPS, "between", "in_last_days", *known)
-    if fact.type == "boolean":
-        return (*n.BOOLEAN_OPS, *known)
-    ops = [op for op in n.TEXT_OPS if op != "has_word" or fact.has_words]
-    return (*ops, *(["domain_kind"] if fact.key in _DOMAIN_FACTS else []), *known)
-
-
-def _walk(node: n.Node, path: str) -> Iterator[tuple[str, n.Leaf]]:
-    """Each leaf with its path."""
-    if isinstance(node, n.All | n.Some):
-        name = "all" if isinstance(node, n.All) else "any"
-        for i, item in enumerate(node.items):
-            yield from _walk(item, f"{path}.{name}[{i}]" if path else f"{name}[{i}]")
-    elif isinstance(node, n.Not):
-        yield from _walk(node.item, f"{path}.not" if path else "not")
-    elif not isinstance(node, n.Always):
-        yield path, node
+                self.known_field(key, f"{path}.back.keys")
 
 
 def _names(raw: Mapping[str, Any] | None) -> set[str]:

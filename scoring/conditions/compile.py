@@ -93,11 +93,18 @@ class Columns:
 
     present: bool
     facts: _Named = field(default_factory=lambda: _Named("f", "b"))
+    # Over the activities of a lead, in one go.
+    plain: _Named = field(default_factory=lambda: _Named("u", "b"))
+    # Over the activities of a calendar day, then over the days: only what asks for days, for most activities
+    # have a day to themselves.
     daily: _Named = field(default_factory=lambda: _Named("d", "d"))
     totals: _Named = field(default_factory=lambda: _Named("t", "b"))
-    # One aggregate of its own each: count(DISTINCT) cannot be added up over days.
+    # Over the messages that activities are about; a sort of their own each.
     distinct: _Named = field(default_factory=lambda: _Named("q", "b"))
+    # The kinds that each of the three looks at.
     kinds: set[int] = field(default_factory=set)
+    day_kinds: set[int] = field(default_factory=set)
+    message_kinds: set[int] = field(default_factory=set)
     used_facts: set[str] = field(default_factory=set)
     # So many days after it occurred an activity changes its meaning at one stroke.
     windows: set[int] = field(default_factory=set)
@@ -311,9 +318,7 @@ class Compiler:
 
     def matches(self, did: n.Did, view: View = PLAIN) -> Composable:
         """A boolean over one activity `a`."""
-        ids = self.kinds.of(did.kinds)
-        if view.own_days is not None:
-            ids = [i for i in ids if i in self.kinds.own]
+        ids = self._ids(did, view)
         self.columns.kinds.update(ids)
         parts: list[Composable] = [SQL("a.kind_id = ANY({})").format(_array(ids, "smallint"))]
         if len(ids) == 1:
@@ -326,6 +331,10 @@ class Compiler:
             parts.append(SQL("a.recorded_at > s.since"))
         parts += [self._where(w) for w in did.where]
         return SQL("({})").format(SQL(" AND ").join(parts))
+
+    def _ids(self, did: n.Did, view: View = PLAIN) -> list[int]:
+        ids = self.kinds.of(did.kinds)
+        return [i for i in ids if i in self.kinds.own] if view.own_days is not None else ids
 
     def _where(self, where: n.Where) -> Composable:
         json = SQL("(a.properties->{})").format(Literal(where.property))
@@ -351,28 +360,25 @@ class Compiler:
 
     def figure(self, leaf: n.Behaviour, view: View = PLAIN) -> Composable:
         """The number that a behaviour leaf compares: count, days and sum are 0 of nothing, recency null."""
-        matches, add = self.matches(leaf.did, view), self._sum_over_days
+        matches, add = self.matches(leaf.did, view), self.columns.plain.add
         if leaf.agg == "count":
-            return add(SQL("count(*) FILTER (WHERE {})").format(matches))
+            return _zero(add(SQL("count(*) FILTER (WHERE {})").format(matches)))
         if leaf.agg == "days":
+            self.columns.day_kinds.update(self._ids(leaf.did, view))
             hit = self.columns.daily.add(SQL("COALESCE(bool_or({}), FALSE)").format(matches))
             return _zero(self.columns.totals.add(SQL("count(*) FILTER (WHERE {})").format(hit)))
         if leaf.agg == "sum":
             json = SQL("(a.properties->{})").format(Literal(leaf.property))
             number = SQL("CASE WHEN jsonb_typeof({j}) = 'number' THEN ({j})::numeric END").format(j=json)
-            return add(SQL("sum({}) FILTER (WHERE {})").format(number, matches))
+            return _zero(add(SQL("sum({}) FILTER (WHERE {})").format(number, matches)))
         self.columns.ages(int(leaf.value), int(leaf.value) + 1)
         return SQL("date_part('day', b.at - {})").format(self.newest(leaf.did, view))
 
     def newest(self, did: n.Did, view: View = PLAIN) -> Composable:
         """When the newest matching activity occurred; null when there is none."""
-        day = self.columns.daily.add(
+        return self.columns.plain.add(
             SQL("max(a.occurred_at) FILTER (WHERE {})").format(self.matches(did, view))
         )
-        return self.columns.totals.add(SQL("max({})").format(day))
-
-    def _sum_over_days(self, expression: Composable) -> Composable:
-        return _zero(self.columns.totals.add(SQL("sum({})").format(self.columns.daily.add(expression))))
 
     def _compare(self, figure: Composable, op: str, value: Decimal) -> Composable:
         return SQL("{} {} {}").format(figure, SQL(COMPARE[op]), Literal(value))
@@ -383,6 +389,7 @@ class Compiler:
 
         def distinct(kind: str) -> Composable:
             ids = self.kinds.of([kind])
+            self.columns.message_kinds.update(ids)
             return self.columns.distinct.add(
                 SQL(
                     "count(DISTINCT a.message_key) FILTER (WHERE a.kind_id = ANY({})"
@@ -402,12 +409,11 @@ class Compiler:
     def last_own_act(self) -> Composable:
         """When the newest own act occurred; null when there is none."""
         self.columns.kinds.update(self.kinds.own)
-        day = self.columns.daily.add(
+        return self.columns.plain.add(
             SQL("max(a.occurred_at) FILTER (WHERE a.kind_id = ANY({}))").format(
                 _array(sorted(self.kinds.own), "smallint")
             )
         )
-        return self.columns.totals.add(SQL("max({})").format(day))
 
     def _active(self, days: int) -> Composable:
         self.columns.ages(days)
@@ -541,11 +547,20 @@ class Compiler:
             return Literal(0)
         matches = self.matches(leaf.did)
         one = self._aged(criterion, SQL("a.occurred_at"), SQL("s.at"), leaf.did)
-        total = self._sum_over_days(_per_day(one, matches, criterion))
+        total = _zero(self._points_of_acts(one, matches, leaf.did, criterion))
         if criterion.max_points is None:
             return SQL("{}::int").format(total)
         limit = Literal(criterion.max_points * 100)
         return SQL("LEAST(GREATEST({0}, -{1}), {1})::int").format(total, limit)
+
+    def _points_of_acts(
+        self, one: Composable, matches: Composable, did: n.Did, criterion: Criterion
+    ) -> Composable:
+        if criterion.max_per_day is None:
+            return self.columns.plain.add(SQL("sum({}) FILTER (WHERE {})").format(one, matches))
+        self.columns.day_kinds.update(self._ids(did))
+        day = self.columns.daily.add(_per_day(one, matches, criterion, criterion.max_per_day))
+        return self.columns.totals.add(SQL("sum({})").format(day))
 
     def _measured(self, criterion: Criterion, view: View) -> Composable:
         measure = parse_measure(criterion.of)
@@ -571,11 +586,9 @@ class Compiler:
         return SQL("CASE {} ELSE 0 END").format(SQL(" ").join(cases)) if cases else Literal(0)
 
 
-def _per_day(one: Composable, matches: Composable, criterion: Criterion) -> Composable:
+def _per_day(one: Composable, matches: Composable, criterion: Criterion, limit: int) -> Composable:
     """The points of one day. Points only shrink with age, so the n newest are the n largest."""
-    limit, sign = criterion.max_per_day, "DESC" if criterion.points >= 0 else "ASC"
-    if limit is None:
-        return SQL("sum({}) FILTER (WHERE {})").format(one, matches)
+    sign = "DESC" if criterion.points >= 0 else "ASC"
     if limit == 1:
         best = SQL("max" if criterion.points >= 0 else "min")
         return SQL("{}({}) FILTER (WHERE {})").format(best, one, matches)

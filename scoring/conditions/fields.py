@@ -34,6 +34,9 @@ class Field:
     words_column: str
     column: str
     custom: str = ""
+    # The values of a choice; empty: any text.
+    options: tuple[str, ...] = ()
+    retired: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -48,18 +51,26 @@ def catalogue(document: Document, known: Mapping[str, Fact] | None = None) -> di
     found = {key: _field(fact) for key, fact in (FACTS if known is None else known).items()}
     for given in document.fields:
         name = given.key.removeprefix("custom.")
-        found[f"custom.{name}"] = _custom(name, given.label, given.subject, given.type)  # type: ignore[arg-type]
+        today = found.get(f"custom.{name}")
+        found[f"custom.{name}"] = _custom(
+            name,
+            given.label,
+            given.subject,
+            given.type,  # type: ignore[arg-type]
+            today.options if today else (),
+            retired=today is not None and today.retired,
+        )
     return found
 
 
 def catalogue_today(document: Document) -> dict[str, Field]:
-    """As `catalogue`, with every custom field that exists now. One query."""
-    return catalogue(document, known_facts())
+    """As `catalogue`, with every custom field that exists now, retired ones too. One query."""
+    return catalogue(document, known_facts(retired=True))
 
 
 def _field(fact: Fact) -> Field:
     if fact.custom:
-        return _custom(fact.custom, fact.label, fact.subject, fact.type)
+        return _custom(fact.custom, fact.label, fact.subject, fact.type, fact.options, retired=fact.retired)
     return Field(
         fact.key,
         fact.label,
@@ -72,8 +83,13 @@ def _field(fact: Fact) -> Field:
     )
 
 
-def _custom(name: str, label: str, subject: str, type_: Type) -> Field:
-    return Field(f"custom.{name}", label, subject, type_, type_ in ("text", "choice"), "", "", "", name)
+def _custom(
+    name: str, label: str, subject: str, type_: Type, options: tuple[str, ...] = (), *, retired: bool = False
+) -> Field:
+    has_words = type_ in ("text", "choice")
+    return Field(
+        f"custom.{name}", label, subject, type_, has_words, "", "", "", name, options, retired=retired
+    )
 
 
 def _tables(field: Field) -> tuple[SQL, SQL]:
