@@ -1,6 +1,6 @@
 """Addresses of the agreement."""
 
-from django.urls import path
+from django.urls import include, path
 
 from scoring.backtesting.urls import urlpatterns as backtesting
 from scoring.views import acts, edit, moves, page, signing
@@ -24,5 +24,6 @@ urlpatterns = [
     path("agreement/part/<slug:kind>/<str:key>/", edit.edit, name="edit"),
     path("agreement/part/<slug:kind>/<str:key>/<slug:do>/", acts.act, name="act"),
     *backtesting,
+    path("agreement/workshops/", include("scoring.workshops.urls")),
     path("agreement/<slug:tab>/", page.page, name="tab"),
 ]

@@ -1,0 +1,19 @@
+/* Sorting by keyboard: Escape leaves a text, so that G, N, U and the arrows work again. */
+(function () {
+  "use strict";
+
+  document.addEventListener("keydown", function (event) {
+    var node = event.target;
+    if (event.key !== "Escape" || event.isComposing || !node.closest || !node.closest("[data-sort] input")) return;
+    event.preventDefault();
+    node.blur();
+  });
+
+  /* The next card begins at its top. */
+  document.addEventListener("htmx:afterSwap", function (event) {
+    var card = document.getElementById("ws-card");
+    if (!card || event.detail.target.id !== "ws-card") return;
+    if (card.dataset.card !== document.body.dataset.card) window.scrollTo(0, 0);
+    document.body.dataset.card = card.dataset.card;
+  });
+})();
