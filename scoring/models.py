@@ -132,7 +132,12 @@ class LeadScore(models.Model):
     value = models.SmallIntegerField()
     total = models.SmallIntegerField()
     grade = models.CharField(max_length=2)
-    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # No constraint in the database here and in ScoreChange: a rescore would lock the same agreement once for
+    # each of a million rows, at twice the cost of the whole. The engine alone writes both, for leads that it
+    # has locked and an agreement that it has read; Django refuses to delete either.
+    agreement = models.ForeignKey(
+        Agreement, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     draft_sha = models.CharField(max_length=64, blank=True)
     # A preview comes from an unsigned draft: nothing goes to sales by it.
     preview = models.BooleanField(default=False)
@@ -161,7 +166,9 @@ class LeadScore(models.Model):
 class ScoreChange(models.Model):
     """A change of an integer of a score. Append only; `from_…` null for the first score."""
 
-    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="score_changes", db_index=False)
+    lead = models.ForeignKey(
+        Lead, on_delete=models.CASCADE, related_name="score_changes", db_index=False, db_constraint=False
+    )
     at = models.DateTimeField()
     known_at = models.DateTimeField()
     from_fit = models.SmallIntegerField(null=True)
@@ -175,7 +182,9 @@ class ScoreChange(models.Model):
     total = models.SmallIntegerField()
     grade = models.CharField(max_length=2)
     cause = models.CharField(max_length=80)
-    agreement = models.ForeignKey(Agreement, on_delete=models.PROTECT, related_name="+", db_index=False)
+    agreement = models.ForeignKey(
+        Agreement, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
 
     class Meta:
         indexes = [models.Index(fields=["lead", "at", "id"], name="scorechange_lead")]

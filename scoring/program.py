@@ -361,15 +361,14 @@ class Program:
         present points and half-lives a group needs so many days at least to reach its next integer.
         """
         columns = compiler.columns
+        kinds = SQL("{}::smallint[]").format(Literal(sorted(columns.kinds | columns.message_kinds)))
         exits = []
         for days in sorted(columns.windows):
             window = SQL("{}::interval").format(Literal(f"{days * 24} hours"))
-            first = columns.totals.add(
-                SQL("min({})").format(
-                    columns.daily.add(
-                        SQL("min(a.occurred_at) FILTER (WHERE a.occurred_at > s.at - {})").format(window)
-                    )
-                )
+            first = columns.plain.add(
+                SQL(
+                    "min(a.occurred_at) FILTER (WHERE a.kind_id = ANY({}) AND a.occurred_at > s.at - {})"
+                ).format(kinds, window)
             )
             exits.append(SQL("{} + {}").format(first, window))
         for group in GROUPS:

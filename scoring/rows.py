@@ -6,7 +6,7 @@ A statement is a chain of fenced levels over the base rows; flattened it would c
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Literal as Choice
@@ -86,13 +86,15 @@ def render(text: Composable) -> str:
     return str(text.as_string(connection.connection))
 
 
-def activity_rows(present: bool, *, of_range: bool = False) -> Composable:
-    """The activities that count for a lead at the instant (alias `a`).
+def activity_rows(present: bool, *, of_range: bool = False, kinds: Iterable[int] | None = None) -> Composable:
+    """The activities (of these kinds) that count for a lead at the instant (alias `a`).
 
     Before `moved_at` an activity belonged to `first_lead`; in the present nothing is yet to be moved.
     """
     owner = SQL("a.lead_id BETWEEN $1 AND $2" if of_range else "a.lead_id = l.id")
-    seen = SQL("a.occurred_at <= s.at AND a.recorded_at <= s.known_at")
+    seen: Composable = SQL("a.occurred_at <= s.at AND a.recorded_at <= s.known_at")
+    if kinds is not None:
+        seen = SQL("{} AND a.kind_id = ANY({}::smallint[])").format(seen, Literal(sorted(kinds)))
     own = SQL("SELECT {}, {} FROM leads_activity a{} WHERE {} AND {}")
     cross = SQL(", s" if of_range else "")
     if present:
@@ -131,7 +133,7 @@ def _base(columns: Columns, source: Source, zone: str) -> Composable:
     key = SQL("s.key" if source == "subjects" else "l.id")
     names = [key + SQL(" AS key"), SQL("l.id AS lead"), SQL("s.at, s.known_at, c.id AS company")]
     names += columns.facts.select()
-    for alias, group in (("t", columns.totals), ("q", columns.distinct)):
+    for alias, group in (("u", columns.plain), ("t", columns.totals), ("q", columns.distinct)):
         names += [SQL("{}.{}").format(SQL(alias), Identifier(name)) for name in group.names()]
     return SQL("SELECT {} FROM {}").format(
         SQL(", ").join(names),
@@ -148,18 +150,8 @@ def _of_subjects(columns: Columns, zone: str) -> Composable:
     parts.append(SQL("LEFT JOIN leads_company c ON c.id = {}").format(fields.company_id(columns.present)))
     if not columns.present:
         parts.append(_later_of_one("company_id", SQL("c.id"), "cc"))
-    rows = activity_rows(columns.present)
-    if columns.totals.found:
-        days = SQL("SELECT {} FROM ({}) a GROUP BY {}").format(
-            _list(columns.daily.select()), rows, _day(zone)
-        )
-        parts.append(
-            SQL("CROSS JOIN LATERAL (SELECT {} FROM ({}) d) t").format(_list(columns.totals.select()), days)
-        )
-    if columns.distinct.found:
-        parts.append(
-            SQL("CROSS JOIN LATERAL (SELECT {} FROM ({}) a) q").format(_list(columns.distinct.select()), rows)
-        )
+    for alias, aggregate in _aggregates(columns, zone, of_range=False):
+        parts.append(SQL("CROSS JOIN LATERAL ({}) {}").format(aggregate, SQL(alias)))
     return SQL(" ").join(parts)
 
 
@@ -172,23 +164,39 @@ def _of_range(columns: Columns, zone: str) -> Composable:
     parts.append(SQL("LEFT JOIN leads_company c ON c.id = {}").format(fields.company_id(columns.present)))
     if not columns.present:
         parts.append(_later_of_one("company_id", SQL("c.id"), "cc"))
-    rows = activity_rows(columns.present, of_range=True)
-    if columns.totals.found:
-        days = SQL("SELECT a.owner, {} FROM s, ({}) a GROUP BY a.owner, {}").format(
-            _list(columns.daily.select()), rows, _day(zone)
-        )
-        parts.append(
-            SQL("LEFT JOIN (SELECT d.owner, {} FROM ({}) d GROUP BY d.owner) t ON t.owner = l.id").format(
-                _list(columns.totals.select()), days
-            )
-        )
-    if columns.distinct.found:
-        parts.append(
-            SQL("LEFT JOIN (SELECT a.owner, {} FROM s, ({}) a GROUP BY a.owner) q ON q.owner = l.id").format(
-                _list(columns.distinct.select()), rows
-            )
-        )
+    for alias, aggregate in _aggregates(columns, zone, of_range=True):
+        parts.append(SQL("LEFT JOIN ({}) {} ON {}.owner = l.id").format(aggregate, SQL(alias), SQL(alias)))
     return SQL(" ").join(parts)
+
+
+def _aggregates(columns: Columns, zone: str, *, of_range: bool) -> list[tuple[str, Composable]]:
+    """What is read of the activities, by alias; over a range per owner."""
+    owner, source = (SQL("a.owner, "), SQL("s, ")) if of_range else (SQL(""), SQL(""))
+    by_owner = SQL(" GROUP BY a.owner" if of_range else "")
+
+    def rows(kinds: Iterable[int]) -> Composable:
+        # One lead has few activities, found by one look; a range has many of no interest.
+        return activity_rows(columns.present, of_range=of_range, kinds=kinds if of_range else None)
+
+    found: list[tuple[str, Composable]] = []
+    for alias, group, kinds in (
+        ("u", columns.plain, columns.kinds | columns.message_kinds),
+        ("q", columns.distinct, columns.message_kinds),
+    ):
+        if group.found:
+            text = SQL("SELECT {}{} FROM {}({}) a{}").format(
+                owner, _list(group.select()), source, rows(kinds), by_owner
+            )
+            found.append((alias, text))
+    if columns.totals.found:
+        days = SQL("SELECT {}{} FROM {}({}) a GROUP BY {}{}").format(
+            owner, _list(columns.daily.select()), source, rows(columns.day_kinds), owner, _day(zone)
+        )
+        of_days = SQL(
+            "SELECT d.owner, {} FROM ({}) d GROUP BY d.owner" if of_range else "SELECT {} FROM ({}) d"
+        )
+        found.append(("t", of_days.format(_list(columns.totals.select()), days)))
+    return found
 
 
 def _later_of_one(column: str, owner: Composable, alias: str) -> Composable:
