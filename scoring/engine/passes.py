@@ -83,9 +83,6 @@ def score_range(
 
     quiet: leads above the bar wait for new evidence instead of going to sales.
     """
-    now = applied.of(agreement) if agreement else applied.current()
-    if now is None:
-        return Counts()
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -95,6 +92,10 @@ def score_range(
             )
             if not cursor.fetchone()[0]:
                 return Counts()
+        # Only now, behind the locks: a version that came into force while we waited for them counts already.
+        now = applied.of(agreement) if agreement else applied.current()
+        if now is None:
+            return Counts()
         at = max(at, clock.now())
         _end_holds("BETWEEN %s AND %s", [from_id, to_id], at, now)
         counts, acts = _write("whole", (from_id, to_id, at, at), cause, at, now)
