@@ -29,8 +29,20 @@ NEARLY_ALL, NEARLY_NONE = 0.95, 0.02
 # … and Wilson's interval keeps half the way from the share of all to certainty.
 # A rule peeks when it matches at least so many leads only in hindsight, and good and bad ends differ in it.
 PEEKED = 10
-# Ends themselves, and who somebody is: no value of these can be news about the end.
-NOT_ASKED = frozenset({"is_customer", "name", "email", "phone", "company_name", "company_domain"})
+# Ends themselves, who somebody is, and the first touch: no value of these can be news from after the contact.
+NOT_ASKED = frozenset(
+    {
+        "is_customer",
+        "name",
+        "email",
+        "email_domain",
+        "phone",
+        "company_name",
+        "company_domain",
+        "first_source",
+        "first_campaign",
+    }
+)
 # Values of one fact that are named.
 NAMED = 3
 
