@@ -5,6 +5,8 @@ class HandoffConfig(AppConfig):
     name = "handoff"
 
     def ready(self) -> None:
-        from handoff import room
+        from handoff import outbox, room
+        from leadflow.accounts import telling
 
         room.register()
+        telling.carry(outbox.carry)
