@@ -10,13 +10,13 @@ WITH acts AS (
         bool_or(key IN ('page_view', 'visit') AND occurred_at > %(at)s - interval '720 hours') AS visit,
         bool_or(key = 'page_view' AND path LIKE '/careers%%' AND occurred_at > %(at)s - interval '2160 hours')
             AS career,
-        max(round(5 * 0.5 ^ (age / 14.0), 2)) FILTER (WHERE key = 'page_view' AND path LIKE '/pricing%%') AS b3,
-        max(round(1 * 0.5 ^ (age / 14.0), 2)) FILTER (WHERE key = 'email_clicked') AS b10,
-        sum(round(8 * 0.5 ^ (age / 30.0), 2)) FILTER (WHERE key = 'webinar_attended') AS b5,
-        sum(round(5 * 0.5 ^ (age / 30.0), 2)) FILTER (WHERE key = 'download_buying') AS b7,
-        sum(round(3 * 0.5 ^ (age / 30.0), 2)) FILTER (WHERE key = 'download_educational') AS b8,
-        sum(round(3 * 0.5 ^ (age / 30.0), 2)) FILTER (WHERE key = 'social_share') AS b11,
-        sum(round(6 * 0.5 ^ (age / 14.0), 2)) FILTER (WHERE key = 'question') AS b12,
+        max(round((5 * 0.5::float8 ^ (age / 14::float8))::numeric, 2)) FILTER (WHERE key = 'page_view' AND path LIKE '/pricing%%') AS b3,
+        max(round((1 * 0.5::float8 ^ (age / 14::float8))::numeric, 2)) FILTER (WHERE key = 'email_clicked') AS b10,
+        sum(round((8 * 0.5::float8 ^ (age / 30::float8))::numeric, 2)) FILTER (WHERE key = 'webinar_attended') AS b5,
+        sum(round((5 * 0.5::float8 ^ (age / 30::float8))::numeric, 2)) FILTER (WHERE key = 'download_buying') AS b7,
+        sum(round((3 * 0.5::float8 ^ (age / 30::float8))::numeric, 2)) FILTER (WHERE key = 'download_educational') AS b8,
+        sum(round((3 * 0.5::float8 ^ (age / 30::float8))::numeric, 2)) FILTER (WHERE key = 'social_share') AS b11,
+        sum(round((6 * 0.5::float8 ^ (age / 14::float8))::numeric, 2)) FILTER (WHERE key = 'question') AS b12,
         min(age) FILTER (WHERE key = 'demo_requested') AS demo,
         min(age) FILTER (WHERE key = 'trial_started') AS trial,
         min(age) FILTER (WHERE key = 'show_talk') AS talk,
@@ -61,14 +61,14 @@ WITH acts AS (
         + CASE WHEN is_target THEN 6 ELSE 0 END AS value,
         coalesce(b3, 0) + coalesce(b10, 0) + coalesce(b5, 0) + coalesce(b7, 0) + coalesce(b8, 0) + coalesce(b11, 0)
         + coalesce(b12, 0)
-        + coalesce(round(25 * 0.5 ^ (demo / 30.0), 2), 0) + coalesce(round(25 * 0.5 ^ (trial / 30.0), 2), 0)
-        + coalesce(round(8 * 0.5 ^ (talk / 45.0), 2), 0)
+        + coalesce(round((25 * 0.5::float8 ^ (demo / 30::float8))::numeric, 2), 0) + coalesce(round((25 * 0.5::float8 ^ (trial / 30::float8))::numeric, 2), 0)
+        + coalesce(round((8 * 0.5::float8 ^ (talk / 45::float8))::numeric, 2), 0)
         + CASE WHEN visits >= 5 THEN 10 WHEN visits >= 3 THEN 6 WHEN visits >= 2 THEN 3 ELSE 0 END
         + CASE WHEN m.sent >= 5 AND m.clicked >= 0.2 * m.sent THEN 6 ELSE 0 END
         - CASE WHEN gone < 180 THEN 15 ELSE 0 END - CASE WHEN careers >= 2 THEN 10 ELSE 0 END
-        + CASE WHEN NOT attended THEN coalesce(round(2 * 0.5 ^ (registered / 30.0), 2), 0) ELSE 0 END
-        + CASE WHEN talk IS NULL THEN coalesce(round(2 * 0.5 ^ (scan / 45.0), 2), 0) ELSE 0 END
-        + coalesce(round(1 * 0.5 ^ (follow / 30.0), 2), 0) AS behaviour
+        + CASE WHEN NOT attended THEN coalesce(round((2 * 0.5::float8 ^ (registered / 30::float8))::numeric, 2), 0) ELSE 0 END
+        + CASE WHEN talk IS NULL THEN coalesce(round((2 * 0.5::float8 ^ (scan / 45::float8))::numeric, 2), 0) ELSE 0 END
+        + coalesce(round((1 * 0.5::float8 ^ (follow / 30::float8))::numeric, 2), 0) AS behaviour
     FROM facts f LEFT JOIN did d ON d.lead_id = f.id LEFT JOIN mail m ON m.lead_id = f.id
 ), capped AS (
     SELECT id, least(40, greatest(-30, fit)) AS fit, round(least(40, greatest(-15, coalesce(behaviour, 0)))) AS behaviour,

@@ -126,15 +126,17 @@ class ListEntry(models.Model):
 class LeadScore(models.Model):
     """The present score of a lead: integers only. Written only when something changed."""
 
-    lead = models.OneToOneField(Lead, primary_key=True, on_delete=models.CASCADE, related_name="score")
+    # No constraints in the database here and in ScoreChange: a rescore would look up its lead twice, and lock
+    # the same agreement, for each of a million rows, at twice the cost of the whole. The engine alone writes
+    # both, for leads that it has locked and an agreement that it has read; Django refuses to delete either.
+    lead = models.OneToOneField(
+        Lead, primary_key=True, on_delete=models.CASCADE, related_name="score", db_constraint=False
+    )
     fit = models.SmallIntegerField()
     behaviour = models.SmallIntegerField()
     value = models.SmallIntegerField()
     total = models.SmallIntegerField()
     grade = models.CharField(max_length=2)
-    # No constraint in the database here and in ScoreChange: a rescore would lock the same agreement once for
-    # each of a million rows, at twice the cost of the whole. The engine alone writes both, for leads that it
-    # has locked and an agreement that it has read; Django refuses to delete either.
     agreement = models.ForeignKey(
         Agreement, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )

@@ -1,6 +1,6 @@
 """What a scoring decides and writes, as one statement over the answers of `Program.score`.
 
-Levels: answers → placed → dated → decided → the writes. The decisions are made in the database, so that a
+Levels: the answers → placed → dated → decided → the writes. The decisions are made in the database, so that a
 million leads cost no round trip of rows; Python gets the few that move, become ready or turn out to be none.
 Nothing but literals of the agreement is composed, values are bound.
 """
@@ -65,14 +65,13 @@ def _statement(program: Program, source: Source, preview: bool) -> Statement:
     score = program.score(source, present=True)
     many = source == "subjects"
     acts = "FALSE" if preview else _ACTS
+    names = ", ".join((*SCORE_COLUMNS, *STORED_COLUMNS))
     text = f"""
-        WITH answers ({", ".join((*SCORE_COLUMNS, *STORED_COLUMNS))}) AS MATERIALIZED ({score.text}),
-        placed AS MATERIALIZED (
-            SELECT b.*, {_nowhere(program) if preview else _placing(program)} FROM answers b WHERE NOT b.gone
-        ), dated AS MATERIALIZED (
-            SELECT b.*, {_dating(program)} FROM placed b
-        ), decided AS MATERIALIZED (
-            SELECT b.*, {preview} AS preview, {_comparing(preview)} FROM dated b
+        WITH decided AS MATERIALIZED (
+            SELECT b.*, {preview} AS preview, {_comparing(preview)} FROM (
+            SELECT b.*, {_dating(program)} FROM (
+            SELECT b.*, {_nowhere(program) if preview else _placing(program)}
+            FROM ({score.text}) b ({names}) WHERE NOT b.gone OFFSET 0) b OFFSET 0) b
         ), {_writes(many)}
         SELECT n.*, b.lead, b.stage, b.target, b.had_level, b.new_level, b.now_ready, b.excluded > 0, b.track
         FROM (

@@ -23,6 +23,18 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AlterField(
+            model_name="leadscore",
+            name="lead",
+            field=models.OneToOneField(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                primary_key=True,
+                related_name="score",
+                serialize=False,
+                to="leads.lead",
+            ),
+        ),
+        migrations.AlterField(
             model_name="scorechange",
             name="agreement",
             field=models.ForeignKey(
