@@ -20,6 +20,7 @@ from leadflow.jobs.models import Job
 from leadflow.leads.models import Answer, Lead, Outcome, Stage
 from scoring.document import Document
 from scoring.models import Agreement
+from scoring.workshops import sorting
 
 QUIET = timedelta(days=14)
 WAITS_SHOWN = 12
@@ -43,7 +44,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Wait:
-    """Something that waits for this person."""
+    """Something that waits for this person. `alone`: it goes on by itself, without them."""
 
     title: str
     what: str
@@ -51,6 +52,7 @@ class Wait:
     due: datetime | None
     href: str
     action: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -321,7 +323,7 @@ def _late_now(rows: QuerySet[Handoff], now: datetime) -> int:
 
 
 def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Wait]:
-    waits = _signatures(user, agreement) + _tasks(user)
+    waits = _signatures(user, agreement) + _workshops(user) + _tasks(user)
     if user.role in (Role.SALES_MANAGER, Role.ADMIN):
         waits += _disputes()
     if user.role in (Role.REP, Role.SALES_MANAGER):
@@ -348,6 +350,20 @@ def _signatures(user: User, agreement: dict[str, Agreement | None]) -> list[Wait
             "/agreement/",
             "Read and sign",
         )
+    ]
+
+
+def _workshops(user: User) -> list[Wait]:
+    return [
+        Wait(
+            "Workshop",
+            f"{num(duty.sorted)} of {num(duty.cards)} sorted",
+            f"{duty.name} · {duty.facilitator} asks you",
+            None,
+            f"/agreement/workshops/{duty.pk}/",
+            "Sort",
+        )
+        for duty in sorting.duties(user)
     ]
 
 
@@ -438,6 +454,7 @@ def _room() -> list[Wait]:
             None,
             "/leads/?stage=sql&owner=marketing",
             "See them",
+            alone=True,
         )
     ]
 

@@ -68,6 +68,11 @@ class Mark:
         return abs(self.with_good / self.good - self.with_bad / self.bad)
 
     @property
+    def precise(self) -> bool:
+        """It names where something was done, not only what."""
+        return bool((self.condition.get("did") or {}).get("where"))
+
+    @property
     def clear(self) -> bool:
         """Hardly by chance, although so many were looked at."""
         return self.chance * self.looked_at <= HINT
@@ -135,7 +140,7 @@ def find(comparison: Comparison, names: Words) -> Found:
             )
         )
     worth = [mark for mark in found if mark.gap >= GAP]
-    worth.sort(key=lambda mark: (mark.chance, -mark.gap, mark.text))
+    worth.sort(key=lambda mark: (mark.chance, -mark.gap, not mark.precise, mark.text))
     return Found(list(_once(worth))[:SHOWN], len(carriers))
 
 
