@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 from scoring.backtesting.urls import urlpatterns as backtesting
-from scoring.views import acts, edit, moves, page, signing
+from scoring.views import acts, edit, helping, history, moves, page, paper, signing
 
 app_name = "scoring"
 
@@ -15,10 +15,17 @@ urlpatterns = [
     path("agreement/sign-it/", signing.sign, name="sign"),
     path("agreement/decline/", signing.decline, name="decline"),
     path("agreement/withdraw/", signing.withdraw, name="withdraw"),
-    path("agreement/print/", signing.printed, name="print"),
+    path("agreement/by-link/<str:secret>/", signing.by_link, name="by_link"),
+    path("agreement/load/", signing.loads, name="load"),
+    path("agreement/compare/", history.compare, name="compare"),
+    path("agreement/restore/", history.restore, name="restore"),
+    path("agreement/print/", paper.printed, name="print"),
+    path("agreement/print.pdf", paper.pdf, name="pdf"),
     path("agreement/moves/", moves.moves, name="moves"),
-    path("agreement/live/<slug:group>/", page.live, name="live"),
+    path("agreement/live/<slug:group>/", helping.live, name="live"),
     path("agreement/order/<slug:group>/", acts.order, name="order"),
+    path("agreement/values/", helping.values, name="values"),
+    path("agreement/count/<slug:kind>/<str:key>/", helping.count, name="count"),
     path("agreement/undo/", acts.undo, name="undo"),
     path("agreement/redo/", acts.redo, name="redo"),
     path("agreement/part/<slug:kind>/<str:key>/", edit.edit, name="edit"),

@@ -944,6 +944,14 @@ def minutes(value: int) -> str:
 # Sentences ----------------------------------------------------------------------------------------
 
 
+def finished(raw: Mapping[str, Json]) -> bool:
+    """Whether a criterion can be read as a rule."""
+    try:
+        return bool(criterion_of(raw).bands and parse_measure(raw.get("of") or {}))
+    except (BadInput, TypeError, ValueError, AttributeError):
+        return False
+
+
 def criterion_of(raw: Mapping[str, Json]) -> Criterion:
     """A criterion's JSON with types."""
     return Document({"criteria": [raw]}).criteria[0]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import QueryDict
 
@@ -110,6 +111,8 @@ class Control:
     groups: list[tuple[str, Options]] = field(default_factory=list)
     chosen: tuple[str, ...] = ()
     refresh: bool = False
+    # What to ask for values that leads have, as the query of the address; empty: there is nothing to ask.
+    suggest: str = ""
 
     @property
     def id(self) -> str:
@@ -142,16 +145,29 @@ class Choices:
     document: Document
     facts: Mapping[str, Field]
     kinds: Mapping[str, tuple[str, Mapping[str, str]]]
+    # Of how many per cent of the leads a fact is known; how many leads did a kind of activity.
+    known: Mapping[str, int] = field(default_factory=dict)
+    done: Mapping[str, int] = field(default_factory=dict)
 
     def kind_options(self) -> Options:
-        return [(key, label) for key, (label, _) in self.kinds.items()]
+        return [(key, self._counted(key, label)) for key, (label, _) in self.kinds.items()]
+
+    def _counted(self, key: str, label: str) -> str:
+        """A kind of activity with how many leads did it."""
+        return f"{label} ({self.done.get(key, 0):,})" if self.done else label
+
+    def _filled(self, fact: Field) -> str:
+        """A fact with how often it is known."""
+        return f"{fact.label} ({self.known[fact.key]}%)" if fact.key in self.known else fact.label
 
     def fact_groups(self, types: Iterable[str] = ()) -> list[tuple[str, Options]]:
         wanted = set(types)
         found: dict[str, Options] = {"The person": [], "The company": []}
         for key, fact in self.facts.items():
             if not wanted or fact.type in wanted:
-                found["The person" if fact.subject == "lead" else "The company"].append((key, fact.label))
+                found["The person" if fact.subject == "lead" else "The company"].append(
+                    (key, self._filled(fact))
+                )
         return [(label, options) for label, options in found.items() if options]
 
     def criterion_options(self) -> Options:
@@ -492,10 +508,14 @@ def _write_fact(raw: Json, name: str, choices: Choices, measure: bool) -> list[C
     fact, op = choices.facts.get(key), str(raw.get("op", ""))
     ops = [(o, OPS[o]) for o in ops_of(fact)]
     how = Control("select", f"{name}.op", "Comparison", op, ops, refresh=True)
-    return [which, how, *_value_controls(raw.get("value"), name, op, fact.type if fact else "text", choices)]
+    suggest = urlencode({"fact": key, "op": op}) if fact and fact.is_text else ""
+    type_ = fact.type if fact else "text"
+    return [which, how, *_value_controls(raw.get("value"), name, op, type_, choices, suggest)]
 
 
-def _value_controls(value: Json, name: str, op: str, type_: str, choices: Choices) -> list[Control]:
+def _value_controls(
+    value: Json, name: str, op: str, type_: str, choices: Choices, suggest: str = ""
+) -> list[Control]:
     if op in (*n.KNOWN_OPS, *n.BOOLEAN_OPS):
         return []
     if op == "domain_kind":
@@ -522,7 +542,9 @@ def _value_controls(value: Json, name: str, op: str, type_: str, choices: Choice
         ]
     if op == "in_last_days" or op in n.ORDER_OPS:
         return [Control(kind, f"{name}.value", "Value", shown(value))]
-    return [Control("words", f"{name}.value", "Values, with commas between", join_words(value))]
+    return [
+        Control("words", f"{name}.value", "Values, with commas between", join_words(value), suggest=suggest)
+    ]
 
 
 def _write_changed(raw: Json, name: str, choices: Choices, measure: bool) -> list[Control]:
@@ -586,7 +608,14 @@ def _write_where(one: Json, name: str, choices: Choices, kinds: Sequence[str]) -
         Control("said", value="where"),
         Control("select", f"{name}.property", "Property", property_, options, refresh=True),
         Control("select", f"{name}.op", "Operator", op, ops, refresh=True),
-        *_value_controls(one.get("value"), name, op, type_, choices),
+        *_value_controls(
+            one.get("value"),
+            name,
+            op,
+            type_,
+            choices,
+            urlencode({"kind": list(kinds), "property": property_}, doseq=True) if property_ else "",
+        ),
     ]
 
 
@@ -715,14 +744,14 @@ def ops_of(fact: Field | None) -> list[str]:
     if fact.type == "number":
         return ["gte", "lte", "between", "gt", "lt", "eq", "ne", *n.KNOWN_OPS]
     if fact.type == "date":
-        return ["in_last_days", "gte", "lte", "between", "eq", *n.KNOWN_OPS]
+        return ["in_last_days", "gte", "lte", "between", "gt", "lt", "eq", "ne", *n.KNOWN_OPS]
     return [*n.BOOLEAN_OPS, *n.KNOWN_OPS]
 
 
 def where_ops(type_: str) -> list[str]:
     """The comparisons that fit a property of an activity."""
     if type_ in ("number", "date"):
-        return ["gte", "lte", "between", "gt", "lt", "eq", *n.KNOWN_OPS]
+        return ["gte", "lte", "between", "gt", "lt", "eq", "ne", *n.KNOWN_OPS]
     if type_ == "boolean":
         return ["is", "is_not", *n.KNOWN_OPS]
     return ["starts_with", "is", "is_not", "contains", "in_list", *n.KNOWN_OPS]

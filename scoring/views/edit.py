@@ -15,7 +15,7 @@ from leadflow.errors import Conflict, Fault, NotVisible
 from leadflow.web import with_toast
 from scoring import agreements
 from scoring.conditions.check import check_condition
-from scoring.editing import merging, parts, steps, tree
+from scoring.editing import merging, parts, steps, suggest, tree
 from scoring.editing.merging import Clash
 from scoring.editing.parts import Part
 from scoring.views.context import page_context
@@ -69,6 +69,7 @@ def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
         return redirect(f"{reverse('scoring:tab', args=[found.tab])}?edit={found.slot}")
     if request.GET.get("close"):
         return redirect_body(request, desk, found.tab)
+    choices = suggest.with_counts(choices)
     return render(request, "scoring/_form.html", {"form": form_view(desk, found, choices, new=new)})
 
 
@@ -155,7 +156,7 @@ def _drawn(
     form = form_view(
         desk,
         found,
-        choices,
+        suggest.with_counts(choices),
         new=new,
         raw=draft.raw,
         faults=draft.faults,

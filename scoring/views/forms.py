@@ -10,6 +10,8 @@ from scoring.editing.merging import Clash
 from scoring.editing.parts import Field, Part
 from scoring.views.desk import Author, Desk
 
+COUNTED = ("criterion", "exclusion")
+
 
 @dataclass(frozen=True)
 class FieldView:
@@ -50,6 +52,11 @@ class FormView:
     clashes: Sequence[Clash] = ()
     rival: Author | None = None
     by: Mapping[str, FieldView] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the form tells how many leads its rule matches."""
+        return self.part.kind in COUNTED
 
     @property
     def rule_fields(self) -> list[FieldView]:

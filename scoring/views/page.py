@@ -7,11 +7,10 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role
 from leadflow.errors import NotVisible
-from scoring import agreements, preview
+from scoring import agreements
 from scoring.editing import parts
 from scoring.editing.parts import Part
 from scoring.models import Agreement
@@ -49,19 +48,6 @@ def _may_write(request: HttpRequest) -> bool:
 def _part_of_slot(desk: Desk, slot: str) -> Part | None:
     kind, _, key = slot.partition("-")
     return parts.part(desk.agreement.content, kind, key)
-
-
-@require_GET
-def live(request: HttpRequest, group: str) -> HttpResponseBase:
-    """How many leads each criterion of a group matches now; asked for after the page stands."""
-    desk = desk_of(request)
-    seen, found = preview.matches(desk.agreement, clock.now())
-    items = [
-        {"slot": p.slot, "found": found.get(p.key)}
-        for p in parts.parts_of(desk.agreement.content, "criterion")
-        if p.raw.get("group") == group
-    ]
-    return render(request, "scoring/_live.html", {"items": items, "look": seen})
 
 
 @require_POST

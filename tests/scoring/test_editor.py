@@ -228,8 +228,8 @@ def test_live_counts_come_with_a_fixed_number_of_queries(
     mia.get("/agreement/live/fit/")
     with django_assert_max_num_queries(16):
         text = mia.get("/agreement/live/fit/").content.decode()
-    assert "Counted over all 3 leads." in text
-    assert re.search(r'id="live-criterion-f1"[^>]*>matches <b>2</b> leads', text)
+    assert "Counted over all 3 leads; too few customers to compare." in text
+    assert re.search(r'id="live-criterion-f1"[^>]*><span>matches <b>2</b> leads', text)
 
 
 def test_see_who_moves_names_those_who_enter_the_queue(draft, mia, make_lead, did, people):
