@@ -6,7 +6,9 @@ class ScoringConfig(AppConfig):
 
     def ready(self) -> None:
         from scoring import release
+        from scoring.advising import looking
         from scoring.backtesting import runs
 
         release.register()
         runs.register()
+        looking.register()
