@@ -9,7 +9,8 @@ from handoff.models import Calendar, CalendarDay
 from leadflow.accounts.forms import zone_choices
 from leadflow.accounts.keys import SCOPES
 from leadflow.accounts.models import Organisation, Role, Team, User
-from leadflow.leads.models import CustomField, WordList
+from leadflow.leads.catalogue import FLAGS
+from leadflow.leads.models import ActivityKind, CustomField, WordList
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CURRENCIES = [
@@ -31,6 +32,10 @@ CURRENCIES = [
         "BRL",
     )
 ]
+PROPERTY_TYPES = [("text", "Text"), ("number", "Number"), ("boolean", "Yes or no")]
+# Every activity has these of itself.
+RESERVED_PROPERTIES = ("path", "campaign", "content", "channel", "result", "message_key")
+SPARE_PROPERTIES = 4
 DATE_ORDERS = [
     ("DMY", "24.11.2026 (day first)"),
     ("MDY", "11/24/2026 (month first)"),
@@ -126,25 +131,118 @@ class KeyForm(forms.Form):
     )
 
 
-class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A company's own fact."""
+class FieldForm(forms.Form):
+    """A company's own fact. Key and subject are asked once."""
 
-    class Meta:
-        model = CustomField
-        fields = ("label", "key", "subject", "type", "after_contact")
-        labels = {"key": "Key", "subject": "Of the", "after_contact": "Written only after sales was in touch"}
-        help_texts = {
-            "key": "Small letters and underscores; as it stands in files and in the API.",
-            "after_contact": "Then it cannot score: it would reward what sales did, not what the lead is.",
-        }
+    label = forms.CharField(max_length=80)
+    key = forms.SlugField(
+        max_length=50, help_text="Small letters and underscores; as it stands in files and in the API."
+    )
+    subject = forms.ChoiceField(label="Of the", choices=CustomField.Subject.choices)
+    type = forms.ChoiceField(choices=CustomField.Type.choices)
+    options = forms.CharField(
+        label="Values to choose from",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        required=False,
+        help_text="One a line. Empty: any text.",
+    )
+    after_contact = forms.BooleanField(
+        label="Written only after sales was in touch",
+        required=False,
+        help_text="Then it cannot score: it would reward what sales did, not what the lead is.",
+    )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, row: CustomField | None = None, **kwargs: Any) -> None:
+        if row is not None:
+            kwargs["initial"] = {
+                "label": row.label,
+                "type": row.type,
+                "options": "\n".join(row.options),
+                "after_contact": row.after_contact,
+            }
         super().__init__(*args, **kwargs)
-        # Something sensible is chosen from the start, instead of a row of dashes.
-        for name, choices in (("subject", CustomField.Subject.choices), ("type", CustomField.Type.choices)):
-            field = self.fields[name]
-            assert isinstance(field, forms.TypedChoiceField)
-            field.choices = choices
+        if row is not None:
+            del self.fields["key"], self.fields["subject"]
+
+    def clean_key(self) -> str:
+        """A key that rules can name."""
+        return str(self.cleaned_data["key"]).replace("-", "_").casefold()
+
+    def clean_options(self) -> list[str]:
+        """Each once, in the order in which they were written."""
+        return lines_of(self.cleaned_data["options"])
+
+
+class KindForm(forms.Form):
+    """A kind of activity. The key is asked once; properties are rows of a name and a type."""
+
+    label = forms.CharField(max_length=80, help_text="As in “Price list asked for”.")
+    phrase = forms.CharField(max_length=120, help_text="As in a lead’s story: “asked for the price list”.")
+    key = forms.SlugField(max_length=40, help_text="Small letters and underscores; as the API sends it.")
+    own_act = forms.BooleanField(
+        label="The lead did it", required=False, help_text="Counts as active and as news for sales."
+    )
+    contact = forms.BooleanField(
+        label="We contacted the lead", required=False, help_text="Has a channel and a result."
+    )
+    reply = forms.BooleanField(label="It is a reply", required=False, help_text="Nurture mails stop.")
+    stop = forms.BooleanField(label="It says stop", required=False, help_text="No more nurture mails.")
+
+    def __init__(self, *args: Any, row: ActivityKind | None = None, **kwargs: Any) -> None:
+        properties = list(row.properties.items()) if row else []
+        if row is not None:
+            kwargs["initial"] = {"label": row.label, "phrase": row.phrase} | {
+                flag: getattr(row, flag) for flag in FLAGS
+            }
+        super().__init__(*args, **kwargs)
+        if row is not None:
+            del self.fields["key"]
+        count = len(properties) + SPARE_PROPERTIES
+        for n in range(count):
+            name, type_ = properties[n] if n < len(properties) else ("", "text")
+            said = f"Property {n + 1}"
+            self.fields[f"property{n}"] = forms.CharField(
+                required=False,
+                max_length=60,
+                initial=name,
+                widget=forms.TextInput(attrs={"aria-label": said, "placeholder": "name"}),
+            )
+            self.fields[f"type{n}"] = forms.ChoiceField(
+                required=False,
+                choices=PROPERTY_TYPES,
+                initial=type_,
+                widget=forms.Select(attrs={"aria-label": f"Type of {said.lower()}"}),
+            )
+        self.count = count
+
+    def property_rows(self) -> list[tuple[Any, Any]]:
+        """Name and type, side by side."""
+        return [(self[f"property{n}"], self[f"type{n}"]) for n in range(self.count)]
+
+    def clean_key(self) -> str:
+        """A key that rules can name."""
+        return str(self.cleaned_data["key"]).replace("-", "_").casefold()
+
+    def clean(self) -> dict[str, Any]:
+        """Read the rows into `properties`."""
+        data: dict[str, Any] = super().clean() or {}
+        found: dict[str, str] = {}
+        for n in range(self.count):
+            name = str(data.get(f"property{n}") or "").strip().casefold().replace(" ", "_")
+            if not name:
+                continue
+            if not name.replace("_", "").isalnum():
+                self.add_error(f"property{n}", "Letters, digits and underscores.")
+            elif name in found or name in RESERVED_PROPERTIES:
+                self.add_error(f"property{n}", f"“{name}” is there already.")
+            found[name] = str(data.get(f"type{n}") or "text")
+        data["properties"] = found
+        return data
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, trimmed, each once."""
+    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
 
 
 class ListForm(forms.Form):

@@ -21,12 +21,11 @@ from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Organisation
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.leads.folding import fold
-from leadflow.leads.models import CustomField, WordList
+from leadflow.leads.models import WordList
 from leadflow.pages import hours, leaving
 from leadflow.pages.forms import (
     CompanyForm,
     DayForm,
-    FieldForm,
     HoursForm,
     KeyForm,
     ListForm,
@@ -48,13 +47,14 @@ PARTS: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("hours", "Working hours", "clock", (Role.SALES_MANAGER, Role.MARKETING_MANAGER)),
     ("company", "Company", "building", ()),
     ("fields", "Own fields", "forms", MARKETING),
+    ("kinds", "Kinds of activity", "activity", MARKETING),
     ("lists", "Word lists", "list-details", MARKETING),
     ("keys", "API keys", "key", ()),
     ("trail", "Trail of changes", "history", (Role.SALES_MANAGER, Role.MARKETING_MANAGER)),
 )
 
 
-def _page(request: HttpRequest, name: str, context: dict[str, Any], form: Any = None) -> HttpResponse:
+def settings_page(request: HttpRequest, name: str, context: dict[str, Any], form: Any = None) -> HttpResponse:
     """A page of the settings with its side list; 422 when a form came back with errors."""
     user = request.user
     assert isinstance(user, User)
@@ -69,7 +69,7 @@ def _page(request: HttpRequest, name: str, context: dict[str, Any], form: Any = 
     )
 
 
-def _said(form: Any, error: BadInput) -> None:
+def put_faults(form: Any, error: BadInput) -> None:
     """Put what a service found wrong where it belongs in the form."""
     for fault in error.faults:
         form.add_error(fault.path if fault.path in form.fields else None, fault.message)
@@ -95,7 +95,7 @@ def people_list(request: HttpRequest) -> HttpResponse:
     """Everybody, with what they hold."""
     held = Count("handoffs", filter=Q(handoffs__state__in=OPEN))
     rows = User.objects.select_related("team").annotate(open=held).order_by("-is_active", "name")
-    return _page(request, "people", {"rows": rows})
+    return settings_page(request, "people", {"rows": rows})
 
 
 @admins
@@ -107,11 +107,11 @@ def person_new(request: HttpRequest) -> HttpResponse:
         try:
             user = people.invite(person(request.user), form.cleaned_data)
         except BadInput as error:
-            _said(form, error)
+            put_faults(form, error)
         else:
             _invite_by_mail(request, user)
             return redirect("pages:people")
-    return _page(request, "person", {"row": None}, form)
+    return settings_page(request, "person", {"row": None}, form)
 
 
 @admins
@@ -124,11 +124,11 @@ def person_edit(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             moved = leaving.change_person(person(request.user), row, form.cleaned_data)
         except BadInput as error:
-            _said(form, error)
+            put_faults(form, error)
         else:
             messages.success(request, f"{row.name} is saved.{_dealt_out(moved)}")
             return redirect("pages:people")
-    return _page(request, "person", {"row": row}, form)
+    return settings_page(request, "person", {"row": row}, form)
 
 
 @admins
@@ -175,7 +175,7 @@ def teams(request: HttpRequest) -> HttpResponse:
     """All teams."""
     members = Count("members", filter=Q(members__is_active=True), distinct=True)
     rows = Team.objects.select_related("manager", "team_calendar__calendar").annotate(people=members)
-    return _page(request, "teams", {"rows": rows})
+    return settings_page(request, "teams", {"rows": rows})
 
 
 @admins
@@ -193,7 +193,7 @@ def team_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
             hours.use_calendar(person(request.user), saved, form.cleaned_data["calendar"])
         messages.success(request, f"Team {saved.name} is saved.")
         return redirect("pages:teams")
-    return _page(request, "team", {"row": row}, form)
+    return settings_page(request, "team", {"row": row}, form)
 
 
 # Working hours ------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def team_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 def hours_list(request: HttpRequest) -> HttpResponse:
     """All calendars."""
     rows = list(Calendar.objects.prefetch_related("teams__team", "days").order_by("name"))
-    return _page(request, "hours", {"rows": rows})
+    return settings_page(request, "hours", {"rows": rows})
 
 
 @managers
@@ -218,7 +218,7 @@ def hours_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         messages.success(request, f"{saved.name} is saved; it holds for promises made from now on.")
         return redirect("pages:hours_edit", saved.pk)
     days = list(row.days.order_by("-date")[:60]) if row else []
-    return _page(request, "calendar", {"row": row, "days": days, "day_form": DayForm()}, form)
+    return settings_page(request, "calendar", {"row": row, "days": days, "day_form": DayForm()}, form)
 
 
 @managers
@@ -252,7 +252,7 @@ def company(request: HttpRequest) -> HttpResponse:
         people.change_company(person(request.user), form.cleaned_data)
         messages.success(request, "The company is saved.")
         return redirect("pages:company")
-    return _page(request, "company", {}, form)
+    return settings_page(request, "company", {}, form)
 
 
 @admins
@@ -267,7 +267,7 @@ def api_keys(request: HttpRequest) -> HttpResponse:
         )
         form = KeyForm()
     rows = ApiKey.objects.select_related("created_by").order_by("revoked_at", "-created_at")
-    response = _page(request, "keys", {"rows": rows, "secret": secret, "scopes": keys.SCOPES}, form)
+    response = settings_page(request, "keys", {"rows": rows, "secret": secret, "scopes": keys.SCOPES}, form)
     response["Cache-Control"] = "no-store"
     return response
 
@@ -283,27 +283,13 @@ def api_key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("pages:keys")
 
 
-# Own fields and word lists -----------------------------------------------------------------------
-
-
-@marketing
-def fields(request: HttpRequest) -> HttpResponse:
-    """The company's own facts, and a form for one more."""
-    form = FieldForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        assert isinstance(request.user, User)
-        with transaction.atomic():
-            made = form.save()
-            audit.record(person(request.user), "field.made", made, after={"key": made.key, "type": made.type})
-        messages.success(request, f"“{made.label}” can be imported, filled in and used in rules.")
-        return redirect("pages:fields")
-    return _page(request, "fields", {"rows": CustomField.objects.order_by("subject", "label")}, form)
+# Word lists -----------------------------------------------------------------------
 
 
 @marketing
 def lists(request: HttpRequest) -> HttpResponse:
     """All word lists."""
-    return _page(request, "lists", {"rows": WordList.objects.order_by("label")})
+    return settings_page(request, "lists", {"rows": WordList.objects.order_by("label")})
 
 
 @marketing
@@ -320,7 +306,7 @@ def list_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
             _save_list(request.user, row or WordList(), form.cleaned_data)
             messages.success(request, "The list is saved.")
             return redirect("pages:lists")
-    return _page(request, "list", {"row": row}, form)
+    return settings_page(request, "list", {"row": row}, form)
 
 
 def _save_list(user: User, row: WordList, data: dict[str, Any]) -> None:
@@ -367,4 +353,4 @@ def trail(request: HttpRequest) -> HttpResponse:
         "verbs": ("agreement", "person", "team", "hours", "company", "api_key", "field", "list", "import"),
         "everybody": User.objects.only("pk", "name"),
     }
-    return _page(request, "trail", context)
+    return settings_page(request, "trail", context)

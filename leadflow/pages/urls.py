@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leadflow.pages import home, lead, leads, profile, search, settings
+from leadflow.pages import home, lead, leads, profile, search, settings, settings_catalogue
 
 app_name = "pages"
 urlpatterns = [
@@ -29,7 +29,13 @@ urlpatterns = [
     path("settings/company/", settings.company, name="company"),
     path("settings/keys/", settings.api_keys, name="keys"),
     path("settings/keys/<int:pk>/revoke/", settings.api_key_revoke, name="key_revoke"),
-    path("settings/fields/", settings.fields, name="fields"),
+    path("settings/fields/", settings_catalogue.fields, name="fields"),
+    path("settings/fields/<int:pk>/", settings_catalogue.field_edit, name="field_edit"),
+    path("settings/fields/<int:pk>/retire/", settings_catalogue.field_retire, name="field_retire"),
+    path("settings/kinds/", settings_catalogue.kind_list, name="kinds"),
+    path("settings/kinds/new/", settings_catalogue.kind_edit, name="kind_new"),
+    path("settings/kinds/<int:pk>/", settings_catalogue.kind_edit, name="kind_edit"),
+    path("settings/kinds/<int:pk>/do/", settings_catalogue.kind_do, name="kind_do"),
     path("settings/lists/", settings.lists, name="lists"),
     path("settings/lists/new/", settings.list_edit, name="list_new"),
     path("settings/lists/<int:pk>/", settings.list_edit, name="list_edit"),

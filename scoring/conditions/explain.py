@@ -31,7 +31,7 @@ HANDOFF_KINDS = {
     "repaired": "data repaired",
     "overturned": "rejection overturned",
 }
-_PROPERTY_WORDS = {"path": "page", "campaign": "campaign", "content": "content", "channel": "channel"}
+_PROPERTY_WORDS = {"path": "page", "message_key": "message"}
 _NEGATIVES = (
     (" is ", " is not "),
     (" has the word ", " does not have the word "),

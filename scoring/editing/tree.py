@@ -20,6 +20,7 @@ from scoring.conditions import nodes as n
 from scoring.conditions.explain import DOMAIN_WORDS, HANDOFF_KINDS
 from scoring.conditions.fields import Field, catalogue_today
 from scoring.conditions.parse import parse
+from scoring.conditions.uses import uses_of
 from scoring.document import Document
 
 Json = Any
@@ -86,13 +87,14 @@ HANDOFF_FACTS = {
     "letter": "letter of the grade",
     "team_hours": "team's hours",
 }
-COLUMNS = ("path", "campaign", "content", "channel", "result")
+COLUMNS = ("path", "campaign", "content", "channel", "result", "message_key")
 PROPERTY_WORDS = {
     "path": "page",
     "campaign": "campaign",
     "content": "content",
     "channel": "channel",
     "result": "result",
+    "message_key": "message",
 }
 SCORE_WORDS = {"total": "score", "fit": "fit", "behaviour": "behaviour", "value": "value"}
 _TEXT_OPS = ("is", "is_not", "has_word", "contains", "starts_with")
@@ -189,9 +191,15 @@ class Choices:
 
 
 def choices_for(document: Document) -> Choices:
-    """Everything that the controls offer today. Two queries."""
-    kinds = {k.key: (k.label, k.properties) for k in ActivityKind.objects.order_by("id")}
-    return Choices(document, catalogue_today(document), kinds)
+    """Everything that the controls offer today; what is retired only where a rule has it. Two queries."""
+    used = uses_of(document.content)
+    kinds = {
+        k.key: (k.label, k.properties)
+        for k in ActivityKind.objects.order_by("id")
+        if k.active or k.key in used.kinds
+    }
+    facts = catalogue_today(document).items()
+    return Choices(document, {k: f for k, f in facts if not f.retired or k in used.facts}, kinds)
 
 
 # From the form ------------------------------------------------------------------------------
@@ -354,10 +362,10 @@ def _read_handoff(data: QueryDict, name: str, choices: Choices, measure: bool) -
         value = value != "false"
     elif fact == "fast_track":
         value = True if value in ("", "true", "any") else whole(value)
-    elif fact == "kind" and value not in HANDOFF_KINDS:
-        value = "fast_track"
-    elif fact == "letter" and value not in _letters(choices.document):
-        value = "A"
+    else:
+        known, first = (HANDOFF_KINDS, "fast_track") if fact == "kind" else (_letters(choices.document), "A")
+        given = [item for item in data.getlist(f"{name}.value") if item in known]
+        value = given if len(given) > 1 else given[0] if given else first
     return {"handoff": fact, "op": "is", "value": value}
 
 
@@ -458,7 +466,9 @@ def view(
     while isinstance(raw, Mapping) and "not" in raw:
         path, raw = f"{path}.not", raw["not"] or {}
     kind = next((key for key in ("all", "any", *LEAVES) if key in raw), "fact")
-    if kind == "contactable" and raw["contactable"] is False:
+    if (kind == "contactable" and raw["contactable"] is False) or (
+        kind == "handoff" and raw.get("op") == "is_not"
+    ):
         negated = not negated
     options = [*([] if kind not in ("all", "any") else GROUPS)]
     if kind in ("all", "any"):
@@ -694,6 +704,7 @@ def _write_persona(raw: Json, name: str, choices: Choices, measure: bool) -> lis
 
 def _write_handoff(raw: Json, name: str, choices: Choices, measure: bool) -> list[Control]:
     fact, value = str(raw.get("handoff", "")), raw.get("value")
+    chosen = _listed(value)
     value = value[0] if isinstance(value, list) and value else value
     found = [
         Control(
@@ -710,6 +721,9 @@ def _write_handoff(raw: Json, name: str, choices: Choices, measure: bool) -> lis
     else:
         tracks = choices.document.thresholds.fast_tracks
         options = [("true", "any"), *((str(t.n), t.text or str(t.n)) for t in tracks)]
+    if fact in ("kind", "letter"):
+        offered = _chosen_first(options, chosen)
+        return [*found, Control("choices", f"{name}.value", "Values", options=offered, chosen=chosen)]
     shown_value = str(value).lower() if isinstance(value, bool) else str(value)
     return [*found, Control("select", f"{name}.value", "Value", shown_value, options)]
 
