@@ -74,7 +74,7 @@ def _objection(rng: random.Random, p: Person, asked: bool) -> str:
         return "6"
     if p.seniority == "nobody":
         return "9"
-    if p.tiny and rng.random() < (0.35 if asked else 0.8):
+    if p.tiny and rng.random() < (0.7 if asked else 0.8):
         return "1"
     if p.seniority == "junior" and rng.random() < 0.3:
         return "4"

@@ -80,7 +80,9 @@ class Firm:
     industry: str
     country: str
     city: str
-    employees: int | None
+    employees: int
+    # Most tiny firms never say how small they are: sales finds out on the phone.
+    silent: bool
 
 
 PAGES = (
@@ -126,6 +128,10 @@ def _firm(rng: random.Random, n: int) -> Firm:
     industry = rng.choices(list(names.FIRM_TAIL), weights=[24, 18, 14, 20, 5, 6, 4, 5, 4])[0]
     head, tail = rng.choice(names.FIRM_HEAD), rng.choice(names.FIRM_TAIL[industry])
     country = rng.choices(list(names.CITIES), weights=[24, 8, 6, 7, 5, 9, 7, 7, 8, 5, 6, 2, 2, 2, 2])[0]
+    employees = rng.choices(
+        [_size(rng, 2, 9), _size(rng, 10, 49), _size(rng, 50, 1000), _size(rng, 1001, 6000)],
+        weights=[14, 22, 52, 12],
+    )[0]
     slug = f"{head}-{tail}".lower().translate(str.maketrans("äöüåøôéè", "aouaooee"))
     return Firm(
         name=f"{head} {tail}" if n % 3 else f"{head} {rng.choice(names.LAST)} {tail}",
@@ -133,10 +139,8 @@ def _firm(rng: random.Random, n: int) -> Firm:
         industry=industry,
         country=country,
         city=rng.choice(names.CITIES[country]),
-        employees=rng.choices(
-            [_size(rng, 2, 9), _size(rng, 10, 49), _size(rng, 50, 1000), _size(rng, 1001, 6000)],
-            weights=[14, 22, 52, 12],
-        )[0],
+        employees=employees,
+        silent=employees < 10 and rng.random() < 0.65,
     )
 
 
@@ -160,7 +164,7 @@ def _person(rng: random.Random, n: int, firms: list[Firm], start: datetime, end:
         facts=_facts(rng, n, firm, seniority, source),
         source=source,
         type=kind,
-        tiny=(firm.employees or 0) < 10,
+        tiny=firm.employees < 10,
         seniority=seniority,
         created_at=created,
         ready_at=created + delay,
@@ -218,11 +222,9 @@ def _fair_guest(rng: random.Random, n: int, firms: list[Firm], end: datetime) ->
 def _pick_firm(rng: random.Random, firms: list[Firm], tiny: bool, kind: str) -> Firm:
     for _ in range(12):
         firm = rng.choice(firms)
-        small = (firm.employees or 0) < 10
+        small = firm.employees < 10
         on_target = (
-            firm.industry in TARGET_INDUSTRIES
-            and firm.country in SOLD_TO
-            and 50 <= (firm.employees or 0) <= 1000
+            firm.industry in TARGET_INDUSTRIES and firm.country in SOLD_TO and 50 <= firm.employees <= 1000
         )
         if small == tiny and (kind != "buyer" or on_target or tiny):
             return firm
@@ -270,8 +272,7 @@ def _facts(rng: random.Random, n: int, firm: Firm, seniority: str, source: Sourc
     }
     if rng.random() < 0.93:
         facts["title"] = rng.choice(TITLES[seniority])
-    # Tiny firms seldom say how small they are: sales finds out on the phone.
-    if firm.employees and rng.random() < (0.45 if firm.employees < 10 else 0.93):
+    if not firm.silent and rng.random() < 0.93:
         facts["employees"] = firm.employees
     if rng.random() < 0.72:
         facts["phone"] = f"+49 40 5550 {n % 10000:04d}"
@@ -405,7 +406,8 @@ def _evaluator(rng: random.Random, p: Person) -> list[Event]:
         made.append(_titled(rng, _around(rng, p.created_at, 12), "download_buying", BUYING))
     if rng.random() < 0.45:
         made.append(_titled(rng, _around(rng, p.created_at, 10), "download_educational", GUIDES))
-    if rng.random() < 0.05:
+    # Owners of tiny firms ask at once; nobody knows yet how small they are.
+    if rng.random() < (0.35 if p.tiny else 0.05):
         made.append(
             Event(
                 _around(rng, at, 3),
