@@ -85,32 +85,63 @@ def render(text: Composable) -> str:
 def activity_rows(present: bool, *, of_range: bool = False, kinds: Iterable[int] | None = None) -> Composable:
     """The activities (of these kinds) that count for a lead at the instant (alias `a`).
 
-    Before `moved_at` an activity belonged to `first_lead`; in the present nothing is yet to be moved.
+    What moved since to another lead, by a joined visitor or a merge, counts for the one whose it was then; in
+    the present nothing is yet to be moved. Needs `s` and, but for a range, `l`.
     """
     owner = SQL("a.lead_id BETWEEN $1 AND $2" if of_range else "a.lead_id = l.id")
     seen: Composable = SQL("a.occurred_at <= s.at AND a.recorded_at <= s.known_at")
     if kinds is not None:
         seen = SQL("{} AND a.kind_id = ANY({}::smallint[])").format(seen, Literal(sorted(kinds)))
-    own = SQL("SELECT {}, {} FROM leads_activity a{} WHERE {} AND {}")
+    own = SQL("SELECT {}, a.lead_id AS owner FROM leads_activity a{} WHERE {} AND {}")
     cross = SQL(", s" if of_range else "")
     if present:
-        return own.format(_ACTIVITY, SQL("a.lead_id AS owner"), cross, owner, seen)
-    first = SQL("a.first_lead_id BETWEEN $1 AND $2" if of_range else "a.first_lead_id = l.id")
-    now = own.format(
-        _ACTIVITY,
-        SQL("a.lead_id AS owner"),
-        cross,
-        SQL("{} AND (a.moved_at IS NULL OR a.moved_at <= s.known_at)").format(owner),
-        seen,
+        return own.format(_ACTIVITY, cross, owner, seen)
+    settled = SQL("{} AND (a.moved_at IS NULL OR a.moved_at <= s.known_at)").format(owner)
+    return SQL("{} UNION ALL {}").format(
+        own.format(_ACTIVITY, cross, settled, seen),
+        _moved_in_range(seen) if of_range else _moved_of_one(seen),
     )
-    before = own.format(
-        _ACTIVITY,
-        SQL("a.first_lead_id AS owner"),
-        cross,
-        SQL("{} AND a.moved_at IS NOT NULL AND a.moved_at > s.known_at").format(first),
-        seen,
+
+
+# A merge that held as known at the instant, and the joins of a visitor until then.
+_MERGED = "m.at <= s.known_at AND (m.undone_at IS NULL OR m.undone_at > s.known_at)"
+_JOINED = "j.at <= s.known_at"
+
+
+def _moved_of_one(seen: Composable) -> Composable:
+    """What was lead `l`'s and is another's now: recorded as its own, or as that of a lead merged into it
+    then, or done by a visitor whom one of these had been joined with."""
+    moved = SQL("SELECT a.* FROM leads_activity a {} AND a.moved_at > s.known_at AND {}")
+    return SQL(
+        "SELECT {columns}, l.id AS owner FROM (WITH RECURSIVE o(id) AS ("
+        f"SELECT l.id WHERE NOT EXISTS (SELECT FROM leads_leadmerge m WHERE m.from_lead_id = l.id AND {_MERGED})"
+        f" UNION SELECT m.from_lead_id FROM o JOIN leads_leadmerge m ON m.into_id = o.id AND {_MERGED}"
+        ") SELECT id FROM o) o CROSS JOIN LATERAL ({first} UNION ALL {joined}) a"
+    ).format(
+        columns=_ACTIVITY,
+        first=moved.format(SQL("WHERE a.first_lead_id = o.id"), seen),
+        joined=moved.format(
+            SQL(
+                f"JOIN leads_visitorjoin j ON j.visitor_id = a.visitor_id AND j.lead_id = o.id AND {_JOINED}"
+                " AND NOT EXISTS (SELECT FROM leads_visitorjoin k WHERE k.visitor_id = j.visitor_id"
+                " AND k.at <= s.known_at AND (k.at, k.id) > (j.at, j.id)) WHERE a.first_lead_id IS NULL"
+            ),
+            seen,
+        ),
     )
-    return SQL("{} UNION ALL {}").format(now, before)
+
+
+def _moved_in_range(seen: Composable) -> Composable:
+    """The same for a range of leads, from the side of what moved since."""
+    return SQL(
+        "SELECT {columns}, w.owner FROM s CROSS JOIN leads_activity a CROSS JOIN LATERAL ("
+        "WITH RECURSIVE h(id) AS (SELECT COALESCE(a.first_lead_id, (SELECT j.lead_id FROM leads_visitorjoin j"
+        f" WHERE j.visitor_id = a.visitor_id AND {_JOINED} ORDER BY j.at DESC, j.id DESC LIMIT 1))"
+        f" UNION SELECT m.into_id FROM h JOIN leads_leadmerge m ON m.from_lead_id = h.id AND {_MERGED}"
+        ") SELECT h.id AS owner FROM h WHERE NOT EXISTS ("
+        f"SELECT FROM leads_leadmerge m WHERE m.from_lead_id = h.id AND {_MERGED})) w"
+        " WHERE a.moved_at > s.known_at AND {seen} AND w.owner BETWEEN $1 AND $2"
+    ).format(columns=_ACTIVITY, seen=seen)
 
 
 def _subjects(since: bool, given: bool) -> Composable:

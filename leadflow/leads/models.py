@@ -208,6 +208,28 @@ class VisitorJoin(models.Model):
     confirmed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
 
 
+class LeadMerge(models.Model):
+    """One lead became part of another at an instant; from `undone_at` on they are two again. Append only.
+
+    What `from_lead` did before goes to `into` (Activity.lead and moved_at; first_lead stays), so that the
+    owner of an act at any instant can still be told: see `scoring.rows`.
+    """
+
+    from_lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="merges")
+    into = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    actor = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField(blank=True)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["from_lead"], name="one_merge_at_a_time", condition=Q(undone_at__isnull=True)
+            )
+        ]
+
+
 class ActivityKind(models.Model):
     """The catalogue of what can be done. Flags say what an activity of the kind means."""
 
@@ -232,7 +254,8 @@ class Activity(models.Model):
     """A dated fact about what a lead did. Append only, except that a join or merge gives it a new lead.
 
     `occurred_at` is when it happened, `recorded_at` when we came to know it. `moved_at` is when it came
-    to its present lead; before that instant it belonged to `first_lead` (None: to nobody).
+    to its present lead. `first_lead` is whose it was when it was recorded (None: nobody's, until its visitor
+    was joined); from there VisitorJoin and LeadMerge tell whose it was at any instant before `moved_at`.
     """
 
     source = models.CharField(max_length=80)
@@ -275,6 +298,7 @@ class Activity(models.Model):
             models.Index(
                 fields=["first_lead"], name="activity_first_lead", condition=Q(moved_at__isnull=False)
             ),
+            models.Index(fields=["moved_at"], name="activity_moved", condition=Q(moved_at__isnull=False)),
             models.Index(
                 fields=["campaign", "occurred_at"],
                 name="activity_campaign",

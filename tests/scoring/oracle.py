@@ -94,7 +94,7 @@ class Oracle:
         self.acts = [
             a
             for a in world.acts
-            if a.owner(known_at) == person.id and a.occurred_at <= at and a.recorded_at <= known_at
+            if world.owner(a, known_at) == person.id and a.occurred_at <= at and a.recorded_at <= known_at
         ]
         self.criteria = {c["id"]: c for c in content["criteria"]}
         self.scored: Scored | None = None

@@ -2,11 +2,24 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
 
 from leadflow.leads.folding import fold, phone_key, words
-from leadflow.leads.models import Activity, ActivityKind, Company, FactChange, Lead, StageChange
+from leadflow.leads.models import (
+    Activity,
+    ActivityKind,
+    Campaign,
+    Company,
+    Content,
+    FactChange,
+    Lead,
+    LeadMerge,
+    StageChange,
+    Visitor,
+    VisitorJoin,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 # The day after the clocks went forward; in UTC, for Python reckons local times by the wall clock.
@@ -60,6 +73,10 @@ KINDS = (
     "question",
 )
 OWN = frozenset(KINDS) - {"email_sent", "email_unsubscribed"}
+# By then everything has been recorded, joined and merged: the present.
+END = AT + timedelta(days=12)
+CAMPAIGNS = ("Spring-26", "fair")
+CONTENTS = ("guide", "Case-Study")
 STAGES = ("conversion", "prospect", "mql", "sql", "customer")
 FIELDS = [
     {"key": "tier", "subject": "lead", "type": "text", "label": "Tier"},
@@ -107,30 +124,73 @@ class Person:
 
 
 @dataclass
+class Merge:
+    """One person became part of another; for a while, when it was undone."""
+
+    source: int
+    into: int
+    at: datetime
+    undone_at: datetime | None
+
+    def holds(self, known_at: datetime) -> bool:
+        return self.at <= known_at and (self.undone_at is None or self.undone_at > known_at)
+
+
+@dataclass
+class Browser:
+    """A visitor, and as whom it was known from when on."""
+
+    id: int
+    joined_at: datetime | None
+    lead: int | None
+
+
+@dataclass
 class Act:
     id: int
     kind: str
-    lead: int | None
+    # Whose it was when it was recorded; None: only a browser's.
     first_lead: int | None
-    moved_at: datetime | None
+    browser: Browser | None
     occurred_at: datetime
     recorded_at: datetime
     path: str
     message_key: str
     properties: dict
-
-    def owner(self, known_at: datetime) -> int | None:
-        """Whose it was, as known at an instant."""
-        if self.moved_at is not None and self.moved_at > known_at:
-            return self.first_lead
-        return self.lead
+    channel: str = ""
+    result: str = ""
+    campaign: str | None = None
+    content: str | None = None
 
 
 @dataclass
 class World:
     firms: list[Firm] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
+    browsers: list[Browser] = field(default_factory=list)
+    merges: list[Merge] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+
+    def part_of(self, lead: int | None, known_at: datetime) -> int | None:
+        """Into whom a lead was merged by then, at the end of the chain; itself when into nobody."""
+        found = next((m for m in self.merges if m.source == lead and m.holds(known_at)), None)
+        return lead if found is None else self.part_of(found.into, known_at)
+
+    def owner(self, act: Act, known_at: datetime) -> int | None:
+        """Whose an act was, as known at an instant."""
+        who = act.first_lead
+        if who is None and act.browser and act.browser.joined_at and act.browser.joined_at <= known_at:
+            who = act.browser.lead
+        return self.part_of(who, known_at)
+
+    def moved_at(self, act: Act) -> datetime | None:
+        """When it came to the one whose it is in the end; None when it was his from the beginning."""
+        turns = [m.at for m in self.merges] + [m.undone_at for m in self.merges if m.undone_at]
+        turns += [act.browser.joined_at] if act.browser and act.browser.joined_at else []
+        turns = sorted(t for t in turns if t > act.recorded_at)
+        owners = [self.owner(act, t) for t in (act.recorded_at, *turns)]
+        moved = [t for t, (old, new) in zip(turns, pairwise(owners), strict=True) if old != new]
+        return moved[-1] if moved else None
 
 
 def moment(dice: Random) -> datetime:
@@ -162,10 +222,15 @@ def make(seed: int, people: int = 12, acts: int = 90) -> World:
         world.firms.append(firm)
     for _ in range(people):
         world.people.append(_person(dice, world))
+    _merge_some(dice, world)
+    world.browsers = [_browser(dice, world, f"{seed}-{i}") for i in range(4)]
     kinds = dict(ActivityKind.objects.values_list("key", "id"))
     for _ in range(acts):
         world.acts.append(_act(dice, world))
-    rows = Activity.objects.bulk_create([_act_row(act, i, kinds) for i, act in enumerate(world.acts)])
+    links = _write_links()
+    rows = Activity.objects.bulk_create(
+        [_act_row(world, act, i, kinds, links) for i, act in enumerate(world.acts)]
+    )
     for act, row in zip(world.acts, rows, strict=True):
         act.id = row.pk
     return world
@@ -194,42 +259,100 @@ def _person(dice: Random, world: World) -> Person:
     return person
 
 
+def _merge_some(dice: Random, world: World) -> None:
+    """Somebody twice in the base, found out; perhaps of two of them, perhaps wrongly."""
+    one, other, third = dice.sample([p.id for p in world.people], 3)
+    at = moment(dice)
+    world.merges.append(_merge(one, other, at, dice.choice([None, None, at + timedelta(days=5)])))
+    if dice.random() < 0.6:
+        # The one that holds the first is merged itself.
+        later = at + timedelta(days=dice.choice([0, 1, 8]), seconds=1)
+        world.merges.append(_merge(other, third, later, dice.choice([None, later + timedelta(days=2)])))
+    elif world.merges[0].undone_at is not None:
+        world.merges.append(_merge(one, third, world.merges[0].undone_at + timedelta(days=1), None))
+
+
+def _merge(source: int, into: int, at: datetime, undone_at: datetime | None) -> Merge:
+    LeadMerge.objects.create(from_lead_id=source, into_id=into, at=at, undone_at=undone_at)
+    if undone_at is None:
+        Lead.objects.filter(pk=source).update(merged_into=into)
+    return Merge(source, into, at, undone_at)
+
+
+def _browser(dice: Random, world: World, key: str) -> Browser:
+    joined = dice.choice([None, moment(dice), moment(dice), moment(dice)])
+    # Nobody joins a browser with a lead that is another's by then.
+    lead = world.part_of(dice.choice([p.id for p in world.people]), joined) if joined else None
+    row = Visitor.objects.create(key=key, lead_id=lead, first_seen_at=AT, last_seen_at=AT)
+    if joined and lead:
+        VisitorJoin.objects.create(visitor=row, lead_id=lead, at=joined)
+    return Browser(row.pk, joined, lead)
+
+
 def _act(dice: Random, world: World) -> Act:
     occurred = moment(dice)
     recorded = max(occurred, moment(dice)) if dice.random() < 0.3 else occurred
-    ids = [p.id for p in world.people]
-    lead = dice.choice(ids)
-    first, moved = lead, None
-    if dice.random() < 0.25:
-        first, moved = dice.choice([None, dice.choice(ids)]), max(recorded, moment(dice))
-    seats = dice.choice([{}, {"seats": 5}, {"seats": 50.5}, {"seats": "lots"}, {"title": "Big GUIDE"}])
+    first = world.part_of(dice.choice([p.id for p in world.people]), recorded)
+    browser = None
+    if dice.random() < 0.3:
+        browser = dice.choice(world.browsers)
+        known = browser.joined_at is not None and browser.joined_at <= recorded
+        first = world.part_of(browser.lead, recorded) if known else None
+    seats = dice.choice(
+        [
+            {},
+            {"seats": 5},
+            {"seats": 50.5},
+            {"seats": "lots"},
+            {"title": "Big GUIDE", "day": "2026-03-29"},
+            {"title": 7, "day": "soon", "seats": None},
+        ]
+    )
     return Act(
         0,
         dice.choice(KINDS),
-        lead,
         first,
-        moved,
+        browser,
         occurred,
         recorded,
         dice.choice(["", "/pricing", "/pricing/x", "/blog"]),
         dice.choice(["", "m1", "m2", "m3", "m4", "m5", "m6"]),
         seats,
+        dice.choice(["", "phone", "email"]),
+        dice.choice(["", "talked", "no_answer"]),
+        dice.choice([None, None, *CAMPAIGNS]),
+        dice.choice([None, None, *CONTENTS]),
     )
 
 
-def _act_row(act: Act, i: int, kinds: dict[str, int]) -> Activity:
+def _write_links() -> dict[str, int]:
+    """Campaigns and pieces by code and key."""
+    for code in CAMPAIGNS:
+        Campaign.objects.get_or_create(code=code, defaults={"name": code})
+    for key in CONTENTS:
+        Content.objects.get_or_create(key=key, defaults={"title": key})
+    return dict(Campaign.objects.values_list("code", "id")) | dict(Content.objects.values_list("key", "id"))
+
+
+def _act_row(world: World, act: Act, i: int, kinds: dict[str, int], links: dict[str, int]) -> Activity:
+    """The row as it stands in the end, after every join and merge."""
     return Activity(
         source="world",
         external_id=str(i),
         kind_id=kinds[act.kind],
-        lead_id=act.lead,
+        lead_id=world.owner(act, END),
         first_lead_id=act.first_lead,
-        moved_at=act.moved_at,
+        moved_at=world.moved_at(act),
+        visitor_id=act.browser.id if act.browser else None,
         occurred_at=act.occurred_at,
         recorded_at=act.recorded_at,
         path=act.path,
         message_key=act.message_key,
         properties=act.properties,
+        channel=act.channel,
+        result=act.result,
+        campaign_id=links[act.campaign] if act.campaign else None,
+        content_id=links[act.content] if act.content else None,
     )
 
 
