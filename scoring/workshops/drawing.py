@@ -1,7 +1,7 @@
 """A workshop is set up: which leads are drawn, and who sorts them.
 
 The leads are recent, as many from each source as there is room for, and drawn by lot. Each is frozen at an
-instant: one that sales was offered in those days as it was known just before, for what followed tells the
+instant: one that sales was offered in those days as it was known at the offer, for what followed tells the
 answer; any other as it is known now.
 """
 
@@ -48,7 +48,7 @@ _DRAW = f"""{_POOL},
     drawn AS (SELECT * FROM turns ORDER BY turn, lot LIMIT %(cards)s)
     SELECT row_number() OVER (ORDER BY md5(lot)), id, first_source,
         CASE WHEN offered_at IS NULL THEN %(now)s
-            ELSE GREATEST(created_at, offered_at - interval '1 microsecond') END,
+            ELSE GREATEST(created_at, offered_at) END,
         (SELECT count(*) FROM pool)
     FROM drawn ORDER BY 1
 """  # noqa: S608 - no value is composed

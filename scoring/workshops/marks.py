@@ -32,6 +32,8 @@ _NO_WORDS = {"of", "and", "the", "for", "in", "und", "der", "de", "et", "la", "l
 _VALUES = ("country", "industry", "first_source", "company_country")
 _GAPS = ("phone", "title", "company_name", "industry", "employees", "country")
 _FLAGS = ("is_target", "is_partner", "is_customer")
+# Facts that mostly say the same.
+_FAMILIES = {"company_country": "country"}
 _NEVER = (
     "name",
     "email",
@@ -71,6 +73,11 @@ class Mark:
     def precise(self) -> bool:
         """It names where something was done, not only what."""
         return bool((self.condition.get("did") or {}).get("where"))
+
+    @property
+    def order(self) -> tuple[float, float, bool, str]:
+        """The surest first, then the widest apart, then the most precise."""
+        return (self.chance, -self.gap, not self.precise, self.text)
 
     @property
     def clear(self) -> bool:
@@ -121,34 +128,34 @@ def find(comparison: Comparison, names: Words) -> Found:
         for key, who in _candidates(comparison, every).items()
         if len(who) >= FEWEST and len(every) - len(who) >= FEWEST
     }
-    found = []
+    worth = []
     for key, who in carriers.items():
         condition, group = _CONDITIONS[key[0]](*key[1:])
         with_good = len(who & goods)
         with_bad = len(who) - with_good
-        found.append(
-            Mark(
-                condition,
-                group,
-                _text(condition, names),
-                with_good,
-                len(good),
-                with_bad,
-                len(bad),
-                by_chance(with_good, len(good), with_bad, len(bad)),
-                len(carriers),
-            )
+        mark = Mark(
+            condition,
+            group,
+            _text(condition, names),
+            with_good,
+            len(good),
+            with_bad,
+            len(bad),
+            by_chance(with_good, len(good), with_bad, len(bad)),
+            len(carriers),
         )
-    worth = [mark for mark in found if mark.gap >= GAP]
-    worth.sort(key=lambda mark: (mark.chance, -mark.gap, not mark.precise, mark.text))
+        if mark.gap >= GAP:
+            worth.append((mark, frozenset(who)))
+    worth.sort(key=lambda pair: pair[0].order)
     return Found(list(_once(worth))[:SHOWN], len(carriers))
 
 
-def _once(marks: Iterable[Mark]) -> Iterator[Mark]:
-    """Of marks that say the same of the same leads only the first."""
+def _once(marks: Iterable[tuple[Mark, frozenset[int]]]) -> Iterator[Mark]:
+    """Of marks of one family that the same leads carry only the first."""
     seen = set()
-    for mark in marks:
-        same = (mark.with_good, mark.with_bad, mark.group, str(mark.condition.get("fact") or "did"))
+    for mark, who in marks:
+        fact = str(mark.condition.get("fact") or "did")
+        same = (_FAMILIES.get(fact, fact), who)
         if same not in seen:
             seen.add(same)
             yield mark

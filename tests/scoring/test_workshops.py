@@ -74,7 +74,7 @@ def test_only_leads_of_these_days_that_are_leads_are_drawn(make_lead, did, draw)
     assert old.pk not in drawn
 
 
-def test_who_was_offered_is_shown_as_known_just_before(make_lead, did, draw, people) -> None:
+def test_who_was_offered_is_shown_as_known_at_the_offer(make_lead, did, draw, people) -> None:
     now = clock.now()
     with clock.use(now - timedelta(days=9)):
         lead = make_lead(title="Clerk")
@@ -85,7 +85,7 @@ def test_who_was_offered_is_shown_as_known_just_before(make_lead, did, draw, peo
     intake.change_lead(lead.pk, {"title": "Managing Director"}, actor=SYSTEM, cause="call")
     did(lead, "demo_requested", 1)
     card = draw().cards.get()
-    assert card.at == card.known_at == now - timedelta(days=5) - timedelta(microseconds=1)
+    assert card.at == card.known_at == now - timedelta(days=5)
     reader = knowing.Reader()
     assert reader.facts([card])[card.pk].values["title"] == "Clerk"
     assert [act.text for act in reader.acts(card)] == ["Attended a webinar: “Two depots”"]
