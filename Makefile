@@ -5,6 +5,8 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input --quiet
 # DEMO=no starts with an empty house, DEMO=yes asks for the demo company; empty: the demo on the first start.
 DEMO ?=
+# Eight processes start at once: none of them has to read the same thousand sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 TESTS ?=
 LEADS ?= 20000
 
