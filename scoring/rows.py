@@ -104,30 +104,29 @@ def activity_rows(present: bool, *, of_range: bool = False, kinds: Iterable[int]
 
 
 # A merge that held as known at the instant, and the joins of a visitor until then.
-_MERGED = "m.at <= s.known_at AND (m.undone_at IS NULL OR m.undone_at > s.known_at)"
-_JOINED = "j.at <= s.known_at"
+_MERGED = SQL("m.at <= s.known_at AND (m.undone_at IS NULL OR m.undone_at > s.known_at)")
+_JOINED = SQL("j.at <= s.known_at")
 
 
 def _moved_of_one(seen: Composable) -> Composable:
     """What was lead `l`'s and is another's now: recorded as its own, or as that of a lead merged into it
     then, or done by a visitor whom one of these had been joined with."""
     moved = SQL("SELECT a.* FROM leads_activity a {} AND a.moved_at > s.known_at AND {}")
+    joined = SQL(
+        "JOIN leads_visitorjoin j ON j.visitor_id = a.visitor_id AND j.lead_id = o.id AND {}"
+        " AND NOT EXISTS (SELECT FROM leads_visitorjoin k WHERE k.visitor_id = j.visitor_id"
+        " AND k.at <= s.known_at AND (k.at, k.id) > (j.at, j.id)) WHERE a.first_lead_id IS NULL"
+    ).format(_JOINED)
     return SQL(
-        "SELECT {columns}, l.id AS owner FROM (WITH RECURSIVE o(id) AS ("
-        f"SELECT l.id WHERE NOT EXISTS (SELECT FROM leads_leadmerge m WHERE m.from_lead_id = l.id AND {_MERGED})"
-        f" UNION SELECT m.from_lead_id FROM o JOIN leads_leadmerge m ON m.into_id = o.id AND {_MERGED}"
+        "SELECT {columns}, l.id AS owner FROM (WITH RECURSIVE o(id) AS (SELECT l.id WHERE NOT EXISTS"
+        " (SELECT FROM leads_leadmerge m WHERE m.from_lead_id = l.id AND {merged})"
+        " UNION SELECT m.from_lead_id FROM o JOIN leads_leadmerge m ON m.into_id = o.id AND {merged}"
         ") SELECT id FROM o) o CROSS JOIN LATERAL ({first} UNION ALL {joined}) a"
     ).format(
         columns=_ACTIVITY,
+        merged=_MERGED,
         first=moved.format(SQL("WHERE a.first_lead_id = o.id"), seen),
-        joined=moved.format(
-            SQL(
-                f"JOIN leads_visitorjoin j ON j.visitor_id = a.visitor_id AND j.lead_id = o.id AND {_JOINED}"
-                " AND NOT EXISTS (SELECT FROM leads_visitorjoin k WHERE k.visitor_id = j.visitor_id"
-                " AND k.at <= s.known_at AND (k.at, k.id) > (j.at, j.id)) WHERE a.first_lead_id IS NULL"
-            ),
-            seen,
-        ),
+        joined=moved.format(joined, seen),
     )
 
 
@@ -136,12 +135,12 @@ def _moved_in_range(seen: Composable) -> Composable:
     return SQL(
         "SELECT {columns}, w.owner FROM s CROSS JOIN leads_activity a CROSS JOIN LATERAL ("
         "WITH RECURSIVE h(id) AS (SELECT COALESCE(a.first_lead_id, (SELECT j.lead_id FROM leads_visitorjoin j"
-        f" WHERE j.visitor_id = a.visitor_id AND {_JOINED} ORDER BY j.at DESC, j.id DESC LIMIT 1))"
-        f" UNION SELECT m.into_id FROM h JOIN leads_leadmerge m ON m.from_lead_id = h.id AND {_MERGED}"
+        " WHERE j.visitor_id = a.visitor_id AND {joined} ORDER BY j.at DESC, j.id DESC LIMIT 1))"
+        " UNION SELECT m.into_id FROM h JOIN leads_leadmerge m ON m.from_lead_id = h.id AND {merged}"
         ") SELECT h.id AS owner FROM h WHERE NOT EXISTS ("
-        f"SELECT FROM leads_leadmerge m WHERE m.from_lead_id = h.id AND {_MERGED})) w"
+        "SELECT FROM leads_leadmerge m WHERE m.from_lead_id = h.id AND {merged})) w"
         " WHERE a.moved_at > s.known_at AND {seen} AND w.owner BETWEEN $1 AND $2"
-    ).format(columns=_ACTIVITY, seen=seen)
+    ).format(columns=_ACTIVITY, joined=_JOINED, merged=_MERGED, seen=seen)
 
 
 def _subjects(since: bool, given: bool) -> Composable:

@@ -6,12 +6,17 @@ It knows nothing of the compiler. Points are exact: fractions and whole numbers,
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from tests.scoring.world import OF_FIRM, OWN, TEXTS, Act, Firm, Person, World
 
 GROUPS = ("fit", "behaviour", "value")
+ORDER = ("eq", "ne", "lt", "lte", "gt", "gte")
+# Properties of an act that have a place of their own.
+COLUMNS = ("path", "channel", "result", "message_key", "campaign", "content")
+OF_COMPANY = {*OF_FIRM, "company_name", "company_domain", "is_customer"}
 FREE, GONE = {"gmail.com"}, {"mailinator.com"}
 
 
@@ -35,6 +40,11 @@ class Scored:
 
 def fold(text: str) -> str:
     return " ".join(text.casefold().split())
+
+
+def digits(phone: str) -> str:
+    found = re.sub(r"\D", "", phone)
+    return f"+{found}" if phone.strip().startswith("+") else found
 
 
 def tokens(text: str) -> list[str]:
@@ -109,6 +119,9 @@ class Oracle:
         if key == "email_domain":
             email = self.raw("email")
             return email.rpartition("@")[2] if email else None
+        if key in ("company_name", "company_domain"):
+            firm = self.firm()
+            return firm.domain if firm else None
         if key in OF_FIRM:
             firm = self.firm()
             return firm.facts[key].at(self.instant) if firm else None
@@ -123,10 +136,15 @@ class Oracle:
     def fact(self, key: str):
         """The value in its type; None when unknown or of another type."""
         value = self.raw(key)
+        if key in ("company_name", "company_domain"):
+            firm = self.firm()
+            return firm.domain if firm else None
+        if key == "phone":
+            return digits(value) if value else None
         if key in TEXTS or key == "email_domain":
             return fold(value) if isinstance(value, str) and value else None
-        if key in ("employees", "custom.seats"):
-            return None if isinstance(value, bool | str) or value is None else exact(value)
+        if key in ("employees", "revenue", "custom.seats", "custom.fleet"):
+            return exact(value) if isinstance(value, int | float | Decimal) and value is not True else None
         if key == "custom.since":
             return value if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value) else None
         return value if isinstance(value, bool) else None
@@ -145,13 +163,13 @@ class Oracle:
         if op == "in_last_days":
             today = self.at.astimezone(self.zone).date()
             return (today - timedelta(days=value)).isoformat() < found <= today.isoformat()
-        return self.compared(op, found, value, self.raw(key))
+        return self.compared(op, found, value, self.raw(key), digits if key == "phone" else fold)
 
-    def compared(self, op: str, found, value, raw) -> bool:
+    def compared(self, op: str, found, value, raw, reads=None) -> bool:
         if op == "between":
             low, high = value
             return (low <= found <= high) if isinstance(found, str) else exact(low) <= found <= exact(high)
-        if op in ("eq", "ne", "lt", "lte", "gt", "gte"):
+        if op in ORDER:
             return compare(op, found, value if isinstance(found, str) else exact(value))
         if op == "in_list":
             return found in {fold(e) for e in self.content["lists"].get(value, {}).get("entries", [])}
@@ -164,7 +182,7 @@ class Oracle:
                 if wanted
                 for i in range(len(mine))
             )
-        texts = [fold(v) for v in given]
+        texts = [(reads or fold)(v) for v in given]
         return {
             "is": found in texts,
             "is_not": found not in texts,
@@ -186,8 +204,7 @@ class Oracle:
             return False
         if kind == "customer":
             return self.is_customer(firm)
-        key = {"own": "is_own", "competitor": "is_competitor"}[kind]
-        return bool(firm.facts[key].at(self.instant))
+        return bool(firm.facts[f"is_{kind}"].at(self.instant))
 
     def changed(self, leaf: dict) -> bool:
         key, start = leaf["changed"], self.at - timedelta(days=leaf["days"])
@@ -195,14 +212,16 @@ class Oracle:
         def within(moment: datetime) -> bool:
             return start < moment <= self.instant
 
-        if key in OF_FIRM:
+        if key in OF_COMPANY:
             firm = self.firm()
             moved = any(within(m) for m, _ in self.person.firm.steps[1:])
             if firm is None:
                 return moved
-            told = any(within(m) for m, _ in firm.facts[key].steps[1:])
+            told = key in firm.facts and any(within(m) for m, _ in firm.facts[key].steps[1:])
             return moved or told or (within(firm.created_at) and self.fact(key) is not None)
-        told = any(within(m) for m, _ in self.person.facts[key].steps[1:])
+        told = any(
+            within(m) for m, _ in self.person.facts["email" if key == "email_domain" else key].steps[1:]
+        )
         return told or (within(self.person.created_at) and self.fact(key) is not None)
 
     # Behaviour
@@ -222,14 +241,18 @@ class Oracle:
 
     def where(self, act: Act, where: dict) -> bool:
         name, op, value = where["property"], where["op"], where.get("value")
-        raw = {"path": act.path, "message_key": act.message_key}.get(name, act.properties.get(name))
+        raw = getattr(act, name) if name in COLUMNS else act.properties.get(name)
         if op in ("known", "unknown"):
             return (raw is not None and raw != "") == (op == "known")
         if raw is None or raw == "":
             return False
-        if op in ("eq", "ne", "lt", "lte", "gt", "gte"):
-            return not isinstance(raw, str | bool) and compare(op, exact(raw), exact(value))
-        return self.compared(op, str(raw).lower(), value, str(raw))
+        text = str(raw).lower()
+        if op in (*ORDER, "between"):
+            of_days = isinstance(value[0] if op == "between" else value, str)
+            if not of_days and (isinstance(raw, str | bool) or name in COLUMNS):
+                return False
+            return self.compared(op, text if of_days else exact(raw), value, text)
+        return self.compared(op, text, value, text)
 
     def figure(self, leaf: dict, own_days: int | None = None):
         acts = self.matching(leaf["did"], own_days)
@@ -404,7 +427,43 @@ class Oracle:
         scored.sales = self.holds(bars["sql_when"])
         scored.leave = self.holds(bars["mql_leave_when"])
         scored.track = next((t["n"] for t in bars["fast_tracks"] if self.holds(t["condition"])), 0)
+        scored.fresh = bool(scored.sales or scored.track) and self.fresh()
         levels = [s for s in self.content["stages"] if s["stage"] == "prospect"]
         for i, row in enumerate(levels, 1):
             if row["condition"] is None or self.holds(row["condition"]):
                 scored.level = i
+
+    def fresh(self) -> bool:
+        """An own act of the last days, or a change, after creation, of a fact that the rules read."""
+        days = self.content["thresholds"]["fresh_days"]
+        return self.active(days) or any(self.told_anew(key, days) for key in self.facts_read())
+
+    def told_anew(self, key: str, days: int) -> bool:
+        steps = []
+        if key in OF_COMPANY:
+            firm = self.firm()
+            steps = self.person.firm.steps[1:]
+            steps = steps + (firm.facts[key].steps[1:] if firm and key in firm.facts else [])
+        elif key in self.person.facts:
+            steps = self.person.facts[key].steps[1:]
+        elif key == "email_domain":
+            steps = self.person.facts["email"].steps[1:]
+        return any(self.at - timedelta(days=days) < at <= self.instant for at, _ in steps)
+
+    def facts_read(self) -> set[str]:
+        bars = self.content["thresholds"]
+        rules = [c.get("condition") or c["of"] for c in self.content["criteria"] if c.get("on", True)]
+        rules += [x["condition"] for x in self.content["exclusions"] if x["on"]]
+        rules += [bars[k] for k in ("mql_when", "sql_when", "mql_leave_when")]
+        rules += [t["condition"] for t in bars["fast_tracks"]]
+        rules += [s["condition"] for s in self.content["stages"] if s["condition"] is not None]
+        return {key for rule in rules for key in self.keys_of(rule)}
+
+    def keys_of(self, raw: dict) -> set[str]:
+        if "persona" in raw:
+            return self.keys_of(next(p["condition"] for p in self.content["personas"]))
+        if "contactable" in raw:
+            return {"phone", "email", "do_not_contact"}
+        parts = raw.get("all") or raw.get("any") or ([raw["not"]] if "not" in raw else [])
+        found = {raw[name] for name in ("fact", "changed") if name in raw}
+        return found.union(*map(self.keys_of, parts))

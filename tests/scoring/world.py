@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
@@ -36,7 +37,11 @@ TEXTS = {
     ],
     "country": [None, "Germany", "de", "FRANCE", "Österreich"],
     "industry": [None, "Software", "Food & Drink", "Manufacturing"],
+    "city": [None, "Köln", "san  josé"],
     "first_source": [None, "Web", "Trade show"],
+    "first_campaign": [None, "Spring-26", "fair"],
+    "company_country": [None, "Austria", "DE"],
+    "custom.branch": [None, "Cold chain", "road", 3],
     "custom.tier": [None, "Gold", "silver tier", 7],
     "phone": [None, "+49 30 1", "0301"],
     "email": [
@@ -50,16 +55,30 @@ TEXTS = {
 }
 OTHERS = {
     "employees": [None, 0, 9, 10, 50, 320, 1000],
+    "revenue": [None, Decimal("0.50"), Decimal("1200000.00"), Decimal("99.99")],
     "is_target": [False, True],
     "is_competitor": [False, True],
+    "is_partner": [False, True],
     "is_own": [False, True],
     "custom.seats": [None, 0, 9, 10, 50, 50.5, 200, "many", True],
     "custom.since": [None, "2026-03-29", "2026-03-30", "2026-03-16", "2027-01-01", "soon", 5],
     "custom.happy": [None, True, False, "yes"],
+    "custom.fleet": [None, 0, 12, -3, "12", [12]],
     "do_not_contact": [False, False, True],
 }
 VALUES = TEXTS | OTHERS
-OF_FIRM = ("industry", "employees", "is_target", "is_competitor", "is_own")
+OF_FIRM = (
+    "industry",
+    "company_country",
+    "employees",
+    "revenue",
+    "is_target",
+    "is_competitor",
+    "is_partner",
+    "is_own",
+    "custom.branch",
+    "custom.fleet",
+)
 KINDS = (
     "page_view",
     "visit",
@@ -83,6 +102,8 @@ FIELDS = [
     {"key": "seats", "subject": "lead", "type": "number", "label": "Seats"},
     {"key": "since", "subject": "lead", "type": "date", "label": "Since"},
     {"key": "happy", "subject": "lead", "type": "boolean", "label": "Happy"},
+    {"key": "branch", "subject": "company", "type": "text", "label": "Branch"},
+    {"key": "fleet", "subject": "company", "type": "number", "label": "Fleet"},
 ]
 
 
@@ -213,7 +234,7 @@ def timeline(dice: Random, key: str, born: datetime) -> Timeline:
 
 def make(seed: int, people: int = 12, acts: int = 90) -> World:
     """A world of this seed, written to the database."""
-    dice, world = Random(seed), World()
+    dice, world, links = Random(seed), World(), _write_links()
     for i in range(3):
         born = AT - timedelta(days=dice.choice([10, 200]))
         firm = Firm(0, f"firm{i}.example", born, dice.choice([None, moment(dice)]), {})
@@ -227,7 +248,6 @@ def make(seed: int, people: int = 12, acts: int = 90) -> World:
     kinds = dict(ActivityKind.objects.values_list("key", "id"))
     for _ in range(acts):
         world.acts.append(_act(dice, world))
-    links = _write_links()
     rows = Activity.objects.bulk_create(
         [_act_row(world, act, i, kinds, links) for i, act in enumerate(world.acts)]
     )
@@ -255,6 +275,9 @@ def _person(dice: Random, world: World) -> Person:
         stages,
         dice.choice([None, None, moment(dice)]),
     )
+    # An address is one person's only.
+    mails = person.facts["email"].steps
+    person.facts["email"].steps = [(at, mail and f"p{len(world.people)}.{mail}") for at, mail in mails]
     person.id = _write_person(person)
     return person
 
@@ -362,21 +385,40 @@ def _text(value: object, key: str = "") -> str:
     return phone_key(value) if key == "phone" else fold(value)
 
 
+def _custom(now: dict[str, object]) -> dict[str, dict[str, object]]:
+    """The three columns of a row's custom fields."""
+    found = {
+        k.removeprefix("custom."): v for k, v in now.items() if k.startswith("custom.") and v is not None
+    }
+    texts = {k: v for k, v in found.items() if f"custom.{k}" in TEXTS and isinstance(v, str)}
+    return {
+        "custom": found,
+        "custom_keys": {k: fold(v) for k, v in texts.items()},
+        "custom_words": {k: words(v) for k, v in texts.items()},
+    }
+
+
 def _write_firm(firm: Firm) -> int:
     now = {key: line.last for key, line in firm.facts.items()}
     row = Company.objects.create(
         name=firm.domain,
         name_key=firm.domain,
+        name_words=words(firm.domain),
         domain=firm.domain,
         industry=now["industry"] or "",
         industry_key=_text(now["industry"]),
         industry_words=words(str(now["industry"] or "")),
+        country=now["company_country"] or "",
+        country_key=_text(now["company_country"]),
         employees=now["employees"],
+        revenue=now["revenue"],
         is_target=now["is_target"],
         is_competitor=now["is_competitor"],
+        is_partner=now["is_partner"],
         is_own=now["is_own"],
         customer_since=firm.customer_since,
         created_at=firm.created_at,
+        **_custom(now),
     )
     _write_changes({"company_id": row.pk}, firm.facts)
     return row.pk
@@ -384,18 +426,11 @@ def _write_firm(firm: Firm) -> int:
 
 def _write_person(person: Person) -> int:
     now = {key: line.last for key, line in person.facts.items()}
-    custom = {
-        k.removeprefix("custom."): v for k, v in now.items() if k.startswith("custom.") and v is not None
-    }
-    text = {k: v for k, v in custom.items() if k == "tier" and isinstance(v, str)}
     email = now["email"] or ""
     row = Lead.objects.create(
         name="Somebody",
         email=email,
-        # Unique in the table, so the address of another person is kept by the domain only.
-        email_key=email or None
-        if not Lead.objects.filter(email_key=email).exists()
-        else f"x{_next()}{email}",
+        email_key=email or None,
         email_domain=email.rpartition("@")[2],
         phone=now["phone"] or "",
         phone_key=_text(now["phone"], "phone"),
@@ -404,18 +439,19 @@ def _write_person(person: Person) -> int:
         title_words=words(str(now["title"] or "")),
         country=now["country"] or "",
         country_key=_text(now["country"]),
+        city=now["city"] or "",
+        city_key=_text(now["city"]),
+        first_campaign=Campaign.objects.get(code=now["first_campaign"]) if now["first_campaign"] else None,
         first_source=now["first_source"] or "",
         first_source_key=_text(now["first_source"]),
         do_not_contact=now["do_not_contact"],
         company_id=person.firm.last,
-        custom=custom,
-        custom_keys={k: fold(v) for k, v in text.items()},
-        custom_words={k: words(v) for k, v in text.items()},
         stage=person.stages[-1][2] if len(person.stages) == 1 else _latest_stage(person),
         stage_since=person.created_at,
         bounced_at=person.bounced_at,
         created_at=person.created_at,
         changed_at=person.created_at,
+        **_custom(now),
     )
     _write_changes({"lead_id": row.pk}, person.facts | {"company": person.firm})
     StageChange.objects.bulk_create(
@@ -425,13 +461,6 @@ def _write_person(person: Person) -> int:
         ]
     )
     return row.pk
-
-
-_count = iter(range(1, 10**9))
-
-
-def _next() -> int:
-    return next(_count)
 
 
 def _latest_stage(person: Person) -> str:
@@ -454,7 +483,7 @@ def _change(owner: dict[str, int], key: str, old: object, at: datetime) -> FactC
     return FactChange(
         **owner,
         field=key,
-        old=old,
+        old=float(old) if isinstance(old, Decimal) else old,
         old_key=_text(old, key) if is_text else None,
         old_words=words(str(old)) if is_text else None,
         recorded_at=at,
