@@ -22,7 +22,7 @@ from leadflow.accounts.models import SALES, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import ledgers, stages
 from leadflow.leads.models import Answer, Lead, Stage
-from scoring import current, engine, release
+from scoring import current, engine, personas, release
 from scoring.current import Current
 from scoring.document import Document
 from scoring.models import Crossing
@@ -388,9 +388,9 @@ def make(
     frozen = _frozen_terms(agreement)
     policies = _policies(offers, terms, at)
     hours = calendars.for_teams({offer.route.team_id for offer in offers})
-    gaps = why.gaps([offer.lead for offer in offers], terms)
+    known = _known_of(offers, agreement, at)
     rows = [
-        _row(offer, policies[offer.lead.pk], gaps[offer.lead.pk], frozen, hours, at, agreement)
+        _row(offer, policies[offer.lead.pk], known[offer.lead.pk], frozen, hours, at, agreement)
         for offer in offers
     ]
     many.insert(rows)
@@ -436,10 +436,24 @@ def make(
     return rows
 
 
+def _known_of(offers: Sequence[Offer], agreement: Current, at: datetime) -> dict[int, dict[str, Any]]:
+    """What is frozen of whom each lead is: what sales must still find out, and its persona."""
+    leads = [offer.lead for offer in offers]
+    gaps = why.gaps(leads, agreement.program.document)
+    seen = personas.of([lead.pk for lead in leads], at, agreement)
+    return {
+        lead.pk: {
+            "must_know_gaps": gaps[lead.pk],
+            "persona": seen[lead.pk].as_json() if lead.pk in seen else None,
+        }
+        for lead in leads
+    }
+
+
 def _row(
     offer: Offer,
     policy: Policy,
-    gaps: list[str],
+    known: Mapping[str, Any],
     terms: Mapping[str, Any],
     hours: Mapping[int | None, calendars.WorkCalendar],
     at: datetime,
@@ -458,10 +472,10 @@ def _row(
         first_offered_at=at,
         frozen={
             **terms,
+            **known,
             "facts": why.facts(offer.lead),
             "score": {**explanation.groups, "total": explanation.total, "grade": explanation.grade},
             "explanation": [why.line(line) for line in explanation.lines],
-            "must_know_gaps": gaps,
             "why_now": offer.why_now,
             "sla": asdict(policy) | {"late": [{"after": a, "do": do} for a, do in policy.late]},
         },

@@ -323,7 +323,7 @@ class Panel:
     acts: dict[str, Action]
     recent: list[Activity]
     earlier: Earlier | None
-    gaps: list[str]
+    gaps: list[why.Gap]
     chips: list[Chip]
     send: list[Content]
     start: datetime | None
@@ -359,7 +359,7 @@ def panel(user: User, handoff: Handoff, at: datetime) -> Panel:
         acts=acts,
         recent=done[:ACTS_SHOWN],
         earlier=_earlier(user, handoff, done),
-        gaps=why.gaps_of(handoff),
+        gaps=why.still_open(handoff, len(done)),
         chips=_chips(handoff, acts),
         send=list(Content.objects.filter(active=True).exclude(url="").order_by("-stage", "title")[:TO_SEND]),
         start=_start(handoff),

@@ -1,6 +1,7 @@
 """What a rep should know at first sight: why now, what is known, what is still to be found out."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count
@@ -102,10 +103,10 @@ def gaps(leads: Iterable[Lead], terms: Document) -> dict[int, list[str]]:
         if "last_acts" in terms.must_know
         else {}
     )
-    return {lead.pk: _gaps(lead, terms, acts.get(lead.pk, 0)) for lead in rows}
+    return {lead.pk: _missing(lead, terms.must_know, acts.get(lead.pk, 0)) for lead in rows}
 
 
-def _gaps(lead: Lead, terms: Document, acts: int) -> list[str]:
+def _missing(lead: Lead, keys: Iterable[str], acts: int) -> list[str]:
     known = facts(lead)
 
     def missing(key: str) -> bool:
@@ -115,7 +116,7 @@ def _gaps(lead: Lead, terms: Document, acts: int) -> list[str]:
             return not (lead.phone or lead.email)
         return key.removeprefix("custom.") not in known
 
-    return [key for key in terms.must_know if missing(key)]
+    return [key for key in keys if missing(key)]
 
 
 def line(one: Any) -> dict[str, Any]:
@@ -137,3 +138,32 @@ def label(key: str) -> str:
 def gaps_of(handoff: Handoff) -> list[str]:
     """The gaps frozen at the offer, in words."""
     return [label(key) for key in handoff.frozen.get("must_know_gaps", [])]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that sales must know and does not. `field`: the fact that can be filled in; empty: none."""
+
+    key: str
+    label: str
+    field: str
+
+
+# What a person can fill in of a lead; the rest comes with what the lead does.
+_FILLED_IN = {key: key for key in ("name", "title", "phone", "email", "country", "city")}
+_FILLED_IN["phone_or_email"] = "phone"
+_OF_COMPANY = ("industry", "employees")
+
+
+def still_open(handoff: Handoff, acts: int) -> list[Gap]:
+    """What was not known at the offer and is not known now. `acts`: how many acts of the lead are known."""
+    lead = handoff.lead
+    keys = [str(key) for key in handoff.frozen.get("must_know_gaps", [])]
+    return [Gap(key, label(key), _field_of(lead, key)) for key in _missing(lead, keys, acts)]
+
+
+def _field_of(lead: Lead, key: str) -> str:
+    if key in _OF_COMPANY:
+        return key if lead.company_id else ""
+    name = key.removeprefix("custom.")
+    return _FILLED_IN.get(key, "" if key in MUST_KNOW else f"custom.{name}")
