@@ -2,8 +2,9 @@
 
 from django.urls import include, path
 
+from scoring.advising.urls import urlpatterns as advising
 from scoring.backtesting.urls import urlpatterns as backtesting
-from scoring.views import acts, edit, helping, history, moves, page, paper, signing
+from scoring.views import acts, edit, files, helping, history, moves, page, paper, signing
 
 app_name = "scoring"
 
@@ -26,11 +27,15 @@ urlpatterns = [
     path("agreement/order/<slug:group>/", acts.order, name="order"),
     path("agreement/values/", helping.values, name="values"),
     path("agreement/count/<slug:kind>/<str:key>/", helping.count, name="count"),
+    path("agreement/download/", files.download, name="download"),
+    path("agreement/file/", files.load, name="file"),
+    path("agreement/file/take/", files.take, name="file_take"),
     path("agreement/undo/", acts.undo, name="undo"),
     path("agreement/redo/", acts.redo, name="redo"),
     path("agreement/part/<slug:kind>/<str:key>/", edit.edit, name="edit"),
     path("agreement/part/<slug:kind>/<str:key>/<slug:do>/", acts.act, name="act"),
     *backtesting,
+    *advising,
     path("agreement/workshops/", include("scoring.workshops.urls")),
     path("agreement/<slug:tab>/", page.page, name="tab"),
 ]

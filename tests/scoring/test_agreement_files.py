@@ -196,7 +196,7 @@ def test_whatever_stands_in_a_file_is_either_refused_or_can_be_shown(draft, plai
     taken = []
     for n, path in enumerate(places(draft.content)):
         for m, value in enumerate(junk()):
-            if (n * 5 + m) % 9:
+            if (n * 5 + m) % 13:
                 continue
             content = broken(draft.content, path, value)
             try:
@@ -206,7 +206,7 @@ def test_whatever_stands_in_a_file_is_either_refused_or_can_be_shown(draft, plai
             if not agreements.faults_of(loaded.content):
                 taken.append((path, value, loaded.content))
     assert len(taken) > 20
-    for path, value, content in taken:
+    for path, value, content in taken[:: max(1, len(taken) // 12)]:
         Agreement.objects.filter(pk=draft.pk).update(content=content)
         for tab in [t for t in parts.TABS if t not in ("history", "who", "value")]:
             answer = plain.get(f"/agreement/{tab}/")
