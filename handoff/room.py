@@ -12,6 +12,7 @@ from scoring import room
 from scoring.document import Document
 from scoring.room import Rep, Room
 
+BY_ITSELF = (*COUNTED, Handoff.Kind.FAST_TRACK)
 LATELY = timedelta(days=28)
 # Far enough to say when a wait is over; later than that is "not within two months".
 DAYS_AHEAD = 60
@@ -22,8 +23,8 @@ def of_sales(document: Document, at: datetime) -> Room:
     admission = document.admission
     seats = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
     teams = dict(Team.objects.values_list("pk", "name"))
-    lately = Handoff.objects.filter(kind__in=COUNTED, first_offered_at__gt=at - LATELY, owner__isnull=False)
-    offers = lately.order_by().values_list("owner").annotate(n=Count("pk"))
+    lately = Handoff.objects.filter(kind__in=BY_ITSELF, first_offered_at__gt=at - LATELY)
+    offers = lately.filter(owner__isnull=False).order_by().values_list("owner").annotate(n=Count("pk"))
     return Room(
         reps=tuple(
             Rep(
@@ -42,6 +43,7 @@ def of_sales(document: Document, at: datetime) -> Room:
         waiting=RoomWait.objects.filter(left_at=None).count(),
         days=working_days({seat.team_id for seat in seats}, at),
         offers={owner: n for owner, n in offers if owner is not None},
+        limited=lately.filter(kind__in=COUNTED).count(),
     )
 
 

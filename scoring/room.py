@@ -36,13 +36,15 @@ class Rep:
 class Room:
     """The room of all of sales. `days`: the next working days, the first being the one that counts now.
 
-    `offers`: rep → leads of the limited kinds offered within the last 28 days.
+    Within the last 28 days: `offers`, rep → leads offered by bar or fast track, and `limited`, how many of
+    all those were of the kinds that the day's limit counts.
     """
 
     reps: tuple[Rep, ...] = ()
     waiting: int = 0
     days: tuple[date, ...] = ()
     offers: Mapping[int, int] = field(default_factory=dict)
+    limited: int = 0
 
     @property
     def present(self) -> list[Rep]:
@@ -62,8 +64,13 @@ class Room:
 
     @property
     def offered_a_week(self) -> float:
-        """Leads of the limited kinds that went to sales per week, over the last four."""
+        """Leads that went to sales per week, over the last four."""
         return sum(self.offers.values()) / 4
+
+    @property
+    def usual_a_day(self) -> float:
+        """Leads that take from the day's limit on a usual working day."""
+        return self.limited / 20
 
 
 Provider = Callable[[Document, datetime], Room]

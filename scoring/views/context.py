@@ -39,7 +39,7 @@ def page_context(request: HttpRequest, desk: Desk, tab: str) -> dict[str, Any]:
     if desk.editable:
         context |= {"undo": steps.next_undo(agreement), "redo": steps.next_redo(agreement)}
     if tab == "sign":
-        context |= sign_context(desk)
+        context |= sign_context(request, desk)
     if tab == "history":
         context |= history_context(desk)
     return context

@@ -2,10 +2,20 @@
 
 from typing import Any
 
+from django.http import HttpRequest
+
 from leadflow.accounts.models import AuditEntry, Role, User
 from scoring import agreements
 from scoring.models import Agreement, Decline, Signature
+from scoring.signing import proof
 from scoring.views.desk import STATE_WORDS, Desk, State
+
+VERBS = {
+    "agreement.propose_refused": "could not propose",
+    "agreement.sign_refused": "could not sign",
+    "agreement.decline_refused": "could not decline",
+    "agreement.withdraw_refused": "could not take back",
+}
 
 
 def signers(desk: Desk) -> list[dict[str, Any]]:
@@ -30,23 +40,33 @@ def signers(desk: Desk) -> list[dict[str, Any]]:
     ]
 
 
-def sign_context(desk: Desk) -> dict[str, Any]:
+def sign_context(request: HttpRequest, desk: Desk) -> dict[str, Any]:
+    """What the sign-off page shows beside the version itself."""
     agreement = desk.agreement
-    faults = agreements.faults_of(agreement.content, complete=True) if agreement.state == State.DRAFT else []
+    is_draft = agreement.state == State.DRAFT
     return {
-        "faults": faults,
+        "faults": agreements.faults_of(agreement.content, complete=True) if is_draft else [],
+        "zone": desk.document.zone,
         "releases": [
-            (key, words, key == desk.document.admission.on_release)
-            for key, words in (
-                ("trickle", "Trickle in: best first, as sales has room"),
-                ("new_evidence", "Only on new evidence: they wait until they do something"),
-            )
+            (choice.value, choice.label, choice == desk.document.admission.on_release)
+            for choice in Agreement.Release
         ],
-        "release_words": dict(Agreement.Release.choices).get(agreement.release, ""),
+        "release_words": Agreement.Release(agreement.release).label,
         "declined": Decline.objects.filter(agreement=agreement).select_related("user").first(),
-        "other_proposal": agreements.proposal() if agreement.state == State.DRAFT else None,
+        "last_no": _last_no(desk) if is_draft else None,
+        "other_proposal": agreements.proposal() if is_draft else None,
         "previous": desk.base,
+        "needs_password": proof.needs_password(request),
+        "proofs": proof.WORDS,
     }
+
+
+def _last_no(desk: Desk) -> Decline | None:
+    """The newest no since the version in force: whoever drafts the next version should have read it."""
+    noes = Decline.objects.select_related("user", "agreement")
+    if desk.in_force is not None:
+        noes = noes.filter(agreement__number__gt=desk.in_force.number)
+    return noes.order_by("-at").first()
 
 
 def history_context(desk: Desk) -> dict[str, Any]:
@@ -68,6 +88,7 @@ def history_context(desk: Desk) -> dict[str, Any]:
                 "row": v,
                 "words": STATE_WORDS[State(v.state)][0].format(v.number),
                 "look": STATE_WORDS[State(v.state)][1],
+                "waits": v.state in agreements.OPEN,
             }
             for v in versions
         ],
@@ -75,7 +96,7 @@ def history_context(desk: Desk) -> dict[str, Any]:
             {
                 "row": row,
                 "number": numbers.get(row.object_id),
-                "verb": row.verb.removeprefix("agreement.").replace("_", " "),
+                "verb": VERBS.get(row.verb, row.verb.removeprefix("agreement.").replace("_", " ")),
                 "what": str((row.after or {}).get("what") or row.reason or ""),
             }
             for row in trail

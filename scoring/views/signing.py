@@ -1,84 +1,56 @@
-"""Propose, sign, decline, take back, print."""
+"""Propose, sign, decline, take back: on the sign-off page, and by the link in a mail."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.contrib.auth import authenticate
-from django.http import HttpRequest, HttpResponseBase, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import Organisation, Role
+from leadflow.accounts.models import Role
 from leadflow.accounts.rights import roles
-from leadflow.errors import BadInput, Fault, NotVisible
-from scoring import agreements
-from scoring.editing import parts
-from scoring.models import Agreement
+from leadflow.errors import BadInput, NotVisible
+from scoring import agreements, room
+from scoring.models import Agreement, SignLink
+from scoring.signing import links, load, proof, refusals, when
 from scoring.views.context import page_context
 from scoring.views.desk import Desk, State, desk_of, writers
-from scoring.views.reading import row_view
-from scoring.views.sides import signers
+
+View = Callable[..., HttpResponseBase]
+DONE = {
+    State.IN_FORCE: "v{} is in force. Every lead is being scored by it.",
+    State.SIGNED: "v{} is signed by both sides.",
+    State.PROPOSED: "You have signed v{}. The other side is asked now.",
+}
 
 
-@require_GET
-def printed(request: HttpRequest) -> HttpResponseBase:
-    """The whole agreement on paper, with what changes against the version before."""
-    desk = desk_of(request)
-    document = desk.document
-    content = desk.agreement.content
-    bars = [
-        (p.title, parts.said(parts.get(p.raw, p.trees()[0].name), desk.words))
-        for kind in ("mql", "leave", "bar", "fast")
-        for p in parts.parts_of(content, kind)
-    ]
-    context = {
-        "desk": desk,
-        "agreement": desk.agreement,
-        "document": document,
-        "organisation": Organisation.get(),
-        "definitions": parts.facts(next(parts.parts_of(content, "definitions")), document),
-        "promises": parts.facts(next(parts.parts_of(content, "promises")), document),
-        "cards": [
-            (p.title, parts.facts(p, document))
-            for k in ("admission", "rules", "must_know", "days", "grade")
-            for p in parts.parts_of(content, k)
-        ],
-        "stages": [(row_view(desk, p)) for p in parts.parts_of(content, "stage")],
-        "groups": [
-            (
-                words,
-                document.groups[group],
-                [
-                    row_view(desk, p)
-                    for p in parts.parts_of(content, "criterion")
-                    if p.raw.get("group") == group
-                ],
-            )
-            for group, words in (("fit", "Who"), ("behaviour", "What they do"), ("value", "Who is buying"))
-        ],
-        "exclusions": [row_view(desk, p) for p in parts.parts_of(content, "exclusion")],
-        "bars": bars,
-        "sla": [
-            (
-                p.title,
-                [parts.minutes(int(p.raw.get(k) or 0)) for k in ("accept", "first_touch", "next_attempt")],
-            )
-            for p in parts.parts_of(content, "sla")
-        ],
-        "signers": signers(desk),
-        "seal": " ".join(desk.agreement.sha256[i : i + 4] for i in range(0, 16, 4)).strip(),
-    }
-    return render(request, "scoring/print.html", context)
+def noting(act: str) -> Callable[[View], View]:
+    """Leave a refusal of this act in the audit trail, whoever gives it: the role, the state, or the input."""
+
+    def wrap(view: View) -> View:
+        @wraps(view)
+        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated or request.method != "POST":
+                return view(request, *args, **kwargs)
+            about = agreements.draft() if act == "propose" else _asked(request)
+            with refusals.noted(person(request.user), act, about):
+                return view(request, *args, **kwargs)
+
+        return inner
+
+    return wrap
 
 
 @require_POST
+@noting("propose")
 @writers
 def propose(request: HttpRequest) -> HttpResponseBase:
     """Freeze the draft and ask both sides to sign."""
@@ -92,63 +64,90 @@ def propose(request: HttpRequest) -> HttpResponseBase:
             release_choice=request.POST.get("release", Agreement.Release.TRICKLE),
         )
     except BadInput as bad:
-        return _sign_page(request, bad)
+        refusals.note(person(desk.user), "propose", desk.agreement, refusals.words(bad))
+        return _sign_page(request, bad, desk)
     messages.success(request, f"v{made.number} is proposed: a manager of each side signs now.")
-    return redirect("scoring:tab", tab="sign")
+    return redirect(_page_of(made))
 
 
 def _day(data: QueryDict, desk: Desk) -> datetime | None:
     """The day on which it is to be in force, in the zone of the agreement; None: at once."""
-    text = data.get("in_force_from", "").strip()
     if data.get("when") != "day":
         return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise BadInput("Write the day and the hour.", [Fault("in_force_from", "Write the day and the hour.")])
-    return timezone.make_aware(found, ZoneInfo(desk.user.zone)) if timezone.is_naive(found) else found
-
-
-def _sign_page(request: HttpRequest, bad: BadInput) -> HttpResponseBase:
-    """The sign-off page again, with what is wrong; what was typed stays."""
-    context = page_context(request, desk_of(request), "sign")
-    errors = {fault.path: fault.message for fault in bad.faults}
-    context |= {"typed": request.POST, "wrong": bad.message, "errors": errors}
-    return render(request, "scoring/agreement.html", context, status=400)
-
-
-def _named(request: HttpRequest) -> Agreement:
-    number = request.POST.get("v", "")
-    found = (
-        Agreement.objects.filter(number=int(number)).first() if number.isdigit() and len(number) < 9 else None
-    )
-    if found is None:
-        raise NotVisible
-    return found
+    return when.instant(data.get("in_force_from", ""), desk.document.zone)
 
 
 @require_POST
+@noting("sign")
 @roles(Role.MARKETING_MANAGER, Role.SALES_MANAGER)
 def sign(request: HttpRequest) -> HttpResponseBase:
-    """Sign for one's side; the password is asked once more."""
+    """Sign for one's side; the password is asked once more unless it was given just now."""
     user: Any = request.user
     agreement = _named(request)
-    password = request.POST.get("password", "")
-    if authenticate(request, username=user.email, password=password) != user:
-        wrong = BadInput("Not signed.", [Fault("password", "This is not your password.")])
-        return _sign_page(request, wrong)
-    made = agreements.sign(agreement, person(user))
-    words = {
-        State.IN_FORCE: f"v{made.number} is in force. Every lead is being scored by it.",
-        State.SIGNED: f"v{made.number} is signed by both sides.",
+    if agreements.side_of(user) is None:
+        return _signed(request, agreement, "")
+    try:
+        method = proof.given(request, request.POST.get("password", ""))
+    except BadInput as bad:
+        refusals.note(person(user), "sign", agreement, refusals.words(bad))
+        return _sign_page(request, bad)
+    return _signed(request, agreement, method)
+
+
+@never_cache
+@noting("sign")
+@require_http_methods(["GET", "HEAD", "POST"])
+def by_link(request: HttpRequest, secret: str) -> HttpResponseBase:
+    """What the link in the mail leads to: looking changes nothing, the button signs."""
+    user: Any = request.user
+    link = links.find(secret)
+    if link is None:
+        raise NotVisible
+    trouble = links.trouble(link, user, agreements.side_of(user), clock.now())
+    if trouble:
+        refusals.note(person(user), "sign", link.agreement, trouble)
+        # Who holds somebody else's link learns nothing of what it is about.
+        whose = link if link.user_id == user.pk else None
+        context = {"trouble": trouble, "agreement": whose.agreement if whose else None}
+        return render(request, "scoring/by_link.html", context, status=410 if whose else 403)
+    if request.method != "POST":
+        return _link_page(request, link)
+    try:
+        method = proof.given(request, request.POST.get("password", ""), by_link=True)
+    except BadInput as bad:
+        refusals.note(person(user), "sign", link.agreement, refusals.words(bad))
+        return _link_page(request, link, bad)
+    return _signed(request, link.agreement, method, link)
+
+
+def _link_page(request: HttpRequest, link: SignLink, bad: BadInput | None = None) -> HttpResponse:
+    request.GET = QueryDict(f"v={link.agreement.number}")
+    desk = desk_of(request)
+    context = {
+        "desk": desk,
+        "agreement": link.agreement,
+        "link": link,
+        "side": link.get_side_display(),
+        "needs_password": proof.needs_password(request, by_link=True),
+        "errors": {fault.path: fault.message for fault in bad.faults} if bad else {},
+        "recent": {},
+        "release_words": Agreement.Release(link.agreement.release).label,
     }
-    messages.success(request, words.get(State(made.state), "Signed. The other side is asked now."))
-    return redirect("scoring:tab", tab="sign")
+    return render(request, "scoring/by_link.html", context, status=400 if bad else 200)
+
+
+def _signed(
+    request: HttpRequest, agreement: Agreement, method: str, link: SignLink | None = None
+) -> HttpResponseBase:
+    user: Any = request.user
+    side = request.POST.get("side", "")
+    made = agreements.sign(agreement, person(user), method=method, link=link, side=side)
+    messages.success(request, DONE[State(made.state)].format(made.number))
+    return redirect(_page_of(made))
 
 
 @require_POST
+@noting("decline")
 @roles(Role.MARKETING_MANAGER, Role.SALES_MANAGER)
 def decline(request: HttpRequest) -> HttpResponseBase:
     """Say no for one's side, with the reason."""
@@ -157,12 +156,14 @@ def decline(request: HttpRequest) -> HttpResponseBase:
     try:
         agreements.decline(agreement, person(user), request.POST.get("comment", ""))
     except BadInput as bad:
+        refusals.note(person(user), "decline", agreement, refusals.words(bad))
         return _sign_page(request, bad)
-    messages.success(request, f"v{agreement.number} is declined; the reason stands in the history.")
-    return redirect(f"{reverse('scoring:tab', args=['sign'])}?{urlencode({'v': agreement.number})}")
+    messages.success(request, f"v{agreement.number} is declined; both sides read why.")
+    return redirect(_page_of(agreement))
 
 
 @require_POST
+@noting("withdraw")
 @writers
 def withdraw(request: HttpRequest) -> HttpResponseBase:
     """Take a proposal back."""
@@ -170,4 +171,43 @@ def withdraw(request: HttpRequest) -> HttpResponseBase:
     agreement = _named(request)
     agreements.withdraw(agreement, person(user), request.POST.get("reason", "")[:500])
     messages.success(request, f"v{agreement.number} is withdrawn.")
-    return redirect("scoring:agreement")
+    return redirect(_page_of(agreement))
+
+
+@require_GET
+def loads(request: HttpRequest) -> HttpResponseBase:
+    """What each way of letting in those above the bar means for the reps; asked for after the page stands."""
+    desk = desk_of(request)
+    at = clock.now()
+    found = load.of(desk.agreement, room.ask(desk.document, at), at)
+    return render(request, "scoring/_load.html", {"load": found, "chosen": request.GET.get("chosen", "")})
+
+
+def _sign_page(request: HttpRequest, bad: BadInput, desk: Desk | None = None) -> HttpResponseBase:
+    """The sign-off page again, with what is wrong; what was typed stays."""
+    if desk is None:
+        request.GET = QueryDict(urlencode({"v": _named(request).number}))
+        desk = desk_of(request)
+    context = page_context(request, desk, "sign")
+    errors = {fault.path: fault.message for fault in bad.faults}
+    context |= {"typed": request.POST, "wrong": bad.message, "errors": errors}
+    return render(request, "scoring/agreement.html", context, status=400)
+
+
+def _page_of(agreement: Agreement) -> str:
+    return f"{reverse('scoring:tab', args=['sign'])}?{urlencode({'v': agreement.number})}"
+
+
+def _asked(request: HttpRequest) -> Agreement | None:
+    """The version that a form names."""
+    number = request.POST.get("v", "")
+    if not (number.isdigit() and len(number) < 9):
+        return None
+    return Agreement.objects.filter(number=int(number)).first()
+
+
+def _named(request: HttpRequest) -> Agreement:
+    found = _asked(request)
+    if found is None:
+        raise NotVisible
+    return found
