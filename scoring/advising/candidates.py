@@ -35,10 +35,9 @@ class Candidate:
     group: str
     text: str
 
-    @property
-    def criterion(self) -> Criterion:
-        """As a rule of no points, so that the statements of backtests can ask for it."""
-        return Criterion("candidate", self.group, "once", 0, self.condition)
+    def criterion(self, n: int) -> Criterion:
+        """As a rule of no points, for the statements of backtests; `n` tells them apart."""
+        return Criterion(f"candidate {n}", self.group, "once", 0, self.condition)
 
 
 def candidates(leads: Sequence[int], words: Words) -> list[Candidate]:

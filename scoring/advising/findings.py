@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log
+from math import log, sqrt
 from typing import Any
 
 from scoring.advising import solver
@@ -28,7 +28,7 @@ AGAINST, OF_LARGER = 0.8, 0.5
 DECIDED = 200
 # One of a hundred rules would be found at random with 2.58, one of a thousand with 3.29.
 Z99, Z999 = 2.5758, 3.2905
-# Two candidates with so much in common are one.
+# Two candidates that go together so much (by their correlation) are one.
 ALIKE = 0.7
 NEW = 8
 # A suggestion must move a rule by so many points, and stays within this many times its points.
@@ -395,12 +395,16 @@ def _worth(document: Document, past: Past, candidate: Candidate, column: Sequenc
 
 
 def _alike(one: Sequence[bool], other: Sequence[bool]) -> bool:
-    """Whether two are had by nearly the same leads, or one by nearly those that lack the other."""
-    both = sum(a and b for a, b in zip(one, other, strict=True))
-    either = sum(a or b for a, b in zip(one, other, strict=True))
-    neither = len(one) - either
-    apart = either - both
-    return both >= ALIKE * max(1, either) or apart >= ALIKE * max(1, both + neither + apart)
+    """Whether two are had by nearly the same leads, or one by nearly those that lack the other.
+
+    By the correlation of the two (phi): what everybody has is like nothing.
+    """
+    n, a, b = len(one), sum(one), sum(other)
+    spread = a * (n - a) * b * (n - b)
+    if not spread:
+        return False
+    both = sum(x and y for x, y in zip(one, other, strict=True))
+    return bool(abs(n * both - a * b) >= ALIKE * sqrt(spread))
 
 
 def _used(column: Sequence[bool], past: Past, document: Document) -> bool:

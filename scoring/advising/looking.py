@@ -109,7 +109,7 @@ def _has(document: Document, offered: Sequence[Candidate], found: Sequence[Decid
     program = Program(document, plain.kinds, catalogue_today(document), plain.sha)
     columns: list[list[bool]] = [[] for _ in found]
     for first in range(0, len(offered), BATCH):
-        batch = [candidate.criterion for candidate in offered[first : first + BATCH]]
+        batch = [candidate.criterion(n) for n, candidate in enumerate(offered[first : first + BATCH])]
         held = cases.held(program, batch, found)
         for i, row in enumerate(columns):
             row += [hit for hit, _ in held[i]] if i in held else [False] * len(batch)

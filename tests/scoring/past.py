@@ -72,7 +72,8 @@ def plant(
     rng = Random(seed)
     rows, truth = [], []
     for n in range(count):
-        fit = rng.random() < 0.45
+        chief, sized = rng.random() < 0.65, rng.random() < 0.65
+        fit = chief and sized
         source = rng.choices(["Website", "Fair", "Syndication"], weights=[5, 3, 2])[0]
         guide = rng.random() < 0.4
         chance = (0.55 if fit else 0.08) * (0.2 if source == "Syndication" else 1) * (0.5 if guide else 1)
@@ -80,10 +81,10 @@ def plant(
             {
                 "external_id": f"p{n}",
                 "email": f"p{n}@firm{n}.example",
-                "title": "CEO" if fit else rng.choice(["Clerk", "Planner"]),
+                "title": "CEO" if chief else rng.choice(["Clerk", "Planner"]),
                 "company": f"Firm {n}",
                 "company_domain": f"firm{n}.example",
-                "employees": rng.randint(60, 900) if fit else rng.choice([3, 30, 9_000]),
+                "employees": rng.randint(60, 900) if sized else rng.choice([3, 30, 9_000]),
                 "industry": rng.choice(["Software", "Farming"]),
                 "country": rng.choice(["Germany", "Austria"]),
                 "source": source,
