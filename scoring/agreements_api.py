@@ -1,13 +1,13 @@
-"""The API of the agreement: list, show, draft, propose, sign, preview. The same acts as in the browser."""
+"""The API of the agreement: list, show, draft, propose, sign, decline, withdraw, preview, backtest.
 
-from collections.abc import Mapping
+The same acts as in the browser, with the same refusals, which the audit trail keeps.
+"""
+
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import authenticate
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,7 +16,9 @@ from leadflow import clock
 from leadflow.accounts.api import JSONBody, actor_of, idempotent
 from leadflow.errors import BadInput, Fault, NotVisible
 from scoring import agreements, preview
+from scoring.backtesting import runs
 from scoring.models import Agreement
+from scoring.signing import proof, refusals, when
 
 BIGGEST_ID = 2**63 - 1
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -55,7 +57,14 @@ _LIST = {
     "required": ["results"],
 }
 _PROBLEM = {"type": "object", "additionalProperties": True}
-_REFUSED = {400: _PROBLEM, 403: _PROBLEM, 409: _PROBLEM}
+_READ: dict[Any, Any] = {
+    (code, "application/problem+json"): _PROBLEM for code in (400, 401, 403, 404, 405, 406)
+}
+_REFUSED: dict[Any, Any] = {
+    **_READ,
+    **{(code, "application/problem+json"): _PROBLEM for code in (409, 413, 415)},
+}
+_JSON = "application/json"
 _DRAFT_IN = {
     "type": "object",
     "properties": {
@@ -72,11 +81,44 @@ _PROPOSE_IN = {
     "type": "object",
     "properties": {
         "note": _TEXT,
-        "in_force_from": {**_TEXT, "format": "date-time", "description": "Without it: when both have signed"},
+        "in_force_from": {
+            **_TEXT,
+            "nullable": True,
+            "description": "An instant, or a day (its midnight) or local time in the agreement's zone. "
+            "Without it: when both have signed",
+        },
         "release": {**_TEXT, "enum": [str(r.value) for r in agreements.RELEASES]},
     },
 }
-_SIGN_IN = {"type": "object", "properties": {"password": _TEXT}, "required": ["password"]}
+_SIGN_IN = {
+    "type": "object",
+    "properties": {
+        "password": _TEXT,
+        "side": {**_TEXT, "enum": ["marketing", "sales"], "description": "For whom; refused if not yours"},
+    },
+    "required": ["password"],
+}
+_DECLINE_IN = {
+    "type": "object",
+    "properties": {"comment": {**_TEXT, "description": "Why: both sides read it"}},
+    "required": ["comment"],
+}
+_WITHDRAW_IN = {"type": "object", "properties": {"reason": _TEXT}}
+_GOALS = ["accepted", "customer"]
+_BACKTEST_IN = {"type": "object", "properties": {"goal": {**_TEXT, "enum": _GOALS}}}
+_BACKTEST = {
+    "type": "object",
+    "properties": {
+        "goal": {**_TEXT, "enum": _GOALS},
+        "state": {**_TEXT, "enum": ["running", "done", "cancelled", "failed"]},
+        "at": _TIME,
+        "finished_at": _TIME,
+        "sha256": _TEXT,
+        "job": {**_WHOLE, "nullable": True},
+        "result": {**_ANY, "description": "Empty until it is done"},
+    },
+    "required": ["goal", "state", "result"],
+}
 _FIGURES = ("looked", "base", "enter", "leave", "become_mql", "no_longer_mql", "excluded")
 _COUNTS = {
     "type": "object",
@@ -85,13 +127,35 @@ _COUNTS = {
 }
 
 
+Method = Callable[..., Response]
+
+
+def noting(act: str) -> Callable[[Method], Method]:
+    """Leave a refusal in the audit trail; outside of whatever is undone by it."""
+
+    def wrap(method: Method) -> Method:
+        def inner(view: APIView, request: Request, pk: int) -> Response:
+            about = Agreement.objects.filter(pk=pk).first() if pk <= BIGGEST_ID else None
+            with refusals.noted(actor_of(request), act, about):
+                return method(view, request, pk)
+
+        inner.__doc__, inner.__name__ = method.__doc__, method.__name__
+        return inner
+
+    return wrap
+
+
 class AgreementList(APIView):
     """Every version, and a new draft."""
 
     scopes = {"GET": "agreements:read", "POST": "agreements:write"}
     parser_classes = [JSONBody]
 
-    @extend_schema(operation_id="agreements", summary="Every version, newest first", responses={200: _LIST})
+    @extend_schema(
+        operation_id="agreements",
+        summary="Every version, newest first",
+        responses={(200, _JSON): _LIST, **_READ},
+    )
     def get(self, request: Request) -> Response:
         """The versions without their content."""
         rows = Agreement.objects.defer("content").prefetch_related("signatures__user").order_by("-number")
@@ -101,7 +165,7 @@ class AgreementList(APIView):
         operation_id="agreement_draft",
         summary="Begin a draft",
         request={"application/json": _DRAFT_IN},
-        responses={201: _SHOWN, **_REFUSED},
+        responses={(201, _JSON): _SHOWN, **_REFUSED},
     )
     @idempotent
     def post(self, request: Request) -> Response:
@@ -120,7 +184,11 @@ class AgreementDetail(APIView):
     scopes = {"GET": "agreements:read", "PUT": "agreements:write"}
     parser_classes = [JSONBody]
 
-    @extend_schema(operation_id="agreement", summary="A version with its content", responses={200: _SHOWN})
+    @extend_schema(
+        operation_id="agreement",
+        summary="A version with its content",
+        responses={(200, _JSON): _SHOWN, **_READ},
+    )
     def get(self, request: Request, pk: int) -> Response:
         """The version and everything it says."""
         return Response(_row(_get(pk), content=True))
@@ -129,7 +197,7 @@ class AgreementDetail(APIView):
         operation_id="agreement_save",
         summary="Replace a draft's content",
         request={"application/json": _SAVE_IN},
-        responses={200: _SHOWN, **_REFUSED},
+        responses={(200, _JSON): _SHOWN, **_REFUSED},
     )
     def put(self, request: Request, pk: int) -> Response:
         """Save the whole content; each fault comes with its place. 409 when somebody saved in between."""
@@ -156,17 +224,19 @@ class AgreementPropose(APIView):
         operation_id="agreement_propose",
         summary="Freeze a draft and ask both sides to sign",
         request={"application/json": _PROPOSE_IN},
-        responses={200: _SHOWN, **_REFUSED},
+        responses={(200, _JSON): _SHOWN, **_REFUSED},
     )
+    @noting("propose")
     @idempotent
     def post(self, request: Request, pk: int) -> Response:
         """From here on nothing in it changes."""
         body = _body(request, {"note", "in_force_from", "release"})
+        agreement = _get(pk)
         made = agreements.propose(
-            _get(pk),
+            agreement,
             actor_of(request),
             note=_text(body, "note"),
-            in_force_from=_instant(body.get("in_force_from")),
+            in_force_from=_instant(body, agreement.zone),
             release_choice=_text(body, "release") or Agreement.Release.TRICKLE,
         )
         return Response(_row(made, content=True))
@@ -182,20 +252,62 @@ class AgreementSign(APIView):
         operation_id="agreement_sign",
         summary="Sign for one's side, with the password once more",
         request={"application/json": _SIGN_IN},
-        responses={200: _SHOWN, **_REFUSED},
+        responses={(200, _JSON): _SHOWN, **_REFUSED},
     )
+    @noting("sign")
+    @idempotent
     def post(self, request: Request, pk: int) -> Response:
         """With the second signature it comes into force, now or on its day."""
-        body = _body(request, {"password"})
+        body = _body(request, {"password", "side"})
         agreement, actor = _get(pk), actor_of(request)
         if actor.user is not None and agreements.side_of(actor.user) is not None:
             # The plain request: the throttle of wrong passwords counts by it.
-            found = authenticate(
-                request._request, username=actor.user.email, password=_text(body, "password")
-            )
-            if found != actor.user:
-                raise BadInput("Not signed.", [Fault("password", "This is not your password.")])
-        return Response(_row(agreements.sign(agreement, actor), content=True))
+            proof.check(request._request, actor.user, _text(body, "password"))
+        return Response(_row(agreements.sign(agreement, actor, side=_text(body, "side")), content=True))
+
+
+class AgreementDecline(APIView):
+    """A person says no for their side; a key cannot."""
+
+    scopes = {"POST": "agreements:write"}
+    parser_classes = [JSONBody]
+
+    @extend_schema(
+        operation_id="agreement_decline",
+        summary="Say no for one's side, with the reason",
+        request={"application/json": _DECLINE_IN},
+        responses={(200, _JSON): _SHOWN, **_REFUSED},
+    )
+    @noting("decline")
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """The proposal is over and its signatures are void; both sides read the comment."""
+        body = _body(request, {"comment"})
+        agreement = _get(pk)
+        return Response(
+            _row(agreements.decline(agreement, actor_of(request), _text(body, "comment")), content=True)
+        )
+
+
+class AgreementWithdraw(APIView):
+    """Take a proposal back."""
+
+    scopes = {"POST": "agreements:write"}
+    parser_classes = [JSONBody]
+
+    @extend_schema(
+        operation_id="agreement_withdraw",
+        summary="Take a proposal back before it is in force",
+        request={"application/json": _WITHDRAW_IN},
+        responses={(200, _JSON): _SHOWN, **_REFUSED},
+    )
+    @noting("withdraw")
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Its signatures are void; a change is a new draft."""
+        body = _body(request, {"reason"})
+        made = agreements.withdraw(_get(pk), actor_of(request), _text(body, "reason")[:500])
+        return Response(_row(made, content=True))
 
 
 class AgreementPreview(APIView):
@@ -206,7 +318,7 @@ class AgreementPreview(APIView):
     @extend_schema(
         operation_id="agreement_preview",
         summary="How many leads would move by this version, against the one in force",
-        responses={200: _COUNTS},
+        responses={(200, _JSON): _COUNTS, **_READ},
     )
     def get(self, request: Request, pk: int) -> Response:
         """Counts over all leads, or over a sample of them (`looked` of `base`)."""
@@ -224,6 +336,47 @@ class AgreementPreview(APIView):
                 "excluded": found.out.count,
             }
         )
+
+
+class AgreementBacktest(APIView):
+    """A version tried on leads whose end is known."""
+
+    scopes = {"GET": "agreements:read", "POST": "agreements:write"}
+    parser_classes = [JSONBody]
+
+    @extend_schema(
+        operation_id="agreement_backtest",
+        summary="The latest try of this version on the past",
+        parameters=[OpenApiParameter("goal", str, enum=_GOALS, description="What counts as a good end")],
+        responses={(200, _JSON): _BACKTEST, **_READ},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """404 while none was begun."""
+        found = runs.latest(_get(pk), _goal(request.query_params.get("goal")))
+        if found is None:
+            raise NotVisible
+        return Response(runs.as_json(found))
+
+    @extend_schema(
+        operation_id="agreement_backtest_start",
+        summary="Try this version on the past",
+        request={"application/json": _BACKTEST_IN},
+        responses={(202, _JSON): _BACKTEST, **_REFUSED},
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Long work: ask again with GET. One that runs already is given back."""
+        body = _body(request, {"goal"})
+        made = runs.start(_get(pk), _goal(body.get("goal")), actor_of(request))
+        return Response(runs.as_json(made), status=202)
+
+
+def _goal(raw: Any) -> str:
+    if raw in (None, ""):
+        return "customer"
+    if raw not in _GOALS:
+        raise BadInput("This is no goal.", [Fault("goal", f"Write one of {', '.join(_GOALS)}.")])
+    return str(raw)
 
 
 def _get(pk: int) -> Agreement:
@@ -249,19 +402,9 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _instant(raw: Any) -> datetime | None:
-    if raw in (None, ""):
-        return None
-    try:
-        found = parse_datetime(raw) if isinstance(raw, str) else None
-    except ValueError:
-        found = None
-    if found is None or timezone.is_naive(found):
-        raise BadInput(
-            "The day cannot be read.",
-            [Fault("in_force_from", "Write it with its zone: 2026-12-01T09:00:00+01:00.")],
-        )
-    return found
+def _instant(body: Mapping[str, Any], zone: str) -> datetime | None:
+    text = _text(body, "in_force_from")
+    return when.instant(text, zone) if text else None
 
 
 def _row(row: Agreement, *, content: bool = False) -> dict[str, Any]:

@@ -10,5 +10,12 @@ urlpatterns = [
     path("agreements/<int:pk>/", agreements_api.AgreementDetail.as_view(), name="agreement"),
     path("agreements/<int:pk>/propose/", agreements_api.AgreementPropose.as_view(), name="agreement_propose"),
     path("agreements/<int:pk>/sign/", agreements_api.AgreementSign.as_view(), name="agreement_sign"),
+    path("agreements/<int:pk>/decline/", agreements_api.AgreementDecline.as_view(), name="agreement_decline"),
+    path(
+        "agreements/<int:pk>/withdraw/", agreements_api.AgreementWithdraw.as_view(), name="agreement_withdraw"
+    ),
+    path(
+        "agreements/<int:pk>/backtest/", agreements_api.AgreementBacktest.as_view(), name="agreement_backtest"
+    ),
     path("agreements/<int:pk>/preview/", agreements_api.AgreementPreview.as_view(), name="agreement_preview"),
 ]

@@ -206,7 +206,11 @@ TABLE: list[tuple[str, str, str]] = [
     ("api:agreement", "put", "MKSA"),
     ("api:agreement_propose", "post", "MKSA"),
     ("api:agreement_sign", "post", "MKSA"),
+    ("api:agreement_decline", "post", "MKSA"),
+    ("api:agreement_withdraw", "post", "MKSA"),
     ("api:agreement_preview", "get", ALL),
+    ("api:agreement_backtest", "get", ALL),
+    ("api:agreement_backtest", "post", "MKSA"),
     # the rest of the API, as a signed-in person; keys have scopes of their own
     ("api:schema", "get", ALL),
     ("api:docs", "get", ALL),
