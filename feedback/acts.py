@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.dateparse import parse_date
@@ -19,10 +19,11 @@ from handoff.models import Handoff
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role
 from leadflow.accounts.rights import roles
-from leadflow.errors import BadInput, Fault
-from leadflow.web import toast
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+from leadflow.web import PageRequest, toast
 
 SALES = (Role.REP, Role.SALES_MANAGER)
+UNDO_LIMIT = 60
 
 
 def date_of(text: str, path: str = "date") -> dt.date | None:
@@ -55,11 +56,11 @@ def amount_of(text: str, path: str = "amount") -> Decimal | None:
 
 
 def answered(
-    request: HttpRequest, handoff: Handoff, action: str, words: str, *, detail: str = "", undo: bool = True
+    request: PageRequest, handoff: Handoff, action: str, words: str, *, detail: str = "", undo: bool = True
 ) -> HttpResponse:
     """The answer to an act: for htmx a toast with Undo and an event for the lists; else a redirect."""
     back = reverse("feedback:undo", args=[handoff.pk]) if undo else ""
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         response = HttpResponse(toast(words, detail=detail, undo=back))
         response["HX-Reswap"] = "none"
         event = {"id": handoff.pk, "lead": handoff.lead_id, "state": handoff.state, "action": action}
@@ -69,7 +70,7 @@ def answered(
     return redirect(_next(request) or f"/leads/{handoff.lead_id}/")
 
 
-def _next(request: HttpRequest) -> str:
+def _next(request: PageRequest) -> str:
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()})
     return wanted if safe else ""
@@ -78,13 +79,13 @@ def _next(request: HttpRequest) -> str:
 def _by_reason(act: Callable[..., Handoff], action: str, done: str) -> Callable[..., HttpResponseBase]:
     @require_POST
     @roles(*SALES)
-    def view(request: HttpRequest, pk: int) -> HttpResponse:
+    def view(request: PageRequest, pk: int) -> HttpResponse:
         key = request.POST.get("reason") or request.POST.get("reason_key") or ""
         if not key:
             raise BadInput("Choose a reason.", [Fault("reason", "Choose one of the reasons.")])
         handoff = act(
             pk,
-            person(request.user),  # type: ignore[arg-type]
+            person(request.user),
             reason_key=key,
             note=request.POST.get("note", "").strip(),
             date=date_of(request.POST.get("date", "")),
@@ -105,11 +106,11 @@ lose = _by_reason(verdicts.lose, "lose", "lost")
 
 @require_POST
 @roles(*SALES)
-def qualify(request: HttpRequest, pk: int) -> HttpResponse:
+def qualify(request: PageRequest, pk: int) -> HttpResponse:
     """An opportunity, with amount, need and next date."""
     handoff = verdicts.qualify(
         pk,
-        person(request.user),  # type: ignore[arg-type]
+        person(request.user),
         amount=amount_of(request.POST.get("amount", "")),
         need=request.POST.get("need", "").strip(),
         date=date_of(request.POST.get("date", "")),
@@ -119,26 +120,45 @@ def qualify(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(*SALES)
-def win(request: HttpRequest, pk: int) -> HttpResponse:
+def win(request: PageRequest, pk: int) -> HttpResponse:
     """A won deal."""
     amount = amount_of(request.POST.get("amount", ""))
-    handoff = verdicts.win(pk, person(request.user), amount=amount)  # type: ignore[arg-type]
+    handoff = verdicts.win(pk, person(request.user), amount=amount)
     return answered(request, handoff, "win", f"Won: {handoff.lead} is a customer.")
 
 
 @require_POST
 @roles(*SALES, Role.MARKETER, Role.MARKETING_MANAGER)
-def undo(request: HttpRequest, pk: int) -> HttpResponse:
+def undo(request: PageRequest, pk: int) -> HttpResponse:
     """Take back the act just done."""
-    handoff = verdicts.undo(pk, person(request.user))  # type: ignore[arg-type]
+    handoff = verdicts.undo(pk, person(request.user))
     return answered(request, handoff, "undo", f"Taken back: {handoff.lead} is as before.", undo=False)
 
 
 @require_POST
+@roles(*SALES)
+def undo_all(request: PageRequest) -> HttpResponse:
+    """Take back an act that was done on several at once; what has moved on stays as it is, and is told."""
+    actor = person(request.user)
+    given = request.GET.getlist("handoff")[:UNDO_LIMIT]
+    ids = [int(text) for text in given if text.isascii() and text.isdigit() and len(text) <= 18]
+    done, left = [], []
+    for pk in sorted(set(ids)):
+        try:
+            done.append(verdicts.undo(pk, actor))
+        except (Conflict, Forbidden, NotVisible) as wrong:
+            left.append(str(wrong) or "One of them is not yours any more.")
+    if not done:
+        raise Conflict(" ".join(dict.fromkeys(left)) or "There is nothing to take back.")
+    words = f"Taken back: {len(done)} {'person is' if len(done) == 1 else 'people are'} as before."
+    return answered(request, done[0], "undo", words, detail=" ".join(dict.fromkeys(left)), undo=False)
+
+
+@require_POST
 @roles(Role.MARKETER, Role.MARKETING_MANAGER)
-def dispute(request: HttpRequest, pk: int) -> HttpResponse:
+def dispute(request: PageRequest, pk: int) -> HttpResponse:
     """Marketing objects to a rejection."""
-    made = verdicts.dispute(pk, person(request.user), comment=request.POST.get("comment", ""))  # type: ignore[arg-type]
+    made = verdicts.dispute(pk, person(request.user), comment=request.POST.get("comment", ""))
     return answered(
         request, made.handoff, "dispute", "Disputed.", detail="Sales decides in two working days.", undo=False
     )
@@ -146,7 +166,7 @@ def dispute(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(Role.SALES_MANAGER)
-def settle(request: HttpRequest, pk: int) -> HttpResponse:
+def settle(request: PageRequest, pk: int) -> HttpResponse:
     """The sales manager decides about a dispute."""
     result: Any = request.POST.get("result", "")
     if result not in ("stands", "overturned"):
@@ -155,7 +175,7 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
         )
     made = verdicts.settle(
         pk,
-        person(request.user),  # type: ignore[arg-type]
+        person(request.user),
         overturned=result == "overturned",
         comment=request.POST.get("comment", "").strip(),
     )
@@ -166,11 +186,11 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(*SALES, Role.MARKETING_MANAGER)
-def outcome(request: HttpRequest, pk: int) -> HttpResponse:
+def outcome(request: PageRequest, pk: int) -> HttpResponse:
     """What became of a lead that sales does not have: won, lost, renewed, expanded, churned."""
     made = outcomes.record(
         pk,
-        person(request.user),  # type: ignore[arg-type]
+        person(request.user),
         kind=request.POST.get("kind", ""),
         amount=amount_of(request.POST.get("amount", "")),
         reason=request.POST.get("reason", "").strip()[:2000],

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,7 +19,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, Team
 from leadflow.accounts.rights import roles
 from leadflow.leads.models import Answer
-from leadflow.web import changed_query
+from leadflow.web import PageRequest, changed_query
 
 PAGE = 12
 # The picture of acceptance: width in its own units for wide and narrow screens.
@@ -27,7 +27,7 @@ WIDTHS = (("only-d", 540), ("only-m", 326))
 
 
 @require_GET
-def feedback(request: HttpRequest) -> HttpResponseBase:
+def feedback(request: PageRequest) -> HttpResponseBase:
     """Sentence, band, reasons by source, points wasted, and the stream of answers."""
     filters = read_filters(request.GET.dict())
     terms = answers.current_terms()
@@ -56,7 +56,7 @@ def feedback(request: HttpRequest) -> HttpResponseBase:
         "unseen": said.unseen(user) if user.in_sales else [],
         "marketing": user.in_marketing or user.is_admin,
     }
-    if request.htmx and request.htmx.target == "said":  # type: ignore[attr-defined]
+    if request.htmx and request.htmx.target == "said":
         return render(request, "feedback/_said.html", context)
     return render(request, "feedback/feedback.html", context)
 
@@ -85,11 +85,11 @@ def drawing(css: str, width: int, gauge: dict[str, Any]) -> dict[str, Any]:
 
 @require_POST
 @roles(Role.MARKETER, Role.MARKETING_MANAGER)
-def reply(request: HttpRequest, pk: int) -> HttpResponse:
+def reply(request: PageRequest, pk: int) -> HttpResponse:
     """Marketing answers a rep."""
     count = said.reply(
         pk,
-        person(request.user),  # type: ignore[arg-type]
+        person(request.user),
         text=request.POST.get("text", ""),
         others=bool(request.POST.get("others")),
         filters=read_filters(request.GET.dict()),
@@ -100,7 +100,7 @@ def reply(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @roles(Role.MARKETER, Role.MARKETING_MANAGER)
-def reply_form(request: HttpRequest, pk: int) -> HttpResponse:
+def reply_form(request: PageRequest, pk: int) -> HttpResponse:
     """The form for an answer, with the names of those it would reach."""
     filters = read_filters(request.GET.dict())
     answer = get_object_or_404(Answer.objects.select_related("rep", "lead"), pk=pk)
@@ -111,7 +111,7 @@ def reply_form(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @roles(Role.MARKETER, Role.MARKETING_MANAGER)
-def dispute_form(request: HttpRequest, pk: int) -> HttpResponse:
+def dispute_form(request: PageRequest, pk: int) -> HttpResponse:
     """The form for an objection."""
     return render(
         request, "feedback/_dispute.html", {"pk": pk, "next": f"/feedback/{changed_query(request.GET, {})}"}
@@ -119,16 +119,16 @@ def dispute_form(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def put_away(request: HttpRequest, pk: int) -> HttpResponse:
+def put_away(request: PageRequest, pk: int) -> HttpResponse:
     """A rep has read marketing's answer."""
-    said.put_away(request.user, pk, clock.now())  # type: ignore[arg-type]
-    if request.htmx:  # type: ignore[attr-defined]
+    said.put_away(request.user, pk, clock.now())
+    if request.htmx:
         return HttpResponse("")
     return redirect("feedback:feedback")
 
 
 @login_not_required
-def stop(request: HttpRequest, token: str) -> HttpResponse:
+def stop(request: PageRequest, token: str) -> HttpResponse:
     """The page behind the link in each e-mail to a lead: one button, no login."""
     if request.method == "POST":
         nurture.stop_mail(token)

@@ -4,15 +4,27 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    from django_htmx.middleware import HtmxDetails
+
+    from leadflow.accounts.models import User
 
 # A spreadsheet runs what begins with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?%?\Z")
+
+
+class PageRequest(HttpRequest):
+    """A request of somebody who is signed in, as the middleware leaves it. Only said, never made."""
+
+    user: "User"
+    htmx: "HtmxDetails"
 
 
 def toast(

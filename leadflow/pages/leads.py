@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from leadflow.accounts.templatetags.lf import stage_name
 from leadflow.leads.folding import fold, phone_key
 from leadflow.leads.models import Campaign, Company, Lead, Stage
 from leadflow.pages.lists import page_of
-from leadflow.web import changed_query, csv_response
+from leadflow.web import PageRequest, changed_query, csv_response
 
 SORTS = {
     "created": ("created_at", "id"),
@@ -117,7 +117,7 @@ def ordered(rows: QuerySet[Lead], sort: str) -> QuerySet[Lead]:
     return rows.order_by(f"-{first}" if down else first, flipped if down else second)
 
 
-def leads(request: HttpRequest) -> HttpResponse:
+def leads(request: PageRequest) -> HttpResponse:
     """The list, filtered by the address; a fragment for htmx."""
     params = request.GET
     sort = params.get("sort", DEFAULT_SORT)
@@ -146,7 +146,7 @@ def leads(request: HttpRequest) -> HttpResponse:
         "now": clock.now(),
     }
     # htmx also asks for whole pages (history); only the filter form asks for the list alone.
-    part = request.htmx and request.htmx.target == "leads-list"  # type: ignore[attr-defined]
+    part = request.htmx and request.htmx.target == "leads-list"
     response = render(request, "pages/_leads.html" if part else "pages/leads.html", context)
     if part:
         response["HX-Push-Url"] = request.path + changed_query(QueryDict(), used | _kept(params))
@@ -157,7 +157,7 @@ def _kept(params: Any) -> dict[str, str]:
     return {"sort": params["sort"]} if params.get("sort") else {}
 
 
-def _may_export(request: HttpRequest) -> bool:
+def _may_export(request: PageRequest) -> bool:
     return isinstance(request.user, User) and request.user.role != Role.REP
 
 
@@ -168,7 +168,7 @@ def _sources() -> list[str]:
 
 
 @roles(Role.MARKETER, Role.MARKETING_MANAGER, Role.SALES_MANAGER)
-def leads_csv(request: HttpRequest) -> StreamingHttpResponse:
+def leads_csv(request: PageRequest) -> StreamingHttpResponse:
     """All leads of the filtered list as CSV, streamed; cells are safe for spreadsheets."""
     rows = ordered(filtered(request.GET), request.GET.get("sort", DEFAULT_SORT))
     rows = rows.select_related("company", "owner", "score")

@@ -3,21 +3,22 @@
 from urllib.parse import urlencode
 
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from leadflow.leads.folding import fold
 from leadflow.leads.models import Company
 from leadflow.pages.leads import living, matching
+from leadflow.web import PageRequest
 
 SHORTEST = 2
 SHOWN = 8
 
 
-def search(request: HttpRequest) -> HttpResponse:
+def search(request: PageRequest) -> HttpResponse:
     """A few leads and companies for the box; sending the box leads to the list of leads."""
     text = request.GET.get("q", "").strip()
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(f"/leads/?{urlencode({'q': text})}" if text else "/leads/")
     if len(text) < SHORTEST:
         return render(request, "pages/_found.html", {"text": text, "short": True})
