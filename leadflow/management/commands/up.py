@@ -28,8 +28,6 @@ from leadflow.leads.models import Lead
 # A child that lived this many seconds was healthy: its next death is met without delay.
 HEALTHY = 30
 LONGEST_PAUSE = 30.0
-# As many as a first start can live through and still be ready within two minutes.
-DEMO_LEADS = "3500"
 
 
 @dataclass
@@ -120,7 +118,7 @@ class Command(BaseCommand):
         loading.touch()
         # A process of its own: its memory is given back, and a Ctrl-C need not wait for a long statement.
         child = embedded.spawn(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate", "--leads", DEMO_LEADS],
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulate"],
             parting=signal.SIGKILL,
             env=self._environment(),
         )
