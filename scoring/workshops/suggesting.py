@@ -42,7 +42,8 @@ _ASKED = {
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One change of the agreement. `done`: the draft has it. `slot`: the part of the editor it touches."""
+    """One change of the agreement. `done`: the draft has it. `slot`: the part of the editor it touches.
+    `sure`: how far to trust it, in words, and the look of the tag."""
 
     key: str
     text: str
@@ -51,6 +52,7 @@ class Suggestion:
     tab: str
     done: bool
     apply: Callable[[Content], dict[str, Json]]
+    sure: tuple[str, str] = ("", "")
 
 
 def suggest(comparison: Comparison, found: Found) -> list[Suggestion]:
@@ -113,7 +115,14 @@ def _rule(mark: Mark, before: Document, after: Document | None, name: str) -> Su
         return made
 
     return Suggestion(
-        _key("points", [old.id, more]), text, why, f"criterion-{old.id}", _TABS[old.group], done, change
+        _key("points", [old.id, more]),
+        text,
+        why,
+        f"criterion-{old.id}",
+        _TABS[old.group],
+        done,
+        change,
+        mark.honesty,
     )
 
 
@@ -137,6 +146,7 @@ def _new_rule(mark: Mark, document: Document, drafted: bool, why: str) -> Sugges
         _TABS[mark.group],
         done,
         change,
+        mark.honesty,
     )
 
 

@@ -56,6 +56,8 @@ PAGES = {
         "/settings/hours/",
         "/agreement/",
         "/agreement/sign/",
+        "/agreement/workshops/",
+        "/agreement/workshops/new/",
     ],
     "admin": ["/", *SETTINGS],
 }
