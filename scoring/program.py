@@ -56,6 +56,8 @@ STORED_COLUMNS = (
     "leave_since",
     "refresh_due_at",
 )
+# What `tried` adds.
+TRIED_COLUMNS = ("over", "under")
 KEPT_MATCHES = 200
 # Each of some dozen activities is rounded to a hundredth, then and now.
 SLACK = 15
@@ -94,6 +96,34 @@ class Program:
             final += _stored()
             joins = _stored_rows(source)
         return build(compiler.columns, levels, final, source=source, zone=self.document.zone, joins=joins)
+
+    def tried(
+        self, source: Source, over: Mapping[str, Any] | None, under: Mapping[str, Any] | None, *, present: bool
+    ) -> Statement:
+        """As `score` but for `next_change`, then TRIED_COLUMNS: whether the lead would be ready for sales by
+        the conditions `over` and `under`, which stand for other bars. Fresh evidence is looked for in all
+        that reach any of them."""
+        name = f"tried {source} {present} {over!r} {under!r}"
+        found = self._matches.get(name)
+        if found is None:
+            self._forget()
+            compiler = self.compiler(present=present)
+            levels = self._levels(compiler)
+            bars = [compiler.condition(raw) if raw else SQL("FALSE") for raw in (over, under)]
+            final = self._answers(compiler, also=bars)
+            joins = None
+            if present:
+                final += _stored()
+                joins = _stored_rows(source)
+            found = self._matches[name] = build(
+                compiler.columns,
+                levels,
+                [*final, *bars],
+                source=source,
+                zone=self.document.zone,
+                joins=joins,
+            )
+        return found
 
     @cached_property
     def explain(self) -> Statement:
@@ -300,7 +330,7 @@ class Program:
 
     # Answers
 
-    def _answers(self, compiler: Compiler) -> list[Composable]:
+    def _answers(self, compiler: Compiler, also: Sequence[Composable] = ()) -> list[Composable]:
         bars = self.document.thresholds
 
         def bar(raw: Mapping[str, Any] | None) -> Composable:
@@ -317,10 +347,12 @@ class Program:
                 for i, row in reversed(levels)
             ]
         )
-        sales = bar(bars.sales_when)
-        fresh = self._fresh(compiler, SQL("({} OR {} > 0)").format(sales, track))
+        mql, sales, leave = bar(bars.mql_when), bar(bars.sales_when), bar(bars.mql_leave_when)
+        # After all rules, for a change of any fact that one of them reads is fresh evidence.
+        reached = SQL(" OR ").join([sales, *also, SQL("{} > 0").format(track)])
+        fresh = self._fresh(compiler, SQL("({})").format(reached))
         names = [SQL(f"b.{name}") for name in ("key", "lead", "fit", "behaviour", "value", "total", "grade")]
-        return [*names, excluded, bar(bars.mql_when), sales, track, bar(bars.mql_leave_when), level, fresh]
+        return [*names, excluded, mql, sales, track, leave, level, fresh]
 
     def _fresh(self, compiler: Compiler, candidate: Composable) -> Composable:
         """Time alone never opens a handoff: an own act, or a change of a fact that the agreement uses.

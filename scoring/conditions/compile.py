@@ -204,13 +204,14 @@ class Compiler:
 
     def _text(self, op: str, column: Composable, value: n.Value, key: str = "") -> Composable:
         given = value if isinstance(value, tuple) else ()
-        if op == "in_list":
-            entries = self.document.lists.get(str(given[0]))
-            return SQL("{} = ANY({})").format(
-                column, _array([fold(e) for e in entries.entries] if entries else [], "text")
-            )
         read = phone_key if key == "phone" else fold
-        texts = [read(str(item)) for item in given]
+        if op == "in_list":
+            named = self.document.lists.get(str(given[0]))
+            given = tuple(named.entries) if named else ()
+        # What reads as nothing, as a phone without digits, would be found in everything.
+        texts = [text for text in (read(str(item)) for item in given) if text]
+        if op == "in_list":
+            return SQL("{} = ANY({})").format(column, _array(texts, "text"))
         if op == "is":
             return SQL("{} = ANY({})").format(column, _array(texts, "text"))
         if op == "is_not":

@@ -171,8 +171,9 @@ class Oracle:
             return (low <= found <= high) if isinstance(found, str) else exact(low) <= found <= exact(high)
         if op in ORDER:
             return compare(op, found, value if isinstance(found, str) else exact(value))
+        reads = reads or fold
         if op == "in_list":
-            return found in {fold(e) for e in self.content["lists"].get(value, {}).get("entries", [])}
+            return found in {reads(e) for e in self.content["lists"].get(value, {}).get("entries", [])}
         given = [value] if isinstance(value, str) else value
         if op == "has_word":
             mine = tokens(raw)
@@ -182,7 +183,7 @@ class Oracle:
                 if wanted
                 for i in range(len(mine))
             )
-        texts = [(reads or fold)(v) for v in given]
+        texts = [text for text in map(reads, given) if text]
         return {
             "is": found in texts,
             "is_not": found not in texts,

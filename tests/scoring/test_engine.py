@@ -12,8 +12,8 @@ from leadflow.leads.models import CustomField, Lead, LeadChanged, StageChange
 from scoring import engine
 from scoring.explanation import score_at
 from scoring.models import Agreement, Crossing, Hold, LeadScore, ScoreChange
+from tests.scoring.sample import content, fact, has, score
 from tests.scoring.sample import did as behaviour
-from tests.scoring.sample import fact, has, score
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +84,26 @@ def test_without_fresh_evidence_nobody_is_ready(agreement, good, did, at):
     run()
     assert LeadScore.objects.get(lead=lead).total >= 55
     assert not LeadScore.objects.get(lead=lead).ready
+
+
+def test_a_change_of_a_fact_that_only_a_bar_reads_is_fresh_evidence(at, put_in_force, good, did):
+    body = content()
+    leave = {"all": [fact("city", "is", ["atlantis"]), score("total", 0)]}
+    body["thresholds"] |= {"sql_when": score("total", 55), "fast_tracks": [], "mql_leave_when": leave}
+    put_in_force(body)
+    lead = good()
+    for days in (15, 16, 17):
+        did(lead, "demo_requested", days_ago=days)
+        did(lead, "trial_started", days_ago=days)
+    run()
+    assert not LeadScore.objects.get(lead=lead).ready
+    with clock.use(at + timedelta(hours=1)):
+        intake.change_lead(lead.pk, {"phone": "030 1"}, actor=SYSTEM, cause="test")
+        run()
+        assert not LeadScore.objects.get(lead=lead).ready
+        intake.change_lead(lead.pk, {"city": "Kiel"}, actor=SYSTEM, cause="test")
+        run()
+    assert LeadScore.objects.get(lead=lead).ready
 
 
 def test_a_student_is_left_out_whatever_the_score(agreement, good, did):

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from scoring import current, rows
-from scoring.document import Document
+from scoring.arithmetic import decay_table
+from scoring.document import Decay, Document
 from scoring.program import SCORE_COLUMNS
 from tests.scoring import world as w
-from tests.scoring.oracle import Oracle
+from tests.scoring.oracle import Oracle, faded
 from tests.scoring.sample import content
 
 pytestmark = pytest.mark.django_db
@@ -192,7 +193,7 @@ DECAYS = st.one_of(
     st.builds(
         lambda kind, days: {"kind": kind, "days": days},
         st.sampled_from(["half_life", "linear", "expiry"]),
-        st.sampled_from([1, 2, 7, 14, 30, 180]),
+        st.sampled_from([1, 2, 7, 8, 14, 30, 180]),
     ),
 )
 POINTS = st.sampled_from([25, 15, 7, 3, 1, -1, -5, -10])
@@ -283,23 +284,71 @@ def expected(scored, columns):
     return {name: getattr(scored, name) for name in columns if hasattr(scored, name)}
 
 
-@settings(
-    # More of them: EXAMPLES=500 pytest tests/scoring/test_oracle.py
-    max_examples=int(os.environ.get("EXAMPLES", "25")),
-    deadline=None,
-    # A failure names the rule and the person; shrinking worlds takes minutes.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+def many(count):
+    """So many examples; EXAMPLES=20 in the environment makes it twenty times as many."""
+    return settings(
+        max_examples=count * int(os.environ.get("EXAMPLES", "1")),
+        deadline=None,
+        # A failure names the rule and the person; shrinking worlds takes minutes.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+        ],
+    )
+
+
+@many(25)
 @given(body=contents(), seed=st.integers(0, 10_000))
 def test_sql_and_the_oracle_agree(snapshots, body, seed):
     with transaction.atomic():
         compare_all(body, w.make(seed))
         transaction.set_rollback(True)
+
+
+@st.composite
+def daily_contents(draw):
+    """Agreements about days: how many of a day count, on how many days."""
+    did = {"kinds": draw(st.sampled_from([["question"], ["question", "webinar_attended"]])), "days": None}
+    parts = []
+    for i in range(3):
+        decay = {
+            "kind": draw(st.sampled_from(["half_life", "linear"])),
+            "days": draw(st.sampled_from([1, 8])),
+        }
+        base = {"id": f"c{i}", "group": "behaviour", "text": "", "on": True, "mode": "each"}
+        limits = {"max_points": None, "max_per_day": draw(st.sampled_from([1, 2, 3]))}
+        points = draw(st.sampled_from([25, 7, -5]))
+        parts.append(base | limits | {"points": points, "condition": {"did": did}, "decay": decay})
+    days = {"did": did, "agg": "days", "op": "eq", "value": draw(st.integers(1, 5))}
+    once = {"id": "c3", "group": "fit", "text": "", "on": True, "mode": "once", "points": 1}
+    parts.append(once | {"condition": days})
+    calm = {"score": "total", "op": "gte", "value": 50}
+    body = content(criteria=parts, zone=draw(st.sampled_from(w.ZONES)), exclusions=[], personas=[])
+    bars = {"mql_when": calm, "sql_when": calm, "mql_leave_when": calm, "fast_tracks": []}
+    body["thresholds"] |= bars
+    body["stages"] = [{"stage": "prospect", "level": "researcher", "condition": None}]
+    return body | {"groups": {g: {"floor": -900, "cap": 900} for g in ("fit", "behaviour", "value")}}
+
+
+@many(20)
+@given(body=daily_contents(), seed=st.integers(0, 10_000))
+def test_a_day_is_a_day_of_the_agreements_zone_and_its_newest_acts_count(snapshots, body, seed):
+    with transaction.atomic():
+        compare_all(body, w.dense(seed))
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("kind", ["half_life", "linear", "expiry"])
+@pytest.mark.parametrize("days", [1, 3, 8, 30])
+@pytest.mark.parametrize("points", [25, 15, 7, 1, -5])
+def test_points_fade_to_the_hundredth_from_the_first_day_on(points, days, kind):
+    table = decay_table(points, Decay(kind, days))
+    assert table[0] == points * 100
+    for age in range(2 * days + 3):
+        raw = {"kind": kind, "days": days}
+        assert table[min(age, len(table) - 1)] == faded(points, raw, age)
 
 
 def compare_all(body, world):

@@ -225,6 +225,31 @@ def moment(dice: Random) -> datetime:
     return base + timedelta(seconds=dice.choice([0, 0, 0, -1, 1]))
 
 
+# Whose midnights acts crowd around in a dense world.
+ZONES = ("Europe/Berlin", "UTC", "America/New_York", "Pacific/Auckland")
+
+
+def midnight(dice: Random) -> datetime:
+    """Instants of a few days, seconds and hours beside the midnights of four zones."""
+    zone = ZoneInfo(dice.choice(ZONES))
+    day = (AT - timedelta(days=dice.choice([0, 0, 1, 2]))).astimezone(zone)
+    start = day.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+    return start + timedelta(seconds=dice.choice([0, -1, 1, 3600, -3600]))
+
+
+def dense(seed: int) -> World:
+    """Two people who do two things again and again around midnights."""
+    dice, world, links = Random(seed), World(), _write_links()
+    for _ in range(2):
+        world.people.append(_person(dice, world, AT - timedelta(days=400)))
+    kinds = dict(ActivityKind.objects.values_list("key", "id"))
+    for _ in range(40):
+        at, kind = midnight(dice), dice.choice(["question", "webinar_attended"])
+        world.acts.append(Act(0, kind, dice.choice(world.people).id, None, at, at, "", "", {}))
+    _write_acts(world, kinds, links)
+    return world
+
+
 def timeline(dice: Random, key: str, born: datetime) -> Timeline:
     steps: list[tuple[datetime, object]] = [(born, dice.choice(VALUES[key]))]
     later = sorted(m for m in (moment(dice) for _ in range(dice.choice([0, 0, 1, 2]))) if m >= born)
@@ -248,16 +273,20 @@ def make(seed: int, people: int = 12, acts: int = 90) -> World:
     kinds = dict(ActivityKind.objects.values_list("key", "id"))
     for _ in range(acts):
         world.acts.append(_act(dice, world))
+    _write_acts(world, kinds, links)
+    return world
+
+
+def _write_acts(world: World, kinds: dict[str, int], links: dict[str, int]) -> None:
     rows = Activity.objects.bulk_create(
         [_act_row(world, act, i, kinds, links) for i, act in enumerate(world.acts)]
     )
     for act, row in zip(world.acts, rows, strict=True):
         act.id = row.pk
-    return world
 
 
-def _person(dice: Random, world: World) -> Person:
-    born = dice.choice([AT - timedelta(days=400), moment(dice), moment(dice)])
+def _person(dice: Random, world: World, born: datetime | None = None) -> Person:
+    born = born or dice.choice([AT - timedelta(days=400), moment(dice), moment(dice)])
     ids = [None, *(f.id for f in world.firms)]
     homes: list[tuple[datetime, object]] = [(born, dice.choice(ids))]
     if dice.random() < 0.3:
