@@ -296,6 +296,29 @@ class PreviewRun(models.Model):
         indexes = [models.Index(fields=["draft", "draft_sha", "-id"], name="preview_of_draft")]
 
 
+class PreviewPart(models.Model):
+    """What a look found of one range of leads, packed: each position of the arrays is one lead.
+
+    `n` counts the ranges; -1 is the first look at a sample. `was` by the version in force (-1: none), `now`
+    by the draft. Grades are letter and digit as two digits (A1 = 11), stages as numbers, `flags` as bits;
+    see `scoring.whatif.scan`.
+    """
+
+    run = models.ForeignKey(PreviewRun, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    n = models.IntegerField()
+    leads = ArrayField(models.BigIntegerField())
+    was = ArrayField(models.SmallIntegerField())
+    now = ArrayField(models.SmallIntegerField())
+    was_grade = ArrayField(models.SmallIntegerField())
+    now_grade = ArrayField(models.SmallIntegerField())
+    was_stage = ArrayField(models.SmallIntegerField())
+    now_stage = ArrayField(models.SmallIntegerField())
+    flags = ArrayField(models.IntegerField())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "n"], name="preview_part_once")]
+
+
 class BacktestRun(models.Model):
     """A version of the agreement tried on leads whose end is known, each as it was known at its decision."""
 

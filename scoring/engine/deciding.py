@@ -70,7 +70,7 @@ def _statement(program: Program, source: Source, preview: bool) -> Statement:
         WITH decided AS MATERIALIZED (
             SELECT b.*, {preview} AS preview, {_comparing(preview)} FROM (
             SELECT b.*, {_dating(program)} FROM (
-            SELECT b.*, {_nowhere(program) if preview else _placing(program)}
+            SELECT b.*, {_nowhere(program) if preview else placing(program)}
             FROM ({score.text}) b ({names}) WHERE NOT b.gone OFFSET 0) b OFFSET 0) b
         ), {_writes(many)}
         SELECT n.*, b.lead, b.stage, b.target, b.had_level, b.new_level, b.now_ready, b.excluded > 0, b.track
@@ -93,7 +93,7 @@ def _nowhere(program: Program) -> str:
         NULL::timestamptz AS now_leaving, {_literal(program.sha)}::text AS draft_now"""
 
 
-def _placing(program: Program) -> str:
+def placing(program: Program) -> str:
     """Ready or not, the stage and level where the lead belongs, since when it has been below its bar."""
     falling = "b.excluded = 0 AND b.stage = 'mql' AND b.leave AND NOT b.mql"
     in_time = f"$7 < COALESCE(b.leave_since, $7) + {_fall_back(program)}"
