@@ -12,6 +12,7 @@ urlpatterns = [
     path("handoffs/<int:pk>/win/", acts.win, name="win"),
     path("handoffs/<int:pk>/lose/", acts.lose, name="lose"),
     path("handoffs/<int:pk>/undo/", acts.undo, name="undo"),
+    path("handoffs/undo/", acts.undo_all, name="undo-all"),
     path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
     path("leads/<int:pk>/outcome/", acts.outcome, name="outcome"),

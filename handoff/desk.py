@@ -1,6 +1,6 @@
 """What somebody of sales does beside the acts on one handoff: be away, and add a lead of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from leadflow import clock
 from leadflow.accounts import audit
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import Role, User
-from leadflow.errors import BadInput, Fault, Forbidden
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake
 
 SOURCE = "sales"
@@ -85,3 +85,20 @@ def add_own(values: Mapping[str, str], actor: Actor, *, at: datetime | None = No
         if taken.rejected:
             raise BadInput("That cannot be taken.", list(taken.rejected[0].errors))
         return machine.open_own(taken.accepted[0], actor, reason=reason, at=at)
+
+
+def accept_all(
+    chosen: Sequence[Handoff], actor: Actor, *, at: datetime | None = None
+) -> tuple[list[Handoff], list[str]]:
+    """Accept several, each as an act of its own: those accepted, and in words what could not be.
+
+    One that somebody else took meanwhile stops none of the others.
+    """
+    done: list[Handoff] = []
+    left: list[str] = []
+    for row in sorted(chosen, key=lambda one: one.pk):
+        try:
+            done.append(machine.apply("accept", row.pk, actor, at=at))
+        except (Conflict, Forbidden, NotVisible) as wrong:
+            left.append(f"{row.lead}: {wrong}" if str(wrong) else f"{row.lead} is with somebody else.")
+    return done, left

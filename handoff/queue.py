@@ -3,7 +3,7 @@
 Only reads. Who may see a handoff is decided here for pages; who may act on it by the machine's table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import IntEnum
@@ -26,13 +26,14 @@ from django.db.models import (
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
-from handoff import acting, guards, machine, promises, why
+from handoff import acting, calendars, guards, machine, promises, why
 from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait, SlaResult, State
+from handoff.sieve import Sieve
 from handoff.states import TABLE, Action
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import SALES, Role, User
 from leadflow.errors import NotVisible
-from leadflow.leads.models import Activity, Answer, Content, FactChange, Lead
+from leadflow.leads.models import Activity, Answer, Company, Content, FactChange, Lead
 from scoring.document import Document, Reason
 
 TABS = ("mine", "pool", "team", "late")
@@ -44,6 +45,7 @@ ACTS_READ = 40
 QUIET = timedelta(days=14)
 FACTS_TOLD = ("title", "phone", "email", "country", "city")
 TO_SEND = 3
+ALL = Sieve()
 _OPEN = [s.value for s in OPEN]
 
 
@@ -100,6 +102,11 @@ def in_tab(user: User, tab: str, at: datetime) -> Q:
     return Q()
 
 
+def narrowed(user: User, tab: str, at: datetime, sieve: Sieve) -> Q:
+    """Which of the visible handoffs stand in a tab and go through the filter."""
+    return in_tab(user, tab, at) & sieve.condition(late(at))
+
+
 def late(at: datetime) -> Q:
     """A promise is past due and runs."""
     return Q(sla_due_at__lte=at, snoozed_until=None) & ~Q(sla_promise="")
@@ -116,19 +123,34 @@ def end_of_day(at: datetime, zone: str) -> datetime:
 
 @dataclass(frozen=True)
 class Counts:
-    """Figures of the tabs, and of the sections of the tab that is open."""
+    """Figures of the tabs, and of the sections of the tab that is open as far as the filter goes.
+
+    `asked`: how many answers the navigation shows.
+    """
 
     tabs: dict[str, int]
     answer: int
     today: int
     later: int
     late: int
+    asked: int
 
 
-def counts(user: User, tab: str, at: datetime) -> Counts:
+def asked(user: User) -> Q:
+    """The answers that this person, or their teams, owe: what the navigation counts."""
+    mine = Q(owner=user.pk)
+    if user.role == Role.SALES_MANAGER:
+        mine = Q(team__manager=user.pk)
+        mine |= Q(team=user.team_id) if user.team_id else Q(pk__in=[])
+    elif user.role == Role.ADMIN:
+        mine = Q()
+    return _answer() & mine
+
+
+def counts(user: User, tab: str, at: datetime, sieve: Sieve = ALL) -> Counts:
     """All figures of the page's head in one query."""
     tabs = tabs_of(user)
-    here, day = in_tab(user, tab, at), end_of_day(at, user.zone)
+    here, day = narrowed(user, tab, at, sieve), end_of_day(at, user.zone)
     # Q() as a filter counts everything; Count refuses an empty one.
     everything = Q(pk__isnull=False)
     found = opened(user).aggregate(
@@ -137,6 +159,7 @@ def counts(user: User, tab: str, at: datetime) -> Counts:
         today=Count("pk", filter=here & _today(day)),
         all=Count("pk", filter=here or everything),
         late=Count("pk", filter=here & late(at)),
+        asked=Count("pk", filter=asked(user)),
     )
     return Counts(
         tabs={name: found[f"tab_{name}"] for name in tabs},
@@ -144,6 +167,7 @@ def counts(user: User, tab: str, at: datetime) -> Counts:
         today=found["today"],
         later=found["all"] - found["answer"] - found["today"],
         late=found["late"],
+        asked=found["asked"],
     )
 
 
@@ -168,9 +192,7 @@ class Desk:
 
 def desk(user: User, at: datetime) -> Desk:
     """How many ready leads wait for room in the team, how many new ones came today. Two queries."""
-    waits = RoomWait.objects.filter(left_at=None)
-    if user.role == Role.REP:
-        waits = waits.filter(team=user.team_id) if user.team_id else waits.filter(team=None)
+    waits = _waits(user)
     row = (
         User.objects.filter(pk=user.pk)
         .annotate(
@@ -197,6 +219,38 @@ def desk(user: User, at: datetime) -> Desk:
     )
 
 
+def _waits(user: User) -> QuerySet[Any]:
+    """Who waits for room, as far as it concerns the person: a rep's own team, else all."""
+    waits = RoomWait.objects.filter(left_at=None)
+    if user.role == Role.REP:
+        waits = waits.filter(team=user.team_id) if user.team_id else waits.filter(team=None)
+    return waits
+
+
+def waiting(user: User) -> QuerySet[Any]:
+    """Who waits for room in the order in which they come: best first, then the longest waiting."""
+    return (
+        _waits(user)
+        .select_related("lead__company", "lead__score", "team")
+        .order_by("-total", "entered_at", "id")
+    )
+
+
+def opening(user: User, desk: Desk, at: datetime) -> datetime | None:
+    """When new leads come again; None for any moment now. Two queries at most.
+
+    Outside working hours with the next opening; when today's share is out or the person is away, after that.
+    """
+    hours = calendars.for_team(user.team_id)
+    start = at
+    if desk.away_until is not None:
+        start = desk.away_until
+    elif user.role == Role.REP and desk.per_day and desk.given >= desk.per_day:
+        start = end_of_day(at, user.zone)
+    opens = hours.add(start, timedelta(0))
+    return opens if opens > at else None
+
+
 def _number(rows: QuerySet[Any]) -> Subquery:
     counted = rows.order_by().annotate(one=Value(1)).values("one").annotate(n=Count("pk")).values("n")
     return Subquery(counted, output_field=IntegerField())
@@ -205,13 +259,13 @@ def _number(rows: QuerySet[Any]) -> Subquery:
 # ---- The list ---------------------------------------------------------------------------------------------
 
 
-def rows(user: User, tab: str, at: datetime, *, later: bool = False) -> list[Handoff]:
+def rows(user: User, tab: str, at: datetime, *, later: bool = False, sieve: Sieve = ALL) -> list[Handoff]:
     """The rows of a tab, by section, then (due, total); the first sixty. One query.
 
     Each carries `section`, `due_at`, `attempts_agreed`, `result` (of the last contact). `frozen` is left
     in the database: it is large and the list does not show it.
     """
-    listed = _listed(user, at).filter(in_tab(user, tab, at))
+    listed = _listed(user, at).filter(narrowed(user, tab, at, sieve))
     if not later:
         listed = listed.filter(section__lt=Section.LATER)
     return list(listed.order_by("section", "due_at", F("total").desc(nulls_last=True), "pk")[:PAGE])
@@ -239,12 +293,88 @@ def _listed(user: User, at: datetime) -> QuerySet[Any]:
 
 
 @dataclass(frozen=True)
+class Card:
+    """Several people of one company: they stand together, where the first of them is due.
+
+    `key` names the card in the page; `free` are those whom the reader may accept.
+    """
+
+    key: str
+    company: Company
+    rows: list[Handoff]
+    free: list[Handoff]
+
+    @property
+    def first(self) -> Handoff:
+        """Who is due first."""
+        return self.rows[0]
+
+    @property
+    def best(self) -> Handoff:
+        """Who has the most points; the first due of equals."""
+        return max(self.rows, key=lambda row: row.total if row.total is not None else -1000)
+
+    @property
+    def pks(self) -> list[int]:
+        """The ids of its rows, as the page keeps them."""
+        return [row.pk for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One section of the list: rows, and cards of several people of one company."""
+
+    section: int
+    items: list[Card | Handoff]
+
+
+def parts(user: User, listed: Sequence[Handoff]) -> list[Part]:
+    """The list by section; people of one company in one card. No query."""
+    found: list[Part] = []
+    for section in Section:
+        here = [row for row in listed if row.section == section]  # type: ignore[attr-defined]
+        if here:
+            found.append(Part(int(section), _items(user, int(section), here)))
+    return found
+
+
+def _items(user: User, section: int, here: Sequence[Handoff]) -> list[Card | Handoff]:
+    together: dict[int | None, list[Handoff]] = {}
+    for row in here:
+        together.setdefault(row.lead.company_id, []).append(row)
+    items: list[Card | Handoff] = []
+    for row in here:
+        group = together[row.lead.company_id]
+        if row.lead.company_id is None or len(group) == 1:
+            items.append(row)
+        elif row is group[0]:
+            items.append(card(user, f"{section}-{row.lead.company_id}", group))
+    return items
+
+
+def card(user: User, key: str, group: Sequence[Handoff]) -> Card:
+    """The card of these people of one company, in the order given."""
+    company = group[0].lead.company
+    assert company is not None
+    return Card(key, company, list(group), [row for row in group if _free(user, row)])
+
+
+def _free(user: User, row: Handoff) -> bool:
+    """Whether the list offers to accept it; the machine decides."""
+    if row.state != State.OFFERED or row.snoozed_until is not None:
+        return False
+    return row.owner_id == user.pk or (row.owner_id is None and row.pool and user.role == Role.REP)
+
+
+@dataclass(frozen=True)
 class News:
-    """What is different from the rows that a page shows."""
+    """What is different from the rows that a page shows. `cards`: those that hold a row that changed."""
 
     changed: list[Handoff]
     gone: list[Handoff]
     new: int
+    cards: list[Card] = field(default_factory=list)
+    empty_cards: list[str] = field(default_factory=list)
 
 
 def stamp(handoff: Handoff) -> str:
@@ -252,10 +382,20 @@ def stamp(handoff: Handoff) -> str:
     return f"{handoff.pk}:{handoff.lock_version}.{int(handoff.changed_at.timestamp() * 1_000_000)}"
 
 
-def news(user: User, tab: str, since: datetime, shown: dict[int, str], at: datetime) -> News:
+def news(
+    user: User,
+    tab: str,
+    since: datetime,
+    shown: dict[int, str],
+    at: datetime,
+    *,
+    sieve: Sieve = ALL,
+    cards: Mapping[str, Sequence[int]] | None = None,
+) -> News:
     """What changed since a page was built: rows to swap, rows that left, how many are new.
 
-    Two queries, one when nothing has changed. `shown` maps the ids of the page's rows to their stamps.
+    Two queries, one when nothing has changed. `shown` maps the ids of the page's rows to their stamps,
+    `cards` the keys of its cards to their rows: a card with news is made anew as a whole.
     """
     found = (
         Handoff.objects.filter(Q(pk__in=list(shown)) | visible(user), changed_at__gt=since - OVERLAP)
@@ -265,12 +405,24 @@ def news(user: User, tab: str, since: datetime, shown: dict[int, str], at: datet
     moved = {row.pk: row for row in found if shown.get(row.pk) != stamp(row)}
     if not moved:
         return News([], [], 0)
-    here = {row.pk: row for row in _listed(user, at).filter(in_tab(user, tab, at), pk__in=list(moved))}
+    touched = {key: pks for key, pks in (cards or {}).items() if moved.keys() & set(pks)}
+    beside = {pk for pks in touched.values() for pk in pks}
+    wanted = _listed(user, at).filter(narrowed(user, tab, at, sieve), pk__in=moved.keys() | beside)
+    here = {row.pk: row for row in wanted}
+    anew = {key: [here[pk] for pk in pks if pk in here] for key, pks in touched.items()}
     return News(
-        changed=[row for pk, row in here.items() if pk in shown],
+        changed=[row for pk, row in here.items() if pk in moved and pk in shown and pk not in beside],
         gone=[row for pk, row in moved.items() if pk in shown and pk not in here],
-        new=sum(1 for pk, row in here.items() if pk not in shown and row.section < Section.LATER),
+        new=sum(
+            1 for pk, row in here.items() if pk in moved and pk not in shown and row.section < Section.LATER
+        ),
+        cards=[card(user, key, group) for key, group in anew.items() if _of_one(group)],
+        empty_cards=[key for key, group in anew.items() if not _of_one(group)],
     )
+
+
+def _of_one(group: Sequence[Handoff]) -> bool:
+    return bool(group) and group[0].lead.company_id is not None
 
 
 def told(gone: Sequence[Handoff], user: User, at: datetime) -> list[tuple[str, str]]:

@@ -5,11 +5,15 @@ hears of every act by the event `handoff-changed`.
 """
 
 import json
+import re
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,7 +21,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from handoff import desk, guards, machine
+from handoff import acting, desk, guards, machine, sieve
 from handoff import queue as selectors
 from handoff.models import Handoff, State
 from leadflow import clock
@@ -25,13 +29,16 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.accounts.templatetags.lf import due_text
-from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.errors import BadInput, Conflict, Fault, NotVisible
 from leadflow.web import toast
 
 SALES = (Role.REP, Role.SALES_MANAGER)
 LABELS = {"mine": "Mine", "pool": "Pool", "late": "Late"}
 OWN_FIELDS = ("name", "email", "phone", "title", "company", "country", "reason")
 SEEN_LIMIT = 400
+ALL_LIMIT = 60
+WAITING_PAGE = 50
+CARD = re.compile(r"[1-3]-[0-9]{1,18}")
 RESULT_KEYS = (
     ("t", "talked", "Talked"),
     ("m", "meeting", "Meeting"),
@@ -69,6 +76,38 @@ def fresh(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @roles(*SALES)
+def narrow(request: HttpRequest) -> HttpResponse:
+    """The form that narrows the list: what the tab holds, by grade, source, campaign, kind."""
+    user, now = _user(request), clock.now()
+    tab = _tab(request, user)
+    found = selectors.opened(user).filter(selectors.in_tab(user, tab, now))
+    context = {
+        "tab": tab,
+        "later": request.GET.get("later") == "1",
+        "sieve": sieve.read(request.GET),
+        "letters": sieve.LETTERS,
+        **sieve.choices(found.order_by()),
+    }
+    return render(request, "handoff/_filter.html", context)
+
+
+@require_GET
+def waiting(request: HttpRequest) -> HttpResponse:
+    """Who is ready and waits for room: marketing's until then; reps see their team's as a hint."""
+    user, now = _user(request), clock.now()
+    page = Paginator(selectors.waiting(user), WAITING_PAGE).get_page(request.GET.get("page"))
+    at_desk = selectors.desk(user, now) if user.in_sales else None
+    context = {
+        "page": page,
+        "now": now,
+        "opening": selectors.opening(user, at_desk, now) if at_desk else None,
+        "terms": acting.terms_now().admission,
+    }
+    return render(request, "handoff/waiting.html", context)
+
+
+@require_GET
+@roles(*SALES)
 def side(request: HttpRequest, pk: int) -> HttpResponse:
     """The side panel of one lead."""
     user, now = _user(request), clock.now()
@@ -81,8 +120,16 @@ def side(request: HttpRequest, pk: int) -> HttpResponse:
 def poll(request: HttpRequest) -> HttpResponse:
     """What changed since the page was built: 204 for nothing, else rows to swap, in place."""
     user, now = _user(request), clock.now()
-    tab = _tab(request, user)
-    news = selectors.news(user, tab, _since(request.GET.get("since", "")), _shown(request), now)
+    tab, only = _tab(request, user), sieve.read(request.GET)
+    news = selectors.news(
+        user,
+        tab,
+        _since(request.GET.get("since", "")),
+        _shown(request),
+        now,
+        sieve=only,
+        cards=_cards(request),
+    )
     if not news.changed and not news.gone and news.new == (_id(request.GET.get("new", "")) or 0):
         response = HttpResponse(status=204)
         if not news.new:
@@ -90,18 +137,22 @@ def poll(request: HttpRequest) -> HttpResponse:
             response["HX-Trigger"] = json.dumps({"queue-seen": {"at": now.isoformat()}})
         return response
     open_id = _id(request.GET.get("open", ""))
+    in_cards = {pk for pks in _cards(request).values() for pk in pks}
     context = {
         "rows": news.changed,
-        "gone": news.gone,
+        "gone": [row for row in news.gone if row.pk not in in_cards],
+        "cards": news.cards,
+        "empty_cards": news.empty_cards,
         "new": news.new,
         "open_id": open_id,
         "told": selectors.told(news.gone, user, now),
         "now": now,
         "tab": tab,
-        **_head(user, tab, now),
+        **_head(user, tab, now, only),
     }
     response = render(request, "handoff/_poll.html", context)
-    if open_id in {row.pk for row in [*news.changed, *news.gone]}:
+    in_news = [*news.changed, *news.gone, *(row for card in news.cards for row in card.rows)]
+    if open_id in {row.pk for row in in_news}:
         response["HX-Trigger"] = json.dumps({"queue-open-changed": {"id": open_id}})
     return response
 
@@ -114,22 +165,40 @@ def _page(request: HttpRequest, pk: int | None, *, single: bool, lenient: bool =
     three more for the room left), acts, earlier answer, facts since, content to send, receivers.
     """
     user, now = _user(request), clock.now()
-    tab = _tab(request, user)
+    tab, only = _tab(request, user), sieve.read(request.GET)
     later = request.GET.get("later") == "1"
-    rows = selectors.rows(user, tab, now, later=later)
-    handoff = _opened(user, pk, rows, lenient)
+    rows = selectors.rows(user, tab, now, later=later, sieve=only)
+    parts = selectors.parts(user, rows)
+    handoff = _opened(user, pk, _as_shown(parts), lenient)
+    at_desk = selectors.desk(user, now)
     return {
         "rows": rows,
+        "parts": parts,
+        "place": _place(parts, handoff),
         "panel": selectors.panel(user, handoff, now) if handoff else None,
         "open_id": handoff.pk if handoff else None,
-        "desk": selectors.desk(user, now),
+        "desk": at_desk,
+        # Asked for by the template only where it stands: when nothing is left, or people wait for room.
+        "opening": partial(selectors.opening, user, at_desk, now),
         "single": single and handoff is not None,
         "later": later,
         "now": now,
         "tab": tab,
         **_choices(user, now),
-        **_head(user, tab, now),
+        **_head(user, tab, now, only),
     }
+
+
+def _as_shown(parts: list[selectors.Part]) -> list[Handoff]:
+    """The rows in the order in which they stand on the page."""
+    items = [item for part in parts for item in part.items]
+    return [row for item in items for row in (item.rows if isinstance(item, selectors.Card) else [item])]
+
+
+def _place(parts: list[selectors.Part], handoff: Handoff | None) -> int:
+    """The how manieth to answer the open one is; 0 when it is none of those."""
+    answer = [row.pk for row in _as_shown([part for part in parts if part.section == 1])]
+    return answer.index(handoff.pk) + 1 if handoff and handoff.pk in answer else 0
 
 
 def _opened(user: User, pk: int | None, rows: list[Handoff], lenient: bool) -> Handoff | None:
@@ -142,13 +211,19 @@ def _opened(user: User, pk: int | None, rows: list[Handoff], lenient: bool) -> H
     return selectors.find(user, rows[0].pk) if rows else None
 
 
-def _head(user: User, tab: str, now: datetime) -> dict[str, Any]:
-    figures = selectors.counts(user, tab, now)
+def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, Any]:
+    figures = selectors.counts(user, tab, now, only)
     own = f"Team {user.team.name}" if user.team else "Team"
     team = {Role.ADMIN: "All teams", Role.SALES_MANAGER: "My teams"}.get(Role(user.role), own)
     labels = {**LABELS, "team": team}
     tabs = [(name, labels[name], figures.tabs[name]) for name in selectors.tabs_of(user)]
-    return {"figures": figures, "tabs": tabs}
+    return {
+        "figures": figures,
+        "tabs": tabs,
+        "sieve": only,
+        # The list as it stands in an address, without the lead that is open.
+        "here": urlencode([("tab", tab), *only.pairs()]),
+    }
 
 
 def _choices(user: User, now: datetime) -> dict[str, Any]:
@@ -172,6 +247,34 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
     """Take the lead; from the pool this claims it too."""
     done = _apply(request, pk, "accept")
     return answered(request, done, "accept", f"Accepted {done.lead}.", detail=_next_due("First call", done))
+
+
+@require_POST
+@roles(*SALES)
+def accept_all(request: HttpRequest) -> HttpResponse:
+    """Take several people of one company at once; each is an act of its own."""
+    user = _user(request)
+    ids = [pk for pk in map(_id, request.POST.getlist("handoff")[:ALL_LIMIT]) if pk is not None]
+    chosen = list(Handoff.objects.filter(selectors.visible(user), pk__in=ids).select_related("lead__company"))
+    if not chosen:
+        raise BadInput("Nobody is chosen.", [Fault("handoff", "Choose the people to accept.")])
+    done, left = desk.accept_all(chosen, person(user))
+    if not done:
+        raise Conflict(" ".join(left))
+    company = chosen[0].lead.company
+    many = f"{len(done)} of {len(chosen)}" if left else str(len(done))
+    words = f"Accepted {many} {'person' if len(chosen) == 1 else 'people'}"
+    words += f" at {company.name}." if company else "."
+    detail = " ".join([*left, _next_due("First call", done[0])]).strip()
+    if not request.htmx:  # type: ignore[attr-defined]
+        messages.success(request, f"{words} {detail}".strip())
+        return redirect(_next(request) or reverse("handoff:queue"))
+    back = f"{reverse('feedback:undo-all')}?{urlencode([('handoff', row.pk) for row in done])}"
+    response = HttpResponse(toast(words, detail=detail, undo=back))
+    response["HX-Reswap"] = "none"
+    event = {"id": done[-1].pk, "ids": [row.pk for row in chosen], "action": "accept"}
+    response["HX-Trigger"] = json.dumps({"handoff-changed": event})
+    return response
 
 
 @require_POST
@@ -344,6 +447,16 @@ def _shown(request: HttpRequest) -> dict[int, str]:
     """The rows that the page shows: their ids and stamps."""
     pairs = ((_id(text.partition(":")[0]), text) for text in request.GET.getlist("row")[:SEEN_LIMIT])
     return {pk: text for pk, text in pairs if pk is not None}
+
+
+def _cards(request: HttpRequest) -> dict[str, list[int]]:
+    """The cards that the page shows: "1-77:5,9" is the card of company 77 in the first section."""
+    found: dict[str, list[int]] = {}
+    for text in request.GET.getlist("card")[:SEEN_LIMIT]:
+        key, _, pks = text.partition(":")
+        if CARD.fullmatch(key):
+            found[key] = [pk for pk in map(_id, pks.split(",")) if pk is not None]
+    return found
 
 
 def _next(request: HttpRequest) -> str:

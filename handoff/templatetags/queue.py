@@ -13,7 +13,7 @@ from handoff import guards
 from handoff import queue as selectors
 from handoff.models import Handoff, Promise
 from leadflow.accounts.templatetags.lf import due_text, num
-from leadflow.leads.models import Activity, Lead
+from leadflow.leads.models import Activity, Company, Lead
 
 register = template.Library()
 
@@ -73,6 +73,23 @@ def where(lead: Lead, title: bool = False) -> SafeString:
     else:
         parts += [lead.city or lead.country, lead.email]
     return format_html_join(" · ", '<span class="nw">{}</span>', ((part,) for part in parts if part))
+
+
+@register.simple_tag
+def company_words(company: Company) -> SafeString:
+    """Writes "Rotterdam · 880 people · target account"."""
+    parts = [company.city or company.country, f"{num(company.employees)} people" if company.employees else ""]
+    parts += ["target account"] if company.is_target else []
+    return format_html_join(" · ", '<span class="nw">{}</span>', ((part,) for part in parts if part))
+
+
+@register.simple_tag
+def next_words(at: datetime, now: datetime) -> str:
+    """When something comes again: "today at 13:30", "tomorrow at 09:00", "on Mon 23 Nov at 09:00"."""
+    there, here = timezone.localtime(at), timezone.localtime(now)
+    days = (there.date() - here.date()).days
+    day = {0: "today", 1: "tomorrow"}.get(days, f"on {there:%a} {there.day} {there:%b}")
+    return f"{day} at {there:%H:%M}"
 
 
 @register.simple_tag

@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import IntegerField, Q, QuerySet, Subquery
+from django.db.models import IntegerField, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from feedback.models import Dispute, RepAnswer
-from handoff.models import Handoff, Notice, State
+from handoff.models import Handoff, Notice
+from handoff.queue import asked
 from leadflow import clock
 from leadflow.accounts.models import SALES, Organisation, Role, User
 from leadflow.leads.models import Lead, Stage
@@ -130,12 +131,6 @@ def _count(rows: QuerySet[Any]) -> CountOf:
 
 
 def _counts(user: User) -> dict[str, Any]:
-    offered = Handoff.objects.filter(state=State.OFFERED, snoozed_until=None)
-    mine = Q(owner=user)
-    if user.role == Role.SALES_MANAGER:
-        mine = Q(team__manager=user) | Q(team=user.team_id) if user.team_id else Q(team__manager=user)
-    elif user.role == Role.ADMIN:
-        mine = Q()
     if user.role in SALES:
         waiting = RepAnswer.objects.filter(to=user, seen_at=None)
         if user.role == Role.SALES_MANAGER:
@@ -149,7 +144,7 @@ def _counts(user: User) -> dict[str, Any]:
         Organisation.objects.filter(pk=1)
         .annotate(
             unread=_count(Notice.objects.filter(user=user, read_at=None)),
-            queue=_count(offered.filter(mine)),
+            queue=_count(Handoff.objects.filter(asked(user))),
             mqls=_count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)),
             feedback=_count(waiting_rows),
             agreements=ArraySubquery(

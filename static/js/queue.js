@@ -6,12 +6,13 @@
   var LF = window.LF;
   var $ = function (selector, root) { return (root || document).querySelector(selector); };
   var $$ = function (selector, root) { return Array.from((root || document).querySelectorAll(selector)); };
-  var EVERY = 4000, UNDO = 600000;
+  var EVERY = 4000, UNDO = 600000, SLOW = 150;
   var acts = [];
 
   var queue = function () { return document.getElementById("queue"); };
-  var rows = function () { return $$("#queue-list a.lf-row"); };
-  var current = function () { return $("#queue-list a.lf-row[aria-current]"); };
+  var ROW = "#queue-list a[data-panel]";
+  var rows = function () { return $$(ROW); };
+  var current = function () { return $(ROW + "[aria-current]"); };
   var openId = function () { return Number(document.getElementById("queue-open").value) || 0; };
   var wide = function () { return window.matchMedia("(min-width:1101px)").matches; };
 
@@ -25,6 +26,8 @@
     document.getElementById("queue-open").value = row.dataset.id;
     row.scrollIntoView({ block: "nearest" });
     history.replaceState(null, "", row.href);
+    var panel = document.getElementById("queue-panel");
+    setTimeout(function () { if (panel.isConnected) panel.classList.add("lf-loading"); }, SLOW);
     window.htmx.ajax("GET", row.dataset.panel, { source: row, target: "#queue-panel", swap: "outerHTML" });
   }
 
@@ -33,14 +36,17 @@
     openRow(all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))]);
   }
 
-  function after(id) {
-    var all = rows(), at = all.findIndex(function (row) { return Number(row.dataset.id) === id; });
-    var next = at < 0 ? all[0] : all[at + 1] || all[at - 1];
-    return next && Number(next.dataset.id) !== id ? next.dataset.id : "";
+  /* The row that opens when these have left: the next one below the last of them, else the one above. */
+  function after(ids) {
+    var all = rows(), has = function (row) { return ids.indexOf(Number(row.dataset.id)) >= 0; };
+    var at = -1;
+    all.forEach(function (row, i) { if (has(row)) at = i; });
+    var next = at < 0 ? all[0] : all[at + 1] || all.slice(0, at).filter(function (row) { return !has(row); }).pop();
+    return next && !has(next) ? next.dataset.id : "";
   }
 
   document.addEventListener("click", function (event) {
-    var row = event.target.closest("#queue-list a.lf-row");
+    var row = event.target.closest(ROW);
     if (!row || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || !wide()) return;
     event.preventDefault();
     openRow(row);
@@ -48,10 +54,9 @@
 
   function refresh(open) {
     var place = queue(), single = place.dataset.single === "1";
-    if (single && !open) { location.assign("/queue/?tab=" + place.dataset.tab); return; }
+    if (single && !open) { location.assign("/queue/?" + place.dataset.here); return; }
     var top = document.getElementById("queue-list").scrollTop;
-    var url = place.dataset.fresh + "?tab=" + place.dataset.tab + "&later=" + place.dataset.later +
-      "&open=" + (open || "") + "&single=" + place.dataset.single;
+    var url = place.dataset.fresh + "?" + place.dataset.here + "&open=" + (open || "") + "&single=" + place.dataset.single;
     window.htmx.ajax("GET", url, { source: place, target: "#queue", swap: "outerHTML" }).then(function () {
       document.getElementById("queue-list").scrollTop = top;
       var row = current();
@@ -62,10 +67,11 @@
   /* An act was done, here or by the toast's Undo: build the page anew, the next row opens by itself. */
   document.body.addEventListener("handoff-changed", function (event) {
     var id = Number(event.detail.id), act = event.detail.action, open = openId();
-    if (act === "undo") acts = acts.filter(function (one) { return one.id !== id; });
-    else if (act !== "open") acts.push({ id: id, at: LF.now() });
+    var ids = (event.detail.ids || [id]).map(Number);
+    if (act === "undo") acts = acts.filter(function (one) { return ids.indexOf(one.id) < 0; });
+    else if (act !== "open") ids.forEach(function (one) { acts.push({ id: one, at: LF.now() }); });
     if (act === "undo" || act === "claim" || act === "wake" || act === "open") refresh(id);
-    else refresh(open === id ? after(id) : open);
+    else refresh(ids.indexOf(open) >= 0 ? after(ids) : open);
   });
 
   function undo() {
@@ -75,69 +81,53 @@
     return true;
   }
 
-  /* The panel's forms -------------------------------------------------------------------------------- */
-  function openForm() { return $("#queue-panel form.lf-reasons:not([hidden])"); }
-
-  function close(form) {
-    if (!form) return;
-    form.hidden = true;
-    $$('[data-act="' + form.id + '"]').forEach(function (button) { button.setAttribute("aria-expanded", "false"); });
-    if (form.contains(document.activeElement)) document.activeElement.blur();
-  }
-
-  function toggle(id) {
-    var form = document.getElementById(id), other = openForm();
-    if (other && other !== form) close(other);
-    if (!form) return;
-    if (!form.hidden) { close(form); return; }
-    form.hidden = false;
-    $$('[data-act="' + id + '"]').forEach(function (button) { button.setAttribute("aria-expanded", "true"); });
-    form.scrollIntoView({ block: "nearest" });
-    var first = $("[data-chip],button.lf-chip", form) ? null : $("input:not([type=hidden]),select", form);
-    if (first) first.focus();
-  }
-
-  function choose(chip) {
-    var form = chip.closest("form");
-    if (chip.getAttribute("aria-disabled") === "true") return;
-    $$("[data-chip]", form).forEach(function (one) { one.setAttribute("aria-pressed", String(one === chip)); });
-    form.elements[chip.dataset.chip].value = chip.dataset.value;
-    if (!form.hasAttribute("data-reasons")) return;
-    var date = form.elements.date, note = form.elements.note, needed = Number(chip.dataset.note || 0);
-    date.hidden = date.disabled = !chip.hasAttribute("data-date");
-    date.required = !date.disabled;
-    note.required = needed > 0;
-    if (needed) note.minLength = needed; else note.removeAttribute("minlength");
-    note.placeholder = needed ? "Note to marketing, " + needed + " characters or more" : "Note to marketing (optional)";
-    $("button[type=submit]", form).disabled = false;
-    $("[data-says-here]", form).textContent = chip.dataset.says + " Nothing is sent for 10 minutes, so you can undo.";
-    if (date.required) date.focus();
-    else if (needed) note.focus();
-  }
-
   document.addEventListener("click", function (event) {
-    var button = event.target.closest("[data-act]"), chip = event.target.closest("[data-chip]");
-    if (button) toggle(button.dataset.act);
-    else if (chip) choose(chip);
-    else if (event.target.closest("[data-refresh]")) refresh(openId());
+    if (event.target.closest("[data-refresh]")) refresh(openId());
+    else if (event.target.closest("[data-filter-close]")) closeFilter();
+  });
+
+  /* Everybody of the company whose card is open. */
+  LF.keys.on("A", function () {
+    var row = current(), card = row && row.closest(".lf-group"), all = card && $("[data-accept-all]", card);
+    if (!all) return false;
+    all.click();
+    return true;
+  }, "accept all of this company");
+
+  /* The filter --------------------------------------------------------------------------------------- */
+  function closeFilter() { document.getElementById("queue-filter").replaceChildren(); }
+
+  document.addEventListener("htmx:afterSwap", function (event) {
+    if (event.detail.target.id !== "queue-filter") return;
+    var first = $("#queue-filter input:not([type=hidden])");
+    if (first) first.focus();
   });
 
   document.addEventListener("keydown", function (event) {
-    if (event.key === "Escape" && openForm() && !$("dialog[open]")) { event.preventDefault(); close(openForm()); }
+    var form = event.target.closest && event.target.closest("[data-filter]");
+    if (!form) return;
+    if (event.key === "Escape") { event.preventDefault(); closeFilter(); }
+    else if (event.key === "Enter" && !event.target.closest("a,button")) { event.preventDefault(); form.requestSubmit(); }
   });
+
+  document.addEventListener("submit", function (event) {
+    if (event.target.matches("[data-filter]")) $$("select", event.target).forEach(function (field) { if (!field.value) field.disabled = true; });
+  });
+
+  /* Another tab takes a moment: rows of the same height stand in for what comes. */
+  document.addEventListener("click", function (event) {
+    var link = event.target.closest("#queue-tabs a[data-tab]"), bones = document.getElementById("queue-loading");
+    if (!link || !bones || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    setTimeout(function () {
+      var list = document.getElementById("queue-list");
+      if (list) list.replaceChildren(bones.content.cloneNode(true));
+    }, SLOW);
+  });
+  window.addEventListener("pageshow", function (event) { if (event.persisted) location.reload(); });
 
   LF.keys.on("j", function () { step(1); }, "next");
   LF.keys.on("k", function () { step(-1); }, "previous");
   LF.keys.on("z", undo, "undo the last act, 10 minutes");
-  LF.keys.on("Enter", function (event) {
-    var form = openForm();
-    if (!form || (event.target.closest && event.target.closest("a,button:not([data-chip]):not([data-act])"))) return false;
-    var send = $("button[type=submit]:not(.lf-chip)", form);
-    if (!send || send.disabled) return false;
-    form.requestSubmit(send);
-    return true;
-  });
-
   /* What others do ------------------------------------------------------------------------------------ */
   function poll() {
     if (!document.hidden && window.htmx) window.htmx.trigger("#queue-poll", "poll");
@@ -156,12 +146,12 @@
 
   /* The lead that is open was changed by somebody else. What is being typed stays. */
   document.body.addEventListener("queue-open-changed", function (event) {
-    var form = openForm(), id = Number(event.detail.id), place = $("#queue-panel");
+    var form = LF.openForm(), id = Number(event.detail.id), place = $("#queue-panel");
     if (!place || Number(place.dataset.id) !== id) return;
     if (form && $$("input:not([type=hidden]),textarea", form).some(function (one) { return one.value && one.value !== one.defaultValue; })) return;
     var row = rows().find(function (one) { return Number(one.dataset.id) === id; });
     if (row) { row.setAttribute("aria-current", "true"); window.htmx.ajax("GET", row.dataset.panel, { source: row, target: "#queue-panel", swap: "outerHTML" }); }
-    else refresh(after(id));
+    else refresh(after([id]));
   });
 
   /* Live or not: the server was last seen at … */

@@ -37,7 +37,7 @@ def _state(handoff: Handoff) -> str:
 
 def _is_open(page: Page, handoff: Handoff) -> None:
     expect(page.locator("#queue-panel h2")).to_have_text(handoff.lead.name)
-    expect(page.locator("#queue-list a.lf-row[aria-current]")).to_have_attribute("data-id", str(handoff.pk))
+    expect(page.locator("#queue-list a[data-panel][aria-current]")).to_have_attribute("data-id", str(handoff.pk))
 
 
 def test_a_rep_works_the_queue_by_keyboard(people, four, open_as, axe) -> None:

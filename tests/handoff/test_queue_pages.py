@@ -66,7 +66,7 @@ def test_the_queue_costs_the_same_at_3_rows_and_at_30(
         offered("fast_track", owner=people.sam, name=f"Lead {n}")
     with django_assert_max_num_queries(15) as many:
         page = client.get("/queue/").content.decode()
-    assert page.count('class="lf-row"') == 30
+    assert page.count("data-panel=") == 30
     assert len(few) == len(many)
 
 

@@ -1,0 +1,101 @@
+"""What the queue is narrowed to: grade, source, campaign, kind, late. It stands in the address."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+from django.http import QueryDict
+
+from handoff.models import Handoff
+from leadflow.leads.models import Campaign
+
+LETTERS = ("A", "B", "C", "D")
+SOURCE_LIMIT = 100
+CHOICES = 50
+
+
+@dataclass(frozen=True)
+class Sieve:
+    """Only these handoffs are shown; empty means all. `grades` are letters, `campaign` a campaign's id."""
+
+    grades: tuple[str, ...] = ()
+    source: str = ""
+    campaign: int | None = None
+    kind: str = ""
+    late: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The filter as it stands in an address."""
+        found = [("grade", letter) for letter in self.grades]
+        found += [("source", self.source)] if self.source else []
+        found += [("campaign", str(self.campaign))] if self.campaign else []
+        found += [("kind", self.kind)] if self.kind else []
+        return found + ([("late", "1")] if self.late else [])
+
+    def condition(self, late: Q) -> Q:
+        """As a condition on handoffs; `late` is what counts as late."""
+        found = Q()
+        if self.grades:
+            letters = Q()
+            for letter in self.grades:
+                letters |= Q(grade__startswith=letter)
+            found &= letters
+        if self.source:
+            found &= Q(lead__first_source=self.source)
+        if self.campaign:
+            found &= Q(lead__first_campaign=self.campaign)
+        if self.kind:
+            found &= Q(kind=self.kind)
+        return found & late if self.late else found
+
+    def words(self) -> list[str]:
+        """What is shown only, in words; a query for the campaign's name where there is one."""
+        found = [f"grade {' or '.join(self.grades)}"] if self.grades else []
+        if self.kind:
+            found.append(str(Handoff.Kind(self.kind).label).lower())
+        if self.source:
+            found.append(f"from {self.source}")
+        if self.campaign:
+            name = Campaign.objects.filter(pk=self.campaign).values_list("name", flat=True).first()
+            found.append(f"campaign “{name}”" if name else "an unknown campaign")
+        return found + (["late"] if self.late else [])
+
+
+def read(query: QueryDict) -> Sieve:
+    """The filter of an address; what is no filter is left out."""
+    campaign = query.get("campaign", "")
+    kind = query.get("kind", "")
+    wanted = set(query.getlist("grade"))
+    return Sieve(
+        grades=tuple(letter for letter in LETTERS if letter in wanted),
+        source=query.get("source", "").strip()[:SOURCE_LIMIT],
+        campaign=int(campaign) if campaign.isascii() and campaign.isdigit() and len(campaign) <= 18 else None,
+        kind=kind if kind in Handoff.Kind.values else "",
+        late=query.get("late") == "1",
+    )
+
+
+def choices(rows: QuerySet[Any]) -> dict[str, list[tuple[Any, str, int]]]:
+    """What these handoffs could be narrowed to: (value, words, how many), the most first. Three queries."""
+
+    sources = [
+        (value, value, n)
+        for value, n in rows.exclude(lead__first_source="")
+        .values_list("lead__first_source")
+        .annotate(n=Count("pk"))
+        .order_by("-n", "lead__first_source")[:CHOICES]
+    ]
+    kinds = [
+        (value, str(Handoff.Kind(value).label), n)
+        for value, n in rows.values_list("kind").annotate(n=Count("pk")).order_by("-n", "kind")
+    ]
+    campaigns = list(
+        rows.exclude(lead__first_campaign=None)
+        .values_list("lead__first_campaign", "lead__first_campaign__name")
+        .annotate(n=Count("pk"))
+        .order_by("-n", "lead__first_campaign__name")[:CHOICES]
+    )
+    return {"sources": sources, "campaigns": campaigns, "kinds": kinds}
