@@ -67,9 +67,8 @@ def trouble(link: SignLink, user: User, side: Signature.Side | None, at: datetim
     if at >= link.expires_at:
         return "This link has expired. You can still sign on the sign-off page."
     if side is None or side != link.side:
-        return (
-            f"This link is for {Signature.Side(link.side).label.lower()}'s side, and you do not sign for it."
-        )
+        label = Signature.Side(link.side).label.lower()
+        return f"This link is for {label}, and you do not sign for that side."
     return ""
 
 

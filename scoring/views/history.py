@@ -10,54 +10,56 @@ from django.views.decorators.http import require_GET, require_POST
 from leadflow.accounts.actors import person
 from leadflow.errors import NotVisible
 from scoring import agreements
-from scoring.editing import changes, parts
+from scoring.editing import parts
+from scoring.editing.changes import Change
 from scoring.models import Agreement
 from scoring.signing import proof
-from scoring.views.desk import STATE_WORDS, Desk, State, authors, desk_of, writers
+from scoring.views.desk import STATE_WORDS, Desk, State, authors, writers
+
+SHOWN = ("number", "state", "based_on__number")
 
 
 @require_GET
 def compare(request: HttpRequest) -> HttpResponseBase:
     """What one version says otherwise than another: who, when, signed by whom, and each change in words."""
-    numbers = list(Agreement.objects.order_by("-number").values_list("number", "state"))
-    if not numbers:
+    user: Any = request.user
+    versions = {row["number"]: row for row in Agreement.objects.order_by("-number").values(*SHOWN)}
+    if not versions:
         raise NotVisible
-    desk = desk_of(request)
-    old, new = _pair(request, desk)
-    found = changes.between(old.content, new.content)
-    by_tab: dict[str, list[changes.Change]] = {}
-    for change in found:
+    new = _number(request.GET.get("new", ""), max(versions))
+    before = versions[new]["based_on__number"] if new in versions else None
+    old = _number(request.GET.get("old", ""), before or new)
+    rows = Agreement.objects.filter(number__in={old, new}).select_related("created_by", "proposed_by")
+    found = {row.number: row for row in rows.prefetch_related("signatures__user", "declines__user")}
+    if not {old, new} <= found.keys():
+        raise NotVisible
+    open_draft = next((row["number"] for row in versions.values() if row["state"] == State.DRAFT), None)
+    desk = Desk(user, found[new], None, None, found[old])
+    by_tab: dict[str, list[Change]] = {}
+    for change in desk.changes:
         by_tab.setdefault(change.tab, []).append(change)
     context = {
         "desk": desk,
-        "old": _column(old),
-        "new": _column(new),
-        "count": len(found),
+        "old": _column(found[old]),
+        "new": _column(found[new]),
+        "open_draft": open_draft,
+        "count": len(desk.changes),
         "groups": [(parts.TABS[tab], by_tab[tab]) for tab in parts.TABS if tab in by_tab],
-        "choices": [(number, STATE_WORDS[State(state)][0].format(number)) for number, state in numbers],
-        "version": f"?v={new.number}",
-        "recent": authors(Desk(desk.user, new, desk.draft, desk.in_force, old)),
+        "choices": [
+            (number, STATE_WORDS[State(row["state"])][0].format(number)) for number, row in versions.items()
+        ],
+        "version": f"?v={new}",
+        "recent": authors(desk),
         "proofs": proof.WORDS,
     }
     return render(request, "scoring/compare.html", context)
 
 
-def _pair(request: HttpRequest, desk: Desk) -> tuple[Agreement, Agreement]:
-    """The two versions that are asked for; else the one on the desk and what it was drafted from."""
-    rows = Agreement.objects.select_related("created_by", "proposed_by").prefetch_related(
-        "signatures__user", "declines__user"
-    )
-    new = _numbered(rows, request.GET.get("new", ""), desk.agreement.number)
-    before = new.based_on.number if new.based_on else new.number
-    return _numbered(rows, request.GET.get("old", ""), before), new
-
-
-def _numbered(rows: Any, text: str, otherwise: int) -> Agreement:
-    number = int(text) if text.isdigit() and len(text) < 9 else otherwise if not text else -1
-    found: Agreement | None = rows.filter(number=number).first()
-    if found is None:
-        raise NotVisible
-    return found
+def _number(text: str, otherwise: int) -> int:
+    """The version that is asked for; 0, which none has, for what is no number."""
+    if not text:
+        return otherwise
+    return int(text) if text.isdigit() and len(text) < 9 else 0
 
 
 def _column(agreement: Agreement) -> dict[str, Any]:
@@ -70,8 +72,9 @@ def _column(agreement: Agreement) -> dict[str, Any]:
 def restore(request: HttpRequest) -> HttpResponseBase:
     """The text of a version as a new draft, or put into the one that is open (where undo takes it back)."""
     user: Any = request.user
-    of = _numbered(Agreement.objects.all(), request.POST.get("of", ""), -1)
-    if of.state == State.DRAFT:
+    number = _number(request.POST.get("of", ""), 0)
+    of = Agreement.objects.filter(number=number).exclude(state=State.DRAFT).first()
+    if of is None:
         raise NotVisible
     what = f"the text of v{of.number}"
     draft = agreements.draft()
