@@ -1,25 +1,24 @@
 """The page of one lead: where it stands, why, what happened, who it is, what sales said."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import F, FilteredRelation, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
 from django.utils.dateparse import parse_datetime
 
-from handoff import machine
+from feedback import asking
+from handoff import queue
 from handoff.models import OPEN, Handoff, State
 from leadflow import clock
-from leadflow.accounts.actors import person
-from leadflow.accounts.models import MARKETING, Role, User
+from leadflow.accounts.models import User
 from leadflow.accounts.templatetags.lf import day_text, duration_text
 from leadflow.errors import BadInput, NotVisible
 from leadflow.leads.models import Lead, Stage, StageChange
 from leadflow.pages.curve import curve
-from leadflow.pages.profile import profile_rows
+from leadflow.pages.profile import acts_wanted, profile_rows
 from leadflow.pages.story import first_page, story, what_moved
 from scoring.document import Document
 from scoring.explanation import Explanation, explain, score_at
@@ -89,12 +88,13 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         "items": items,
         "more": more,
         "rows": facts,
-        "gaps": sum(1 for fact in facts if fact.gap),
+        "gaps": sum(1 for fact in facts if fact.gap) + acts_wanted(row, document),
+        "acts_wanted": acts_wanted(row, document),
         "handoffs": handoffs,
         "reasons": {reason.key: reason.text for reason in document.reasons} if document else {},
         "current": current,
         "hold": _hold(row),
-        "actions": _actions(request.user, row, current, now),
+        **_desk(request.user, row, handoffs, now),
         "side": "",
         # A link from another system: only a web address becomes a link.
         "crm_url": row.crm_url if row.crm_url.startswith(("https://", "http://")) else "",
@@ -187,61 +187,35 @@ def _note(stage: Stage, row: Lead, first: dict[str, datetime], spent: dict[str, 
     return f"{level}{since}" + (f", {days} day{'s' if days != 1 else ''}" if days else "")
 
 
-@dataclass(frozen=True)
-class Button:
-    """An act that this reader may do now. `post` acts at once, otherwise the address opens."""
-
-    label: str
-    icon: str
-    href: str
-    key: str = ""
-    post: bool = False
-    primary: bool = False
-    dialog: bool = False
+# An act can be taken back this long; a handoff that has just ended still stands on the page for it.
+UNDO_SHOWN = timedelta(minutes=15)
 
 
-# Act of the machine: (words, icon, key). Accepting is one key; the rest opens where it can be told.
-_ACTS = {
-    "accept": ("Accept", "check", "a"),
-    "reject": ("Reject", "x", "r"),
-    "touch": ("Log a contact", "phone", "c"),
-}
+def _desk(user: User, row: Lead, handoffs: list[Handoff], now: datetime) -> dict[str, Any]:
+    """What the reader may do here with the handoff that runs, or has just ended, and where the lead is.
 
-
-def _actions(user: User, row: Lead, current: Handoff | None, now: datetime) -> dict[str, Any]:
-    """Buttons and a note, by role and by where the lead is."""
-    if current is not None:
-        return _sales_actions(user, current, now)
-    if user.role in (*MARKETING, Role.ADMIN):
-        return {"buttons": [], "note": "", "by_hand": row.stage != Stage.EXCLUDED}
+    `panel` for who may act on it, with what the forms offer; `note` for everybody else; `ask` when sales
+    may ask marketing for the lead.
+    """
+    last = handoffs[0] if handoffs else None
+    if last is not None and (last.state in OPEN or last.closed_at and now - last.closed_at < UNDO_SHOWN):
+        # One lead, read with its company already: no query for what the forms say.
+        last.lead = row
+        panel = queue.doing(user, last, now)
+        if panel.acts:
+            return {"panel": panel, "handoff": last, "single": True, **queue.choices(user, now)}
+        if last.state in OPEN:
+            return {"note": _held_by(last, now)}
+    if not user.in_sales:
+        return {}
     if row.stage == Stage.EXCLUDED:
-        return {"buttons": [], "note": "Left out: not a lead."}
-    return {"buttons": [], "note": "With marketing, please do not contact yet."}
+        return {"note": "Left out: not a lead."}
+    if row.stage == Stage.CUSTOMER:
+        return {}
+    return {"ask": True, "asked": asking.asked_for(row.pk)}
 
 
-def _sales_actions(user: User, current: Handoff, now: datetime) -> dict[str, Any]:
-    allowed = {str(getattr(act, "name", act)) for act in machine.allowed(current, person(user), now)}
-    buttons = []
-    if "accept" in allowed:
-        buttons.append(
-            Button("Accept", "check", _address("handoff:accept", current.pk), "a", post=True, primary=True)
-        )
-    if allowed & {"reject", "return", "touch", "log_contact", "qualify", "win", "lose"}:
-        buttons.append(
-            Button("Open in the queue", "inbox", f"/queue/?lead={current.pk}", "q", primary=not buttons)
-        )
-    note = ""
-    if not buttons:
-        who = current.owner.name if current.owner else "the pool"
-        since = duration_text(now - current.first_offered_at)
-        note = (
-            f"With {who} for {since}" if current.state != State.OFFERED else f"Offered to {who} {since} ago"
-        )
-    return {"buttons": buttons, "note": note}
-
-
-def _address(name: str, pk: int) -> str:
-    try:
-        return reverse(name, args=[pk])
-    except NoReverseMatch:
-        return f"/queue/{pk}/{name.rpartition(':')[2]}/"
+def _held_by(current: Handoff, now: datetime) -> str:
+    who = current.owner.name if current.owner else "the pool"
+    since = duration_text(now - current.first_offered_at)
+    return f"With {who} for {since}" if current.state != State.OFFERED else f"Offered to {who} {since} ago"

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import User
 from leadflow.accounts.templatetags.lf import num
@@ -13,10 +14,13 @@ from leadflow.errors import BadInput
 from leadflow.leads import intake
 from leadflow.leads.facts import known_facts
 from leadflow.leads.models import Lead
+from scoring import personas
 from scoring.document import Document
 
 # What everybody wants to see, in this order; must-know fields and custom fields follow.
 STANDARD = ("title", "company_name", "employees", "industry", "country", "phone", "email", "first_source")
+# Other facts that an agreement may want known.
+MORE = ("name", "city")
 EDITABLE = {"name", "title", "phone", "email", "country", "city", "industry", "employees"}
 LABELS = {
     "title": "Title",
@@ -48,8 +52,15 @@ def profile_rows(lead: Lead, document: Document | None) -> list[Row]:
     """The profile, with the gaps that the agreement's must-know list leaves."""
     wanted = _wanted(document)
     rows = [_row(lead, key, LABELS[key], wanted) for key in STANDARD]
+    # The name stands above; the others only where somebody wants them.
+    more = [_row(lead, key, LABELS[key], wanted) for key in MORE if key in wanted]
     custom = _custom(lead, document)
-    return [*rows, *custom]
+    return [*(row for row in more if row.key != "name" or row.gap), *rows, *custom]
+
+
+def acts_wanted(lead: Lead, document: Document | None) -> bool:
+    """Whether sales must know what the lead did and nothing is known of that at all."""
+    return document is not None and "last_acts" in document.must_know and lead.last_own_act_at is None
 
 
 def _wanted(document: Document | None) -> set[str]:
@@ -130,6 +141,15 @@ def profile_field(request: HttpRequest, pk: int, key: str) -> HttpResponse:
     kind = {"number": "number", "date": "date"}.get(fact.type, "text")
     context = {"lead": lead, "row": row, "edit": edit, "kind": kind, "raw": _raw(lead, key)}
     return render(request, "pages/_profile_row.html", context)
+
+
+def lead_persona(request: HttpRequest, pk: int) -> HttpResponse:
+    """The row of the profile that says which persona the lead is now; asked after the page is there."""
+    from leadflow.pages.lead import find_lead
+
+    lead = find_lead(pk)
+    seen = personas.of([lead.pk], clock.now()).get(lead.pk)
+    return render(request, "pages/_persona.html", {"lead": lead, "persona": seen})
 
 
 def _raw(lead: Lead, key: str) -> str:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("leads/<int:pk>/", lead.lead, name="lead"),
     path("leads/<int:pk>/story/", lead.lead_story, name="lead_story"),
     path("leads/<int:pk>/score/", lead.lead_score, name="lead_score"),
+    path("leads/<int:pk>/persona/", profile.lead_persona, name="lead_persona"),
     path("leads/<int:pk>/fact/<str:key>/", profile.profile_field, name="profile_field"),
     path("settings/", settings.settings, name="settings"),
     path("settings/people/", settings.people_list, name="people"),

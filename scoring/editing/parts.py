@@ -11,6 +11,7 @@ from typing import Any
 from django.http import QueryDict
 
 from leadflow.errors import BadInput, Fault
+from leadflow.leads.models import CustomField
 from scoring.conditions.check import BACKS, EFFECTS, REASON_KINDS
 from scoring.conditions.explain import Words, criterion_sentence, measure_words, sentence
 from scoring.conditions.parse import parse_measure
@@ -70,7 +71,10 @@ MUST_KNOW: Pairs = (
     ("phone_or_email", "Phone or e-mail"),
     ("first_source", "Source"),
     ("last_acts", "Last three acts"),
+    ("phone", "Phone"),
+    ("email", "E-mail"),
     ("country", "Country"),
+    ("city", "City"),
     ("industry", "Industry"),
     ("employees", "Size of the company"),
 )
@@ -290,7 +294,12 @@ def _stage(raw: Json, document: Document) -> list[Field]:
 
 
 def _must_know(raw: Json, document: Document) -> list[Field]:
-    return [Field("must_know", "What sales must know of each lead", "many", choices=MUST_KNOW)]
+    own = {
+        f"custom.{row.key}": row.label
+        for row in CustomField.objects.filter(retired_at=None).order_by("label")
+    }
+    choices = (*MUST_KNOW, *own.items())
+    return [Field("must_know", "What sales must know of each lead", "many", choices=choices)]
 
 
 def _admission(raw: Json, document: Document) -> list[Field]:
@@ -449,7 +458,15 @@ SHAPES: dict[str, Shape] = {
         Shape("definitions", "definitions", ("definitions",), "Definitions", _definitions),
         Shape("stage", "definitions", ("stages",), "", _stage, "stage", _stage_trees),
         Shape(
-            "persona", "who", ("personas",), "", _persona, "key", _persona_trees, "Add a persona", "persona"
+            "persona",
+            "definitions",
+            ("personas",),
+            "",
+            _persona,
+            "key",
+            _persona_trees,
+            "Add a persona",
+            "persona",
         ),
         Shape(
             "exclusion",

@@ -1,22 +1,23 @@
 """What a tab shows: its cards and lists, row by row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scoring.editing import parts
 from scoring.editing.parts import Part
+from scoring.views import overview
 from scoring.views.desk import Desk, State
 
 # What each page shows in cards and in lists, in this order.
 LAYOUT: dict[str, tuple[tuple[str, str, str], ...]] = {
     "definitions": (
-        ("card", "definitions", ""),
-        ("list", "stage", "Stages: who holds the lead, and from when"),
+        ("definitions", "definitions", ""),
+        ("personas", "persona", "Whom we look for"),
+        ("stages", "stage", "Stages: who holds the lead, and from when"),
         ("card", "words", ""),
     ),
     "who": (
-        ("list", "persona", "Whom we look for"),
         ("list", "criterion", ""),
         ("list", "exclusion", "Left out: not a lead, whatever the points say"),
         ("list", "list", "Lists that the rules use"),
@@ -48,6 +49,11 @@ LAYOUT: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 
 
+# Drawn in ways of their own, by fragments of their own.
+ROWS: dict[str, Callable[[Desk], Sequence[Any]]] = {
+    "personas": overview.persona_cards,
+    "stages": overview.stage_lines,
+}
 TAB_WORDS = {
     "definitions": ("Definitions", "The words we use, so that both sides mean the same."),
     "who": ("Who", "How well a lead fits. With “who is buying” it makes the letter in the grade: A1, B2."),
@@ -76,6 +82,8 @@ class RowView:
     sentences: Sequence[tuple[str, str]] = ()
     rules: Sequence[tuple[str, Sequence[str]]] = ()
     movable: bool = False
+    switch: bool = False
+    note: str = ""
 
 
 def sections_of(desk: Desk, tab: str) -> list[dict[str, Any]]:
@@ -91,7 +99,8 @@ def sections_of(desk: Desk, tab: str) -> list[dict[str, Any]]:
                 "style": style,
                 "kind": kind,
                 "title": title,
-                "rows": [row_view(desk, p) for p in items],
+                "rows": ROWS[style](desk) if style in ROWS else [row_view(desk, p) for p in items],
+                "words": overview.definitions(desk) if style == "definitions" else (),
                 "add": shape.add if desk.editable else "",
                 "sortable": kind == "criterion" and desk.editable,
                 "gone": [c for c in desk.changes if c.how == "removed" and c.kind == kind and c.tab == tab],
@@ -115,6 +124,8 @@ def row_view(desk: Desk, found: Part) -> RowView:
             off,
             not off,
             movable=True,
+            switch=True,
+            note=str(raw.get("why") or ""),
         )
     sentences = [
         (one.label, parts.said(parts.get(raw, one.name), desk.words))
@@ -134,7 +145,16 @@ def row_view(desk: Desk, found: Part) -> RowView:
         if parts.get(raw, one.name)
     ]
     drawn = [(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules]
-    return RowView(found, "", "", "", mark, off, False, facts, sentences, drawn)
+    return RowView(
+        found,
+        mark=mark,
+        off=off,
+        facts=facts,
+        sentences=sentences,
+        rules=drawn,
+        movable=found.kind in ("exclusion", "sla"),
+        switch=found.kind == "exclusion",
+    )
 
 
 def limits_of(desk: Desk, tab: str) -> RowView | None:
