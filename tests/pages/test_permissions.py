@@ -41,6 +41,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("pages:lead", "get", ALL),
     ("pages:lead_story", "get", ALL),
     ("pages:lead_score", "get", ALL),
+    ("pages:lead_persona", "get", ALL),
     ("pages:profile_field", "get", ALL),
     ("pages:profile_field", "post", ALL),
     # settings
@@ -137,6 +138,8 @@ TABLE: list[tuple[str, str, str]] = [
     ("handoff:accept_all", "post", SALES),
     ("handoff:waiting", "get", ALL),
     ("feedback:undo-all", "post", SALES),
+    ("feedback:ask", "get", SALES),
+    ("feedback:ask", "post", SALES),
     ("handoff:own", "get", SALES),
     ("handoff:own", "post", SALES),
     ("handoff:away", "post", SALES),
