@@ -126,9 +126,32 @@ def explain(
     return found[lead_id]
 
 
-def explain_many(lead_ids: Iterable[int], at: datetime) -> dict[int, Explanation]:
+@dataclass(frozen=True)
+class Moment:
+    """A lead at an instant, by what was known at another, in the words of an agreement."""
+
+    lead_id: int
+    at: datetime
+    known_at: datetime
+    agreement: Agreement
+
+
+def explain_moments(moments: Sequence[Moment]) -> list[Explanation | None]:
+    """Explanations of any moments, in a few statements for each agreement; None where there was no lead."""
+    found: list[Explanation | None] = [None] * len(moments)
+    for agreement in {moment.agreement for moment in moments}:
+        places = [i for i, moment in enumerate(moments) if moment.agreement == agreement]
+        subjects = [(m.lead_id, m.at, m.known_at) for m in (moments[i] for i in places)]
+        for place, told in _explain_each(subjects, applied.of(agreement)):
+            found[places[place]] = told
+    return found
+
+
+def explain_many(
+    lead_ids: Iterable[int], at: datetime, agreement: Agreement | None = None
+) -> dict[int, Explanation]:
     """Explanations of many leads at one instant, in a few statements. Empty without an agreement."""
-    now = applied.current()
+    now = applied.of(agreement) if agreement else applied.current()
     ids = list(dict.fromkeys(lead_ids))
     return _explain([(i, at, at) for i in ids], now) if now and ids else {}
 
@@ -152,6 +175,12 @@ def score_at(lead_id: int, at: datetime, *, known_now: bool = False) -> Explanat
 
 
 def _explain(subjects: Sequence[tuple[int, datetime, datetime]], now: Current) -> dict[int, Explanation]:
+    return {subjects[place][0]: told for place, told in _explain_each(subjects, now)}
+
+
+def _explain_each(
+    subjects: Sequence[tuple[int, datetime, datetime]], now: Current
+) -> list[tuple[int, Explanation]]:
     program = now.program
     args = [list(range(len(subjects))), *map(list, zip(*subjects, strict=True))]
     answers = rows.run(program.explain, args)
@@ -161,11 +190,11 @@ def _explain(subjects: Sequence[tuple[int, datetime, datetime]], now: Current) -
             evidence[row[0], row[1]].append(row[2:])
     kinds = {k.pk: k for k in ActivityKind.objects.all()}
     words = Words(program.document, program.catalogue, {k.key: k.phrase for k in kinds.values()})
-    found = {}
+    found = []
     for row in answers:
         lead_id, at, known_at = subjects[row[0]]
         teller = _Teller(program, words, kinds, at)
-        found[lead_id] = teller.tell(lead_id, at, known_at, now, row, evidence)
+        found.append((row[0], teller.tell(lead_id, at, known_at, now, row, evidence)))
     return found
 
 
