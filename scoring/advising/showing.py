@@ -118,9 +118,10 @@ def _of(raw: Mapping[str, Json]) -> str:
 def _ends(figures: Mapping[str, Json]) -> str:
     did = GOALS[figures["goal"]].did
     against = often(share(figures["with"]), share(figures["all"]))
+    told = f" ({against})" if against else ""
     return (
-        f"Of the leads with it {_of(figures['with'])} {did}, of those without it"
-        f" {_of(figures['without'])}" + (f": {against}." if against else ".")
+        f"Of the leads with it {_of(figures['with'])} {did}{told}, of those without it"
+        f" {_of(figures['without'])}."
     )
 
 

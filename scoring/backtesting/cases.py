@@ -16,7 +16,7 @@ from psycopg2.sql import SQL, Composable, Identifier
 
 from scoring import rows
 from scoring.document import Criterion
-from scoring.program import Program
+from scoring.program import SCORE_COLUMNS, Program
 from scoring.rows import Source, Statement, build
 
 Goal = Literal["accepted", "customer"]
@@ -142,10 +142,13 @@ def scored(program: Program, found: Sequence[Decided]) -> dict[int, Scored]:
     """By the place of the case: its score as it was known then. One statement."""
     if not found:
         return {}
-    statement = program.score("subjects", present=False)
+    answers = rows.run(program.score("subjects", present=False), _subjects(found))
+    told = (dict(zip(SCORE_COLUMNS, answer, strict=True)) for answer in answers)
     return {
-        row[0]: Scored(row[5], row[6], row[7] > 0, bool(row[9] or row[10] > 0))
-        for row in rows.run(statement, _subjects(found))
+        row["key"]: Scored(
+            row["total"], row["grade"], row["excluded"] > 0, bool(row["sales"] or row["track"] > 0)
+        )
+        for row in told
     }
 
 

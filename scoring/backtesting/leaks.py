@@ -69,11 +69,13 @@ class Leak:
 
 @dataclass(frozen=True)
 class Peek:
-    """A rule that knows what was not known yet: on how many good and bad ends it matches only in hindsight.
+    """A rule that knows what was not known yet: how many of each end it matches only in hindsight.
 
-    `why`: "recorded" (figures), "sales" (it counts what our people did), "marked" (its field is marked).
+    `n`: its number among the rules switched on, `then`: how many it matched by what was known.
+    `why`: "recorded" (the figures say so), "sales" (it counts what our people did), "marked" (its field is).
     """
 
+    n: int
     criterion: str
     text: str
     why: str
@@ -83,6 +85,7 @@ class Peek:
 
     def as_json(self) -> dict[str, Any]:
         return {
+            "n": self.n,
             "criterion": self.criterion,
             "text": self.text,
             "why": self.why,
@@ -167,7 +170,7 @@ def peeks(document: Document, held: Sequence[tuple[bool, Iterable[int], Iterable
         of_good, of_bad = Share(later[i][0], good), Share(later[i][1], bad)
         why = _why(criterion, of_good, of_bad, marked, outbound)
         if why:
-            found.append(Peek(criterion.id, criterion.text, why, of_good, of_bad, then[i]))
+            found.append(Peek(i, criterion.id, criterion.text, why, of_good, of_bad, then[i]))
     return found
 
 

@@ -129,7 +129,10 @@ class Shown:
     @property
     def peeks(self) -> list[dict[str, Json]]:
         """The rules that look into the future, each with a sentence."""
-        return [{**raw, "says": _peek_words(raw, self.words)} for raw in self.result["peeks"]]
+        return [
+            {**raw, "says": _peek_words(raw, self.words), "href": self.href(f"peek:{raw['n']}")}
+            for raw in self.result["peeks"]
+        ]
 
     @property
     def leaks(self) -> list[dict[str, Json]]:
@@ -199,9 +202,9 @@ def difference_words(one: Shown, other: Shown) -> str:
     if found is None:
         return ""
     if found["low"] > 0:
-        return f"{one.name} sorts them better than {other.name}."
+        return f"Over the whole list {one.name} sorts better than {other.name}."
     if found["high"] < 0:
-        return f"{other.name} sorts them better than {one.name}."
+        return f"Over the whole list {other.name} sorts better than {one.name}."
     return f"Whether {one.name} or {other.name} sorts better cannot be told from these {found['same']} leads."
 
 
@@ -252,8 +255,12 @@ def grade_chart(one: Shown, other: Shown | None, address: str) -> Chart:
         unit="%",
         note=f"Grades as each lead had them when sales decided. Fewer than {CELL} leads: no share.",
         csv=f"{address}&csv=grades",
-        mark=(one.all_percent, f"all: {one.all_percent}%") if one.all_percent is not None else None,
+        sub=_of_all(one),
     )
+
+
+def _of_all(one: Shown) -> str:
+    return f"of all, {one.all_percent} of 100" if one.all_percent is not None else ""
 
 
 def _cells(raw: Mapping[str, Json] | None, x: Shown, letter: str, cell: str = "") -> list[Cell]:
@@ -305,7 +312,37 @@ def source_chart(one: Shown, address: str) -> Chart:
         unit="%",
         note=f"Mean score and bar by {one.name}. Fewer than {CELL} leads: no share.",
         csv=f"{address}&csv=sources",
-        mark=(one.all_percent, f"all: {one.all_percent}%") if one.all_percent is not None else None,
+        sub=_of_all(one),
+    )
+
+
+def band_chart(one: Shown, address: str) -> Chart:
+    """Of each ten points of score, how many of 100 came to a good end."""
+    found = one.result["bands"]
+    labels = [f"{raw['from']}–{raw['from'] + 9}" if raw["from"] < 90 else "90–100" for raw in found]
+    links = [one.href(f"band:{raw['from']}") for raw in found]
+    return Chart(
+        id="bands",
+        title=f"Of 100 leads of each score, so many {one.words.did}",
+        kind="columns",
+        labels=labels,
+        series=[Series(one.words.head, [percent(raw) for raw in found], "acc", links)],
+        says=f"The share that {one.words.did} per ten points; the numbers are in the table.",
+        columns=["Score", "Leads", one.words.head, "Of 100", "Interval"],
+        rows=[
+            [
+                Cell(label),
+                Cell(f"{raw['of']:,}", link),
+                Cell(f"{raw['good']:,}", f"{link}&end=good"),
+                Cell(str(percent(raw)) if percent(raw) is not None else "too few"),
+                Cell(f"{100 * raw['low']:.0f} to {100 * raw['high']:.0f}"),
+            ]
+            for raw, label, link in zip(found, labels, links, strict=True)
+        ],
+        unit="%",
+        sub=_of_all(one),
+        csv=f"{address}&csv=bands",
+        size="small",
     )
 
 
@@ -332,6 +369,7 @@ def curve_chart(one: Shown, other: Shown | None, address: str) -> Chart | None:
         note="Across: per cent of the bad let through",
         csv=f"{address}&csv=curve",
         size="small",
+        top=100,
     )
 
 
@@ -376,6 +414,10 @@ def behind(run: BacktestRun, cell: str, end: str = "") -> tuple[str, QuerySet[Ba
         found = found.filter(excluded=False, sales=True)
     elif cell == "below":
         found = found.exclude(excluded=False, sales=True)
+    elif kind == "band" and value.isdigit() and len(value) < 3:
+        low = int(value)
+        span = (low, low + measures.BAND - 1 if low < 90 else 1_000)
+        found, title = found.filter(total__range=span, excluded=False), f"Score from {low}"
     elif kind == "peek" and value.isdigit() and len(value) < 5:
         found, title = found.filter(later__contains=[int(value)]), "Matched only by what was recorded later"
     elif cell != "all":

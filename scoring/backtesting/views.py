@@ -121,7 +121,11 @@ def _figures(one: BacktestRun | None, other: BacktestRun | None, best: int, addr
             showing.grade_chart(shown, beside, address),
             showing.source_chart(shown, address),
         ],
-        "curve": showing.curve_chart(shown, beside, address) if shown.enough else None,
+        "behind": [
+            chart
+            for chart in (showing.band_chart(shown, address), showing.curve_chart(shown, beside, address))
+            if chart is not None and shown.enough
+        ],
         "statistics": shown.statistics + ([row] if row else []),
         "statistics_beside": beside.statistics if beside else [],
     }
@@ -141,6 +145,7 @@ def _csv(
     charts = {
         "grades": showing.grade_chart(shown, beside, address),
         "sources": showing.source_chart(shown, address),
+        "bands": showing.band_chart(shown, address),
         "curve": showing.curve_chart(shown, beside, address),
     }
     chart = charts.get(table)

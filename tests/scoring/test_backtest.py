@@ -240,8 +240,14 @@ def test_a_wrong_rule_makes_a_version_worse_and_the_comparison_says_so(at, plant
     worse = put_in_force(wrong)
     one, other = tried(planted, "customer"), tried(worse, "customer")
     shown, beside = showing.shown(one), showing.shown(other)
-    assert showing.difference_words(shown, beside) == f"{shown.name} sorts them better than {beside.name}."
-    assert showing.difference_words(beside, shown) == f"{shown.name} sorts them better than {beside.name}."
+    assert (
+        showing.difference_words(shown, beside)
+        == f"Over the whole list {shown.name} sorts better than {beside.name}."
+    )
+    assert (
+        showing.difference_words(beside, shown)
+        == f"Over the whole list {shown.name} sorts better than {beside.name}."
+    )
     assert "cannot be told" in showing.difference_words(shown, shown)
 
 

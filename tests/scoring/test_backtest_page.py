@@ -112,6 +112,7 @@ def test_every_figure_leads_to_its_leads(planted, people, as_user):
         ("grade:A&end=good", run.result["grades"][0]["good"]),
         ("best:5", next(b for b in run.result["best"] if b["n"] == 5)["of"]),
         ("source:Website", next(s for s in run.result["sources"] if s["source"] == "Website")["of"]),
+        (f"band:{run.result['bands'][0]['from']}", run.result["bands"][0]["of"]),
         ("above", run.result["bar"]["above"]["of"]),
         ("below", run.result["bar"]["below"]["of"]),
         ("excluded", 0),
@@ -135,7 +136,12 @@ def test_a_figure_that_does_not_exist_is_not_found(planted, people, as_user, que
 def test_the_tables_come_as_csv(planted, people, as_user):
     tried(planted)
     client = as_user(people.mia)
-    for table, head in [("grades", "Grade"), ("sources", "Source"), ("curve", "% of the bad")]:
+    for table, head in [
+        ("grades", "Grade"),
+        ("sources", "Source"),
+        ("bands", "Score"),
+        ("curve", "% of the bad"),
+    ]:
         csv = b"".join(client.get(f"{PAGE}?version=1&csv={table}").streaming_content).decode("utf-8-sig")
         assert csv.startswith(head)
     assert client.get(f"{PAGE}?version=1&csv=none").status_code == 404
