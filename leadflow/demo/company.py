@@ -10,7 +10,7 @@ from handoff import outbox
 from handoff.models import Notice, Outbox
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.demo import story, world
+from leadflow.demo import story, tools, world
 from leadflow.demo.play import Play
 from leadflow.demo.story import Cast
 from leadflow.jobs import runner
@@ -38,9 +38,12 @@ def live(
         _work_off()
     play = Play(seed, people, cast, end)
     play.plan(start + (end - start) * SECOND_VERSION, lambda at: _second_version(cast, at))
+    play.plan(end - tools.SAT_DOWN, lambda at: tools.hold_workshop(cast, play.by_lead, seed))
     play.run(progress)
     with clock.use(end):
         _desks(cast, end)
+        tools.try_on_the_past(cast, end)
+        _work_off()
 
 
 def first_agreement() -> dict[str, Any]:
