@@ -47,6 +47,14 @@ def of_sales(document: Document, at: datetime) -> Room:
     )
 
 
+def waiting(span: tuple[int, int] | None) -> list[int]:
+    """The leads that wait for room, of a range of ids or all."""
+    found = RoomWait.objects.filter(left_at=None)
+    if span is not None:
+        found = found.filter(lead_id__gte=span[0], lead_id__lte=span[1])
+    return list(found.values_list("lead_id", flat=True))
+
+
 def working_days(teams: set[int | None], at: datetime) -> tuple[date, ...]:
     """The coming days on which any of these teams works, the one that counts at `at` first."""
     hours = list(calendars.for_teams(teams).values()) if teams else [calendars.for_team(None)]
@@ -57,4 +65,4 @@ def working_days(teams: set[int | None], at: datetime) -> tuple[date, ...]:
 
 def register() -> None:
     """Tell the agreement whom to ask."""
-    room.register(of_sales)
+    room.register(of_sales, waiting)

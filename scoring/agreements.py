@@ -25,6 +25,7 @@ from scoring.document import Document, content_sha
 from scoring.editing import steps
 from scoring.models import Agreement, Decline, Signature, SignLink
 from scoring.signing import links, telling
+from scoring.whatif import stopping
 
 State = Agreement.State
 Side = Signature.Side
@@ -194,6 +195,7 @@ def _write(row: Agreement, content: Mapping[str, Json], now: datetime) -> None:
     row.lock_version += 1
     row.changed_at = now
     row.save(update_fields=["content", "zone", "lock_version", "changed_at"])
+    stopping.stop(row.pk)
 
 
 def discard_draft(agreement: Agreement, actor: Actor) -> Agreement:

@@ -8,7 +8,9 @@ class ScoringConfig(AppConfig):
         from scoring import release
         from scoring.advising import looking
         from scoring.backtesting import runs
+        from scoring.whatif import runs as looks
 
         release.register()
         runs.register()
+        looks.register()
         looking.register()

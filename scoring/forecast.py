@@ -8,11 +8,9 @@ brought to scale by what the version in force counts so and what really was hand
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import F, Func, IntegerField
-
-from leadflow.leads.models import Lead
 from scoring import current as applied
 from scoring import rows
+from scoring.editing import sampling
 from scoring.engine import Row
 from scoring.models import Agreement
 
@@ -29,7 +27,7 @@ def expected_a_week(
 
     `offered_a_week`: what really was offered a week lately, by bar and fast track.
     """
-    ids, scale = _leads()
+    ids, scale = leads()
     mine = reached_a_week(agreement, ids, at)
     if mine is None:
         return None
@@ -47,12 +45,12 @@ def reached_a_week(agreement: Agreement, lead_ids: Sequence[int], at: datetime) 
         return None
     program = applied.of(agreement).program
     ends = [at - timedelta(weeks=n) for n in range(WEEKS, -1, -1)]
-    leads = [lead for lead in lead_ids for _ in ends]
+    subjects = [lead for lead in lead_ids for _ in ends]
     instants = ends * len(lead_ids)
     found = rows.run(
-        program.score("subjects", present=False), (list(range(len(leads))), leads, instants, instants)
+        program.score("subjects", present=False), (list(range(len(subjects))), subjects, instants, instants)
     )
-    above = [False] * len(leads)
+    above = [False] * len(subjects)
     for row in found:
         said = Row._make([*row, *(None,) * (len(Row._fields) - len(row))])
         above[said.key] = said.above
@@ -61,11 +59,8 @@ def reached_a_week(agreement: Agreement, lead_ids: Sequence[int], at: datetime) 
     return reached / WEEKS
 
 
-def _leads() -> tuple[list[int], float]:
-    """The living leads, or a sample of them with how many each stands for."""
-    living = Lead.objects.filter(merged_into=None, erased_at=None)
-    base = living.count()
-    # By a hash of the id: the same leads at each look, so that two versions are compared on the same ones.
-    spread = Func(F("pk"), function="hashint8", output_field=IntegerField())
-    ids = list(living.order_by(spread, "pk").values_list("pk", flat=True)[:SAMPLE])
-    return ids, base / len(ids) if ids else 1.0
+def leads(most: int = SAMPLE) -> tuple[list[int], float]:
+    """Up to `most` living leads, and how many each stands for; always the same ones, so that two versions are
+    compared on the same leads."""
+    found = sampling.people(most)
+    return found.ids, found.base / len(found.ids) if found.ids else 1.0

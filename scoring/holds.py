@@ -84,6 +84,20 @@ def end_by_evidence(held: Mapping[int, int], at: datetime, program: Program) -> 
 
     The date must have passed too; a fast-track act ends a hold at once unless its reason closes.
     """
+    free, fast = _passed(held, at, program)
+    _end(free, at, "evidence")
+    _end(fast, at, "fast track")
+    return {found.lead_id for found in (*free, *fast)}
+
+
+def would_end(held: Mapping[int, int], at: datetime, program: Program) -> set[int]:
+    """The leads that `end_by_evidence` would free; nothing is written."""
+    free, fast = _passed(held, at, program)
+    return {found.lead_id for found in (*free, *fast)}
+
+
+def _passed(held: Mapping[int, int], at: datetime, program: Program) -> tuple[list[Hold], list[Hold]]:
+    """The holds that end by their evidence, and those that end by a fast track."""
     by_evidence: dict[str, list[Hold]] = defaultdict(list)
     for found in Hold.objects.filter(pk__in=list(held.values())):
         by_evidence[canonical(found.evidence)].append(found)
@@ -95,9 +109,7 @@ def end_by_evidence(held: Mapping[int, int], at: datetime, program: Program) -> 
                 free.append(found)
             elif track and not found.closes:
                 fast.append(found)
-    _end(free, at, "evidence")
-    _end(fast, at, "fast track")
-    return {found.lead_id for found in (*free, *fast)}
+    return free, fast
 
 
 def pass_dates(at: datetime, now: Current | None) -> int:

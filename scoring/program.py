@@ -74,6 +74,8 @@ class Program:
         self._matches: dict[str, Statement] = {}
         # The statements that also write (see `scoring.engine.deciding`).
         self.writes: dict[tuple[Source, bool], Statement] = {}
+        # Those that look at this version beside another one (see `scoring.whatif.scan`).
+        self.scans: dict[str, Statement] = {}
 
     def compiler(self, *, present: bool) -> Compiler:
         return Compiler(self.document, self.kinds, self.catalogue, present=present)

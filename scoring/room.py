@@ -74,14 +74,21 @@ class Room:
 
 
 Provider = Callable[[Document, datetime], Room]
-_providers: list[Provider] = []
+# The leads that wait for room, of a range of ids (None: of all).
+Waiting = Callable[[tuple[int, int] | None], list[int]]
+_providers: list[tuple[Provider, Waiting]] = []
 
 
-def register(provider: Provider) -> None:
+def register(provider: Provider, waiting: Waiting) -> None:
     """Name who knows the room of sales; called once, when the apps are ready."""
-    _providers[:] = [provider]
+    _providers[:] = [(provider, waiting)]
 
 
 def ask(document: Document, at: datetime) -> Room:
     """The room of sales at `at` by the limits of `document`."""
-    return _providers[0](document, at) if _providers else Room()
+    return _providers[0][0](document, at) if _providers else Room()
+
+
+def waiting(span: tuple[int, int] | None = None) -> list[int]:
+    """The leads that are above the bar and wait until sales has room; of a range of ids, or all."""
+    return _providers[0][1](span) if _providers else []

@@ -93,21 +93,25 @@ def _kind(row: Act) -> str:
     return Crossing.Kind.FAST_TRACK if row.track else Crossing.Kind.BAR
 
 
+# Crossings `k` of lead `l` after which no other of its kind is written: one is pending; a customer's handoff
+# runs since (every end writes a hold); or it was told already, since the last move, that this is no lead.
+TOLD = """
+    k.handled_at IS NULL
+    OR (k.kind = 'exclude' AND k.at >= l.stage_since)
+    OR (l.stage = 'customer' AND k.kind <> 'exclude' AND k.handled_as IN ('opened', 'waiting')
+        AND NOT EXISTS (SELECT 1 FROM scoring_hold h WHERE h.lead_id = k.lead_id AND h.since >= k.at))
+"""
+
+
 def _not_again(lead_ids: Sequence[int]) -> set[tuple[int, str]]:
-    """What must not be written: one is pending; a customer's handoff runs since (every end writes a hold);
-    or it was told already, since the last move, that this is no lead."""
+    """What must not be written again, by lead: "ready" or "exclude"."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT k.lead_id, CASE WHEN k.kind = 'exclude' THEN 'exclude' ELSE 'ready' END
             FROM scoring_crossing k JOIN leads_lead l ON l.id = k.lead_id
-            WHERE k.lead_id = ANY(%s) AND (
-                k.handled_at IS NULL
-                OR (k.kind = 'exclude' AND k.at >= l.stage_since)
-                OR (l.stage = 'customer' AND k.kind <> 'exclude' AND k.handled_as IN ('opened', 'waiting')
-                    AND NOT EXISTS (
-                        SELECT 1 FROM scoring_hold h WHERE h.lead_id = k.lead_id AND h.since >= k.at)))
-            """,
+            WHERE k.lead_id = ANY(%s) AND ({TOLD})
+            """,  # noqa: S608 - a constant
             [list(lead_ids)],
         )
         return set(cursor.fetchall())
