@@ -15,8 +15,10 @@ from scoring.workshops import drawing, sorting
 
 # How long before the end both sides sat down together, and with how many leads of how many days.
 SAT_DOWN = timedelta(days=30)
-CARDS = 24
+CARDS = 40
 DAYS = 30
+# The share of readers whom marketing takes for buyers.
+EAGER = 0.25
 
 Vote = WorkshopVote.Vote
 # By what the lead really is: what sales would have liked to know.
@@ -46,19 +48,22 @@ def hold_workshop(cast: Cast, people: dict[int, Person], seed: int) -> None:
     )
     for user in sorters:
         for card in made.cards.order_by("n"):
-            rng = random.Random(f"{seed}:workshop:{people[card.lead_id].n}:{user.email}")
-            vote, why, wanted = _says(rng, user, people[card.lead_id])
+            p = people[card.lead_id]
+            # What marketing takes for intent it takes for intent together.
+            eager = random.Random(f"{seed}:workshop:{p.n}").random() < EAGER
+            rng = random.Random(f"{seed}:workshop:{p.n}:{user.email}")
+            vote, why, wanted = _says(rng, user, p, eager)
             sorting.sort(made, card.n, person(user), vote, why, wanted)
         sorting.finish(made, person(user))
 
 
-def _says(rng: random.Random, user: User, p: Person) -> tuple[str, str, str]:
+def _says(rng: random.Random, user: User, p: Person, eager: bool) -> tuple[str, str, str]:
     """Sales looks at who signs and how large the firm is; marketing also takes interest for intent."""
     wanted = rng.choice(WANTED[p.type]) if rng.random() < 0.5 else ""
     good = p.type in ("buyer", "evaluator") and p.good_fit
     if user.in_marketing:
-        good = good or (p.type != "gone" and not p.tiny and rng.random() < 0.35)
-    if rng.random() < 0.08:
+        good = good or (p.type != "gone" and not p.tiny and eager)
+    if rng.random() < 0.04:
         return Vote.UNSURE, "", wanted
     if good:
         return Vote.GOOD, WHY["buyer"] if p.type == "buyer" else "", wanted
