@@ -2,23 +2,20 @@
 
 import copy
 from datetime import datetime, timedelta
-from threading import Event, Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, transaction
 
 from handoff import admission, clocks, machine
-from handoff.models import Handoff, Outbox, RoomWait, State
+from handoff.models import Handoff, RoomWait, State
 from leadflow import clock
-from leadflow.accounts.actors import SYSTEM, person
+from leadflow.accounts.actors import person
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobChunk
-from leadflow.leads import intake
 from leadflow.leads.models import Lead
 from scoring import agreements, engine, release
-from scoring.models import Agreement, Crossing, LeadScore
+from scoring.models import Agreement, LeadScore
 
 pytestmark = pytest.mark.django_db
 NINE = ZoneInfo("Europe/Berlin")
