@@ -126,6 +126,9 @@ CHECKS: dict[str, str] = {
     "lead: changed and was not scored": """
         SELECT DISTINCT lead_id FROM leads_leadchanged
         WHERE recorded_at < %(at)s - make_interval(mins => %(patience)s)""",
+    "lead: was won and its company has not heard of it": """
+        SELECT DISTINCT lead_id FROM leads_customersignal
+        WHERE recorded_at < %(at)s - make_interval(mins => %(patience)s)""",
     "outcome: names a lead that is not a customer": """
         SELECT o.id FROM leads_outcome o JOIN leads_lead l ON l.id = o.lead_id
         WHERE o.kind = 'won' AND o.voided_at IS NULL AND o.replaced_by_id IS NULL

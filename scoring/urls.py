@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from scoring.advising.urls import urlpatterns as advising
 from scoring.backtesting.urls import urlpatterns as backtesting
-from scoring.views import acts, edit, files, helping, history, moves, page, paper, signing
+from scoring.views import acts, edit, files, helping, history, left_out, moves, page, paper, signing
 
 app_name = "scoring"
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("agreement/print/", paper.printed, name="print"),
     path("agreement/print.pdf", paper.pdf, name="pdf"),
     path("agreement/moves/", moves.moves, name="moves"),
+    path("agreement/left-out/", left_out.left_out, name="left_out"),
     path("agreement/live/<slug:group>/", helping.live, name="live"),
     path("agreement/order/<slug:group>/", acts.order, name="order"),
     path("agreement/values/", helping.values, name="values"),

@@ -24,6 +24,8 @@ MARKETING = [
     "/leads/import/",
     "/agreement/",
     "/agreement/moves/",
+    "/agreement/definitions/",
+    "/agreement/left-out/",
 ]
 SETTINGS = [
     "/settings/people/",
