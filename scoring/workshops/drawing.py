@@ -17,6 +17,7 @@ from leadflow.accounts import audit, telling
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MANAGERS, User
 from leadflow.errors import BadInput, Fault, Forbidden
+from leadflow.leads.facts import is_text_sound
 from leadflow.leads.models import Stage
 from scoring.models import Signature, Workshop, WorkshopCard, WorkshopMember
 
@@ -154,7 +155,7 @@ def _invited(people: Sequence[int]) -> list[User]:
 
 def _check(name: str, cards: int, days: int, invited: Sequence[User]) -> None:
     faults = []
-    if not 1 <= len(name.strip()) <= NAME_LIMIT:
+    if not 1 <= len(name.strip()) <= NAME_LIMIT or not is_text_sound(name):
         faults.append(Fault("name", f"Give it a name of at most {NAME_LIMIT} characters."))
     if not FEWEST <= cards <= MOST:
         faults.append(Fault("cards", f"Between {FEWEST} and {MOST} leads."))

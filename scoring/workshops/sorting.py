@@ -13,6 +13,7 @@ from leadflow.accounts import audit, telling
 from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+from leadflow.leads.facts import is_text_sound
 from scoring.models import Workshop, WorkshopCard, WorkshopMember, WorkshopVote
 from scoring.workshops import drawing
 
@@ -109,6 +110,8 @@ def sort(
             raise BadInput(
                 f"At most {TEXT_LIMIT:,} characters, please.", [Fault(name, f"{len(text):,} characters")]
             )
+        if not is_text_sound(text):
+            raise BadInput("It holds characters that are no text.", [Fault(name, "Write it again.")])
     with transaction.atomic():
         seat = _seat(workshop, actor)
         found = card(workshop, n)

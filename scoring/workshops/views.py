@@ -68,6 +68,7 @@ def workshops(request: HttpRequest) -> HttpResponseBase:
         "page": page,
         "may_lead": drawing.may_lead(user),
         "any_lead": any_lead,
+        "may_import": user.in_marketing or user.is_admin,
         "duties": {duty.pk: duty for duty in sorting.duties(user)},
     }
     return render(request, "scoring/workshop/list.html", context)

@@ -183,6 +183,18 @@ def test_empty_lists_teach(people, as_user, make_lead) -> None:
     assert "Set one up" in as_user(people.noah).get("/agreement/workshops/").content.decode()
 
 
+def test_an_address_that_is_out_of_range_is_not_found(workshop, people, as_user) -> None:
+    client = as_user(people.mia)
+    for path in (
+        f"/agreement/workshops/{10**30}/",
+        _at(workshop, f"cards/{10**30}/"),
+        _at(workshop, "cards/0/"),
+    ):
+        assert client.get(path).status_code == 404, path
+    data = {"name": "x", "cards": "9" * 40, "days": "-1", "people": ["x", "9" * 40, people.mia.pk]}
+    assert as_user(people.noah).post("/agreement/workshops/new/", data).status_code == 422
+
+
 def test_home_says_how_far_one_is(workshop, people, as_user) -> None:
     sorting.sort(workshop, 1, person(people.mia), "good")
     page = as_user(people.mia).get("/")

@@ -130,6 +130,7 @@ def test_what_cannot_be_set_up_says_why(make_lead, draw, people) -> None:
         {"cards": 101},
         {"days": 0},
         {"who": [people.mia]},
+        {"who": [people.sam]},
         {"who": [people.sam, people.admin]},
     ):
         with pytest.raises(BadInput):
@@ -144,6 +145,19 @@ def test_who_is_invited_is_told_at_the_bell_and_by_mail_but_not_who_invites(make
         (user.pk, channel) for user in (people.mia, people.sam) for channel in ("bell", "email")
     }
     assert told.first().payload["url"].startswith("/agreement/workshops/")
+
+
+def test_what_was_won_later_does_not_show(make_lead, draw, people) -> None:
+    now = clock.now()
+    with clock.use(now - timedelta(days=9)):
+        lead = make_lead(company="Brückner")
+    ledgers.record_answer(
+        lead_id=lead.pk, handoff_id=1, kind=Answer.Kind.OFFERED, at=now - timedelta(days=8), rep=people.sam
+    )
+    intake.change_company(lead.company_id, {"is_customer": True}, actor=SYSTEM, cause="won")
+    Lead.objects.filter(pk=lead.pk).update(stage=Stage.CUSTOMER)
+    card = draw().cards.get()
+    assert "Customer" not in dict(knowing.Reader().facts([card])[card.pk].rows)
 
 
 # Sorting
@@ -191,6 +205,7 @@ def test_bad_answers_are_refused_in_words(three, draw, people) -> None:
         ("", "", ""),
         ("good", "x" * 1001, ""),
         ("good", "", "x" * 1001),
+        ("good", "half \x00 of it", ""),
     ):
         with pytest.raises(BadInput):
             sorting.sort(made, 1, person(people.mia), vote, reason, wanted)
