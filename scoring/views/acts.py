@@ -33,7 +33,7 @@ def act(request: HttpRequest, kind: str, key: str, do: str) -> HttpResponseBase:
     target, what = found, f"{found.title}: {do}"
     if do == "copy" and found.shape.add:
         target = parts.copied(content, found, tree.choices_for(desk.document))
-        made = parts.with_part(content, target, target.raw)
+        made, what = _beneath(content, found, target), f"{found.title}: duplicated"
     elif do == "remove" and found.shape.add:
         made, what = parts.without_part(content, found), f"{found.title}: removed"
     elif do == "switch" and "on" in found.raw:
@@ -49,6 +49,15 @@ def act(request: HttpRequest, kind: str, key: str, do: str) -> HttpResponseBase:
     if made != content:
         save(desk, made, what, target.slot)
     return done(request, target, found.tab)
+
+
+def _beneath(content: Mapping[str, Any], found: Part, copy: Part) -> dict[str, Any]:
+    """The content with the copy right after the one it was made of."""
+    made = parts.with_part(content, copy, copy.raw)
+    rows = parts.inner(made, found.shape.where)
+    if isinstance(rows, list) and isinstance(found.path[-1], int):
+        rows.insert(found.path[-1] + 1, rows.pop())
+    return made
 
 
 def _restore(request: HttpRequest, desk: Desk, found: Part | None, kind: str, key: str) -> HttpResponseBase:

@@ -1,5 +1,6 @@
 """Changing one part of a draft in place."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -68,7 +69,7 @@ def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(f"{reverse('scoring:tab', args=[found.tab])}?edit={found.slot}")
     if request.GET.get("close"):
-        return redirect_body(request, desk, found.tab)
+        return focused(redirect_body(request, desk, found.tab), found)
     choices = suggest.with_counts(choices)
     return render(request, "scoring/_form.html", {"form": form_view(desk, found, choices, new=new)})
 
@@ -225,8 +226,12 @@ def done(request: HttpRequest, found: Part, tab: str = "") -> HttpResponseBase:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(f"{reverse('scoring:tab', args=[tab])}#part-{found.slot}")
     desk = desk_of(request, drafting=True)
-    response = redirect_body(request, desk, tab)
-    response["HX-Trigger-After-Settle"] = f'{{"lf:focus": "part-{found.slot}"}}'
+    return focused(redirect_body(request, desk, tab), found)
+
+
+def focused(response: HttpResponse, found: Part) -> HttpResponse:
+    """The same answer, with the focus on a part's row once it stands."""
+    response["HX-Trigger-After-Settle"] = json.dumps({"lf:focus": f"part-{found.slot}"})
     return response
 
 

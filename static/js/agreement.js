@@ -1,6 +1,8 @@
-/* The agreement's editor: drag to order, put the focus back, close what was never saved. */
+/* The agreement's editor: drag to order, the focus where the hand is, Escape, what was never saved. */
 (function () {
   "use strict";
+
+  var last = null;
 
   function sortable(root) {
     root.querySelectorAll("ol[data-sort]").forEach(function (list) {
@@ -11,17 +13,41 @@
         draggable: ".lf-crit",
         animation: window.matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 120,
         onEnd: function (event) {
+          /* htmx copies attributes from the old rows to the new ones, and the policy forbids a style among them. */
+          Array.from(list.children).forEach(function (row) { row.removeAttribute("style"); });
           if (event.oldIndex === event.newIndex) return;
-          var keys = Array.from(list.querySelectorAll(".lf-crit[data-key-of]")).map(function (row) { return row.dataset.keyOf; });
-          window.htmx.ajax("POST", list.dataset.sort, { target: "#agreement-body", swap: "outerHTML", values: { key: keys } });
+          var keys = Array.from(list.querySelectorAll("[data-key-of]")).map(function (row) { return row.dataset.keyOf; });
+          /* From the list itself, so that it says to which draft it belongs. */
+          window.htmx.ajax("POST", list.dataset.sort, { source: list, target: "#agreement-body", swap: "outerHTML", values: { key: keys } });
         }
       });
     });
   }
 
+  /* A control is found again by its name and by which of that name it was: the form was drawn anew. */
+  function remember(control) {
+    var form = control.closest && control.closest(".lf-edit");
+    if (!form || !control.name) { last = null; return; }
+    var same = Array.from(form.querySelectorAll("[name='" + control.name + "']"));
+    last = { id: form.id, name: control.name, at: same.indexOf(control) };
+  }
+
+  function refocus(root) {
+    var form = root.classList && root.classList.contains("lf-edit") ? root : root.querySelector && root.querySelector(".lf-edit");
+    if (!form || form.contains(document.activeElement)) return;
+    var same = last && last.id === form.id ? form.querySelectorAll("[name='" + last.name + "']") : [];
+    var clash = form.querySelector(".lf-clash button, [aria-invalid=true]");
+    var next = clash || same[last ? last.at : 0] || form.querySelector("select, input:not([type=hidden]), textarea");
+    if (next) next.focus({ preventScroll: !clash });
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     sortable(document);
-    document.body.addEventListener("htmx:afterSettle", function () { sortable(document); });
+    document.body.addEventListener("htmx:beforeRequest", function (event) { remember(event.detail.elt); });
+    document.body.addEventListener("htmx:afterSettle", function (event) {
+      sortable(document);
+      refocus(event.detail.elt);
+    });
     document.body.addEventListener("lf:focus", function (event) {
       var row = document.getElementById(event.detail.value || event.detail);
       if (row) row.focus({ preventScroll: false });
@@ -31,6 +57,12 @@
       if (drop) drop.closest(drop.dataset.drop).remove();
     });
     document.addEventListener("keydown", function (event) {
+      if (event.key === "Escape" && event.target.closest) {
+        var open = event.target.closest(".lf-edit");
+        var cancel = open && open.querySelector("[data-cancel]");
+        if (cancel) { event.preventDefault(); cancel.click(); }
+        return;
+      }
       var row = event.target.closest && event.target.closest(".lf-crit[data-key-of]");
       if (!row || !event.altKey || (event.key !== "ArrowUp" && event.key !== "ArrowDown")) return;
       var items = Array.from(row.querySelectorAll(".lf-menu button"));

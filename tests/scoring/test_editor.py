@@ -143,7 +143,7 @@ def test_duplicate_switch_move_and_undo_of_a_change(draft, mia):
     assert mia.post("/agreement/part/criterion/v4/up/").status_code == 200
     assert ids() == ["v1", "v2", "v4", "v3"]
     assert mia.post("/agreement/part/criterion/v4/copy/").status_code == 200
-    assert ids() == ["v1", "v2", "v4", "v3", "v5"]
+    assert ids() == ["v1", "v2", "v4", "v5", "v3"]
     assert mia.post("/agreement/part/criterion/v3/switch/").status_code == 200
     assert "switched" not in canonical(agreements.get(draft.pk).content)
     assert not next(c for c in agreements.get(draft.pk).content["criteria"] if c["id"] == "v3")["on"]
