@@ -98,6 +98,7 @@ class Task(models.Model):
         ANSWER = "answer", "Answer"
         TRACK = "track", "Nurture step"
         DUPLICATE = "duplicate", "Sort out a duplicate"
+        ASK = "ask", "Sales asks for a lead"
 
     kind = models.CharField(max_length=12, choices=Kind)
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="tasks")
@@ -105,6 +106,8 @@ class Task(models.Model):
     owner = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="tasks")
     team = models.ForeignKey(Team, null=True, on_delete=models.PROTECT, related_name="+")
     handoff = models.ForeignKey(Handoff, null=True, on_delete=models.SET_NULL, related_name="tasks")
+    # Who of sales asks for the lead; hears what became of it.
+    asked_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     created_at = models.DateTimeField()
     due_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)

@@ -4,14 +4,18 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from feedback import mqls, nurture, tasks, terms
-from feedback.acts import date_of
+from feedback import asking, mqls, nurture, tasks, terms
+from feedback.acts import SALES, date_of
+from feedback.models import Task
 from feedback.pages_reports import sources
 from leadflow import clock
 from leadflow.accounts.actors import person
@@ -186,8 +190,34 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
         task, words = tasks.repair(pk, actor, fields, note=note), "Repaired: sales gets the lead again."
     elif how == "give_up":
         task, words = tasks.give_up_repair(pk, actor, note=note), "Noted: it cannot be repaired."
+    elif how == "hand_over":
+        handoff = asking.hand_over(pk, actor, note=note)
+        task = Task.objects.select_related("lead").get(pk=pk)
+        words = f"{handoff.owner or 'Sales'} has it now."
+    elif how == "not_yet":
+        task, words = asking.decline(pk, actor, note=note), "Not yet: told to whoever asked."
     else:
         task, words = tasks.finish(pk, actor, result=note), "Done."
     if request.htmx:  # type: ignore[attr-defined]
         return with_toast(HttpResponse(""), words, link=(f"/leads/{task.lead_id}/", str(task.lead)))
     return redirect(reverse("feedback:tasks"))
+
+
+# Sales asks for a lead -------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+@roles(*SALES)
+def ask(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask marketing for a lead: the dialog, and the question itself."""
+    lead = get_object_or_404(Lead.objects.select_related("company"), pk=pk, erased_at=None)
+    if request.method == "GET":
+        return render(request, "feedback/_ask.html", {"lead": lead})
+    made = asking.ask(pk, person(request.user), why=request.POST.get("why", ""))  # type: ignore[arg-type]
+    due = date_format(timezone.localtime(made.due_at), "D j M, H:i")
+    messages.success(request, f"Asked: marketing answers by {due}.")
+    if request.htmx:  # type: ignore[attr-defined]
+        answer = HttpResponse(status=204)
+        answer["HX-Refresh"] = "true"
+        return answer
+    return redirect("pages:lead", pk)

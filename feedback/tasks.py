@@ -25,6 +25,7 @@ DUE = {
     Task.Kind.ANSWER: WORKING_DAY,
     Task.Kind.TRACK: WORKING_DAY,
     Task.Kind.CALL: WORKING_DAY,
+    Task.Kind.ASK: WORKING_DAY,
 }
 REVIEW_AFTER = timedelta(days=90)
 REPAIRABLE = ("email", "phone", "name")
@@ -36,9 +37,7 @@ def create_many(
     """One task of marketing for each (lead id, words), due in working time."""
     if not wanted:
         return
-    team = Team.objects.filter(kind=Team.Kind.MARKETING).order_by("pk").first()
-    # A house without a marketing team still has somebody who does it.
-    owner = None if team else _somebody()
+    team, owner = whose()
     due = calendars.for_team(team.pk if team else None).add(at, DUE[kind])
     Task.objects.bulk_create(
         [
@@ -57,6 +56,12 @@ def create_many(
     )
 
 
+def whose() -> tuple[Team | None, User | None]:
+    """Marketing's team, which does the tasks; a house without one still has somebody who does them."""
+    team = Team.objects.filter(kind=Team.Kind.MARKETING).order_by("pk").first()
+    return team, None if team else _somebody()
+
+
 def _somebody() -> User | None:
     found = User.objects.filter(is_active=True, role__in=(*MARKETING, Role.ADMIN))
     return found.order_by("role", "pk").last()
@@ -67,7 +72,7 @@ def open_tasks() -> QuerySet[Task]:
     living = Q(lead__erased_at=None, lead__merged_into=None)
     return (
         Task.objects.filter(living, done_at=None)
-        .select_related("lead__company", "owner")
+        .select_related("lead__company", "owner", "asked_by")
         .order_by("due_at", "pk")
     )
 
@@ -80,10 +85,12 @@ def undo(handoff: Handoff, *, at: datetime) -> None:
 def finish(task_id: int, actor: Actor, *, result: str, at: datetime | None = None) -> Task:
     """A person did the task; `result` says what came of it. Conflict when somebody else was faster."""
     with transaction.atomic():
-        task = _lock(task_id, actor)
+        task = lock(task_id, actor)
         if task.kind == Task.Kind.REPAIR:
             raise BadInput("A repair needs the mended data, or the word that it cannot be mended.")
-        return _done(task, actor, result or "done", at or clock.now())
+        if task.kind == Task.Kind.ASK:
+            raise BadInput("Whoever asks for a lead gets a yes or a no.")
+        return done(task, actor, result or "done", at or clock.now())
 
 
 def repair(
@@ -95,7 +102,7 @@ def repair(
     data was confirmed. Raises BadInput, Conflict, Forbidden.
     """
     with transaction.atomic():
-        task = _lock(task_id, actor)
+        task = lock(task_id, actor)
         if task.kind != Task.Kind.REPAIR:
             raise BadInput("This task is no repair.")
         at = at or clock.now()
@@ -113,7 +120,7 @@ def repair(
             )
         if changed:
             intake.change_lead(task.lead_id, changed, actor=actor, cause="repair", at=at)
-        _done(task, actor, note or "mended: " + ", ".join(sorted(changed)), at)
+        done(task, actor, note or "mended: " + ", ".join(sorted(changed)), at)
         engine.end_hold(task.lead_id, at=at, by="repaired")
     return task
 
@@ -121,9 +128,9 @@ def repair(
 def give_up_repair(task_id: int, actor: Actor, *, note: str, at: datetime | None = None) -> Task:
     """The data cannot be mended: the lead goes back to what its score says and is looked at in 90 days."""
     with transaction.atomic():
-        task = _lock(task_id, actor)
+        task = lock(task_id, actor)
         at = at or clock.now()
-        _done(task, actor, f"cannot be mended: {note}", at)
+        done(task, actor, f"cannot be mended: {note}", at)
         # The hold stays: only a person's handing over by hand ends it.
         Lead.objects.filter(pk=task.lead_id).update(review_at=at + REVIEW_AFTER)
         fallen = engine.stage_by_score([task.lead_id], at)
@@ -132,7 +139,8 @@ def give_up_repair(task_id: int, actor: Actor, *, note: str, at: datetime | None
     return task
 
 
-def _lock(task_id: int, actor: Actor) -> Task:
+def lock(task_id: int, actor: Actor) -> Task:
+    """The open task, locked with its lead. Forbidden, NotVisible, or Conflict when it is done already."""
     if not actor.has_role(*MARKETING, Role.ADMIN, Role.SALES_MANAGER):
         raise Forbidden("These tasks are marketing's.")
     # The lead first, as everywhere; the task row is read again behind that lock.
@@ -149,7 +157,8 @@ def _lock(task_id: int, actor: Actor) -> Task:
     return task
 
 
-def _done(task: Task, actor: Actor, result: str, at: datetime) -> Task:
+def done(task: Task, actor: Actor, result: str, at: datetime) -> Task:
+    """Note that a locked task is done, and what came of it."""
     task.done_at, task.done_by, task.result = at, actor.user, result[:200]
     task.save(update_fields=["done_at", "done_by", "result"])
     audit.record(actor, "task.done", task, after={"result": task.result})

@@ -16,6 +16,7 @@ urlpatterns = [
     path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
     path("leads/<int:pk>/outcome/", acts.outcome, name="outcome"),
+    path("leads/<int:pk>/ask/", pages_mqls.ask, name="ask"),
     path("mqls/", pages_mqls.page, name="mqls"),
     path("mqls/tasks/", pages_mqls.task_page, name="tasks"),
     path("mqls/tasks/<int:pk>/", pages_mqls.task_done, name="task-done"),

@@ -45,6 +45,12 @@ ACTS_READ = 40
 QUIET = timedelta(days=14)
 FACTS_TOLD = ("title", "phone", "email", "country", "city")
 TO_SEND = 3
+RESULT_KEYS = (
+    ("t", "talked", "Talked"),
+    ("m", "meeting", "Meeting"),
+    ("v", "voicemail", "Voicemail"),
+    ("n", "no_answer", "No answer"),
+)
 ALL = Sieve()
 _OPEN = [s.value for s in OPEN]
 
@@ -485,6 +491,38 @@ class Panel:
     receivers: list[User] = field(default_factory=list)
 
 
+def choices(user: User, now: datetime) -> dict[str, Any]:
+    """What the forms of the acts offer: the days of a snooze by one key, and the results of a call."""
+    today = now.astimezone(ZoneInfo(user.zone)).date()
+    monday = today + timedelta(days=7 - today.weekday())
+    days = [
+        ("1", "Tomorrow", today + timedelta(days=1)),
+        ("2", "In two days", today + timedelta(days=2)),
+        ("3", "Next Monday", monday),
+    ]
+    return {"today": today, "snooze_days": days, "results": RESULT_KEYS}
+
+
+def doing(user: User, handoff: Handoff, at: datetime) -> Panel:
+    """What the reader may do with a handoff and how its clock stands, without its story; two queries at
+    most, three more for a pooled one."""
+    acts = {row.name: row for row in machine.allowed(handoff, person(user), at) if row.button}
+    return Panel(
+        handoff=handoff,
+        acts=acts,
+        recent=[],
+        earlier=None,
+        gaps=[],
+        chips=_chips(handoff, acts),
+        send=[],
+        start=_start(handoff),
+        late=bool(handoff.sla_promise and handoff.sla_due_at and handoff.sla_due_at <= at),
+        soon=(warn_at(handoff) or at + OVERLAP) <= at,
+        history=_history(handoff),
+        receivers=receivers(user, handoff.team_id) if "reassign" in acts else [],
+    )
+
+
 def find(user: User, pk: int) -> Handoff:
     """A handoff, open or closed, that the person may see. Raises NotVisible."""
     found = (
@@ -500,26 +538,18 @@ def find(user: User, pk: int) -> Handoff:
 def panel(user: User, handoff: Handoff, at: datetime) -> Panel:
     """What there is to know about one handoff, and what the reader may do; six queries at most,
     three more for a pooled one (is there room?)."""
-    acts = {row.name: row for row in machine.allowed(handoff, person(user), at) if row.button}
+    found = doing(user, handoff, at)
     done = list(
         Activity.objects.filter(lead=handoff.lead_id, kind__own_act=True, occurred_at__lte=at)
         .select_related("kind", "content")
         .order_by("-occurred_at", "-id")[:ACTS_READ]
     )
-    return Panel(
-        handoff=handoff,
-        acts=acts,
-        recent=done[:ACTS_SHOWN],
-        earlier=_earlier(user, handoff, done),
-        gaps=why.still_open(handoff, len(done)),
-        chips=_chips(handoff, acts),
-        send=list(Content.objects.filter(active=True).exclude(url="").order_by("-stage", "title")[:TO_SEND]),
-        start=_start(handoff),
-        late=bool(handoff.sla_promise and handoff.sla_due_at and handoff.sla_due_at <= at),
-        soon=(warn_at(handoff) or at + OVERLAP) <= at,
-        history=_history(handoff),
-        receivers=receivers(user, handoff.team_id) if "reassign" in acts else [],
-    )
+    found.recent = done[:ACTS_SHOWN]
+    found.earlier = _earlier(user, handoff, done)
+    found.gaps = why.still_open(handoff, len(done))
+    pieces = Content.objects.filter(active=True).exclude(url="")
+    found.send = list(pieces.order_by("-stage", "title")[:TO_SEND])
+    return found
 
 
 def _start(handoff: Handoff) -> datetime | None:

@@ -6,7 +6,7 @@ hears of every act by the event `handoff-changed`.
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -39,12 +39,6 @@ SEEN_LIMIT = 400
 ALL_LIMIT = 60
 WAITING_PAGE = 50
 CARD = re.compile(r"[1-3]-[0-9]{1,18}")
-RESULT_KEYS = (
-    ("t", "talked", "Talked"),
-    ("m", "meeting", "Meeting"),
-    ("v", "voicemail", "Voicemail"),
-    ("n", "no_answer", "No answer"),
-)
 
 
 # ---- Pages and fragments ----------------------------------------------------------------------------------
@@ -112,7 +106,8 @@ def side(request: HttpRequest, pk: int) -> HttpResponse:
     """The side panel of one lead."""
     user, now = _user(request), clock.now()
     found = selectors.panel(user, selectors.find(user, pk), now)
-    return render(request, "handoff/_panel.html", {"panel": found, "now": now, **_choices(user, now)})
+    context = {"panel": found, "now": now, **selectors.choices(user, now)}
+    return render(request, "handoff/_panel.html", context)
 
 
 @require_GET
@@ -184,7 +179,7 @@ def _page(request: HttpRequest, pk: int | None, *, single: bool, lenient: bool =
         "later": later,
         "now": now,
         "tab": tab,
-        **_choices(user, now),
+        **selectors.choices(user, now),
         **_head(user, tab, now, only),
     }
 
@@ -224,18 +219,6 @@ def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, A
         # The list as it stands in an address, without the lead that is open.
         "here": urlencode([("tab", tab), *only.pairs()]),
     }
-
-
-def _choices(user: User, now: datetime) -> dict[str, Any]:
-    """The days that a snooze offers by one key, and the results of a call."""
-    today = now.astimezone(ZoneInfo(user.zone)).date()
-    monday = today + timedelta(days=7 - today.weekday())
-    days = [
-        ("1", "Tomorrow", today + timedelta(days=1)),
-        ("2", "In two days", today + timedelta(days=2)),
-        ("3", "Next Monday", monday),
-    ]
-    return {"today": today, "snooze_days": days, "results": RESULT_KEYS}
 
 
 # ---- Acts -------------------------------------------------------------------------------------------------

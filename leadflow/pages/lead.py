@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, FilteredRelation, Q
+from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
@@ -20,13 +20,16 @@ from leadflow.leads.models import Lead, Stage, StageChange
 from leadflow.pages.curve import curve
 from leadflow.pages.profile import acts_wanted, profile_rows
 from leadflow.pages.story import first_page, story, what_moved
+from scoring import history
 from scoring.document import Document
-from scoring.explanation import Explanation, explain, score_at
-from scoring.models import Agreement, LeadScore, ScoreChange
+from scoring.explanation import score_at
+from scoring.models import Agreement, ScoreChange
 
 PATH = (Stage.CONVERSION, Stage.PROSPECT, Stage.MQL, Stage.SALES_QUALIFIED, Stage.OPPORTUNITY, Stage.CUSTOMER)
 BESIDE = (Stage.NURTURING, Stage.DISQUALIFIED, Stage.EXCLUDED)
 CHANGES_DRAWN = 200
+# How many changes are told point by point at once.
+MOVES_SHOWN = 30
 HOLD_PARTS = ("since", "until", "evidence", "reason_key", "closes")
 
 
@@ -67,7 +70,7 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
     agreement = score.agreement if score else _agreement()
     document = Document(agreement.content) if agreement else None
     moves = list(StageChange.objects.filter(lead=row).order_by("at", "id"))
-    changes = list(reversed(ScoreChange.objects.filter(lead=row).order_by("-at", "-id")[:CHANGES_DRAWN]))
+    changes = list(reversed(_changes(row)[:CHANGES_DRAWN]))
     handoffs = list(
         Handoff.objects.filter(lead=row).select_related("owner", "team").order_by("-first_offered_at")
     )
@@ -77,6 +80,8 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
     bar = sales_bar(document.thresholds.sales_when) if document else None
     drawn = curve(changes, now, bar)
     facts = profile_rows(row, document)
+    looked = history.look(request.user.pk, row.pk, now)
+    explanation, since = history.explained(score, changes, looked) if score else (None, None)
     context = {
         "lead": row,
         "now": now,
@@ -84,7 +89,9 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         "curve": drawn,
         "causes": [(mark, what_moved(mark.change, told)) for mark in drawn.marks] if drawn else [],
         "curve_narrow": curve(changes, now, bar, narrow=True),
-        "explanation": _stored(row, score),
+        "explanation": explanation,
+        "since": since,
+        "changes": len(changes),
         "items": items,
         "more": more,
         "rows": facts,
@@ -135,19 +142,36 @@ def lead_score(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "pages/_why.html", context)
 
 
+def lead_moves(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every change of the score with what moved it, newest first: `?before=` goes further back."""
+    row = find_lead(pk)
+    found = _changes(row)
+    if (before := parse_datetime(request.GET.get("before", ""))) is not None:
+        found = found.filter(at__lt=before)
+    # One more, for the oldest is told by what was before it.
+    changes = list(reversed(found[: MOVES_SHOWN + 1]))
+    told = history.moves(changes)
+    shown = changes[-len(told) :]
+    context = {
+        "lead": row,
+        "moves": list(reversed(list(zip(shown, told, strict=True)))),
+        "more": shown[0].at if len(changes) > MOVES_SHOWN else None,
+    }
+    return render(request, "scoring/_moves_of_lead.html", context)
+
+
+def _changes(row: Lead) -> QuerySet[ScoreChange]:
+    """Newest first; the agreements without their long content."""
+    found = ScoreChange.objects.filter(lead=row).select_related("agreement").defer("agreement__content")
+    return found.order_by("-at", "-id")
+
+
 def _hold(row: Lead) -> dict[str, Any] | None:
     """Why the lead is not offered although its score may say so; None when nothing holds it."""
     if row.hold_since is None:  # type: ignore[attr-defined]
         return None
     hold = {part: getattr(row, f"hold_{part}") for part in HOLD_PARTS}
     return hold | {"dated": hold["until"] is not None and hold["until"] > clock.now()}
-
-
-def _stored(row: Lead, score: LeadScore | None) -> Explanation | None:
-    """Why the stored score is what it is; nothing while the lead is unscored."""
-    if score is None:
-        return None
-    return explain(row.pk, at=score.scored_at, known_at=score.known_at, agreement=score.agreement)
 
 
 def _agreement() -> Agreement | None:
@@ -198,7 +222,7 @@ def _desk(user: User, row: Lead, handoffs: list[Handoff], now: datetime) -> dict
     may ask marketing for the lead.
     """
     last = handoffs[0] if handoffs else None
-    if last is not None and (last.state in OPEN or last.closed_at and now - last.closed_at < UNDO_SHOWN):
+    if last is not None and (last.state in OPEN or now - (last.closed_at or now) < UNDO_SHOWN):
         # One lead, read with its company already: no query for what the forms say.
         last.lead = row
         panel = queue.doing(user, last, now)

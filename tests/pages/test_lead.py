@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from handoff import machine
+from leadflow import clock
 from leadflow.leads.models import FactChange, Lead
 from leadflow.pages.lead import sales_bar
 from scoring import engine
+from scoring.document import content_sha
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +100,76 @@ def test_times_stand_in_the_readers_zone(people, make_lead, did, as_user, at) ->
     assert re.search(r"yesterday 13:42", page)
 
 
+def test_every_change_of_the_score_is_told_point_by_point(people, moved, as_user) -> None:
+    page = as_user(people.sam).get(f"/leads/{moved.pk}/moves/").content.decode()
+    assert "First score" in page
+    assert "asked for a demo" in page.lower()
+    assert "agreement v2" in page
+    assert page.count("then</button>") == moved.score_changes.count()
+
+
+def test_the_curve_shows_where_another_agreement_took_over(people, moved, as_user) -> None:
+    page = as_user(people.sam).get(f"/leads/{moved.pk}/")
+    assert [version.number for version in page.context["curve"].versions] == [2]
+    assert "agreement v2" in page.content.decode()
+    assert "Agreement v2 came into force" in page.content.decode()
+
+
+def test_who_looks_again_is_told_what_moved_since(people, moved, as_user, at, did) -> None:
+    client = as_user(people.sam)
+    with clock.use(at + timedelta(days=3)):
+        assert "Since you last looked" not in client.get(f"/leads/{moved.pk}/").content.decode()
+    with clock.use(at + timedelta(days=4)):
+        did(moved, "question")
+        while engine.score_pending(clock.now()):
+            pass
+    with clock.use(at + timedelta(days=5)):
+        page = client.get(f"/leads/{moved.pk}/")
+        told = page.context["since"].move
+        assert told.now == Lead.objects.get(pk=moved.pk).score.total
+        assert sum(part.points for part in told.parts) == told.points > 0
+        assert "Since you last looked" in page.content.decode()
+        # The same visit goes on; somebody else never looked before.
+        assert "Since you last looked" in client.get(f"/leads/{moved.pk}/").content.decode()
+        assert "Since you last looked" not in as_user(people.mia).get(f"/leads/{moved.pk}/").content.decode()
+
+
+@pytest.fixture
+def moved(people, agreement_in_force, make_lead, did, at):
+    """A lead whose score moved by an act and by a second version of the agreement."""
+    lead = make_lead(title="VP Operations", company="Brückner", employees=320, country="Germany")
+    with clock.use(at + timedelta(days=1)):
+        did(lead, "demo_requested")
+        while engine.score_pending(clock.now()):
+            pass
+    body = agreement_in_force.content
+    body["criteria"] = [c | {"points": c["points"] + 2} if c["id"] == "f1" else c for c in body["criteria"]]
+    with clock.use(at + timedelta(days=2)):
+        type(agreement_in_force).objects.filter(pk=agreement_in_force.pk).update(state="superseded")
+        second = type(agreement_in_force).objects.create(
+            number=2, state="in_force", content=body, sha256=content_sha(body), zone=agreement_in_force.zone,
+            created_at=clock.now(), changed_at=clock.now(), in_force_at=clock.now(),
+        )  # fmt: skip
+        engine.score_range(0, lead.pk, at=clock.now(), cause=f"agreement v{second.number}")
+    return lead
+
+
+@pytest.mark.parametrize("changes", [3, 12])
+def test_telling_every_change_costs_the_same_few_queries(
+    people, agreement_in_force, make_lead, did, as_user, at, django_assert_max_num_queries, changes
+) -> None:
+    lead = make_lead(title="VP Operations", company="Brückner", employees=320, country="Germany")
+    for day in range(changes):
+        with clock.use(at + timedelta(days=day)):
+            did(lead, "webinar_attended")
+            while engine.score_pending(clock.now()):
+                pass
+    client = as_user(people.sam)
+    client.get(f"/leads/{lead.pk}/moves/")
+    with django_assert_max_num_queries(11):
+        client.get(f"/leads/{lead.pk}/moves/")
+
+
 def test_the_bar_is_read_out_of_the_agreement() -> None:
     assert sales_bar({"all": [{"active_days": 14}, {"score": "total", "op": "gte", "value": 55}]}) == 55
     assert sales_bar({"any": [{"score": "total", "op": "gte", "value": 55}]}) is None
@@ -134,4 +206,4 @@ def test_the_page_of_a_lead_with_sales_costs_no_more(
     with django_assert_max_num_queries(15):
         page = client.get(f"/leads/{lead.pk}/").content.decode()
     assert "Accept" in page
-    assert f'action="/queue/{handoff.pk}/accept/"' in page
+    assert f'hx-post="/queue/{handoff.pk}/accept/"' in page

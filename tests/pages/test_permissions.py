@@ -85,6 +85,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("pages:list_new", "post", MARKETING),
     ("pages:list_edit", "get", MARKETING),
     ("pages:list_edit", "post", MARKETING),
+    ("pages:list_take", "post", MARKETING),
     ("pages:trail", "get", MANAGERS),
     # imports
     ("leads:imports", "get", MARKETING),
