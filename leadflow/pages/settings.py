@@ -22,7 +22,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.leads.folding import fold
 from leadflow.leads.models import WordList
-from leadflow.pages import hours, leaving
+from leadflow.pages import hours, leaving, wordlists
 from leadflow.pages.forms import (
     CompanyForm,
     DayForm,
@@ -288,8 +288,23 @@ def api_key_revoke(request: HttpRequest, pk: int) -> HttpResponse:
 
 @marketing
 def lists(request: HttpRequest) -> HttpResponse:
-    """All word lists."""
-    return settings_page(request, "lists", {"rows": WordList.objects.order_by("label")})
+    """The company's word lists, and how the agreement has them."""
+    return settings_page(request, "lists", {"rows": wordlists.rows()})
+
+
+@marketing
+@require_POST
+def list_take(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a list into the draft of the agreement as it is now; a draft is made where there is none."""
+    assert isinstance(request.user, User)
+    row = get_object_or_404(WordList, pk=pk)
+    try:
+        number = wordlists.take(person(request.user), row)
+    except BadInput as refused:
+        messages.error(request, refused.faults[0].message if refused.faults else refused.message)
+    else:
+        messages.success(request, f"“{row.label}” is in the draft of version {number}.")
+    return redirect("pages:lists")
 
 
 @marketing

@@ -13,6 +13,7 @@ urlpatterns = [
     path("leads/<int:pk>/", lead.lead, name="lead"),
     path("leads/<int:pk>/story/", lead.lead_story, name="lead_story"),
     path("leads/<int:pk>/score/", lead.lead_score, name="lead_score"),
+    path("leads/<int:pk>/moves/", lead.lead_moves, name="lead_moves"),
     path("leads/<int:pk>/persona/", profile.lead_persona, name="lead_persona"),
     path("leads/<int:pk>/fact/<str:key>/", profile.profile_field, name="profile_field"),
     path("settings/", settings.settings, name="settings"),
@@ -40,5 +41,6 @@ urlpatterns = [
     path("settings/lists/", settings.lists, name="lists"),
     path("settings/lists/new/", settings.list_edit, name="list_new"),
     path("settings/lists/<int:pk>/", settings.list_edit, name="list_edit"),
+    path("settings/lists/<int:pk>/take/", settings.list_take, name="list_take"),
     path("settings/trail/", settings.trail, name="trail"),
 ]

@@ -62,8 +62,8 @@ def left_out(request: HttpRequest) -> HttpResponseBase:
         return _csv(wanted, keys, {c.key: c.text for c in counts})
     paginator = Paginator(wanted, PER_PAGE)
     page = paginator.get_page(request.GET.get("page"))
-    page.object_list = _rows(page.object_list, keys, {c.key: c.text for c in counts})  # type: ignore[arg-type]
-    context = {"page": page, "counts": counts, "total": total, "looked_at": len(ids), "by": by}
+    rows = _rows(list(page.object_list), keys, {c.key: c.text for c in counts})
+    context = {"page": page, "rows": rows, "counts": counts, "total": total, "looked_at": len(ids)}
     return render(request, "scoring/left_out.html", context)
 
 

@@ -6,10 +6,12 @@ from leadflow.accounts.actors import SYSTEM
 from leadflow.accounts.models import AuditEntry
 from leadflow.leads import intake
 from leadflow.leads.facts import known_facts
-from leadflow.leads.models import Activity, ActivityKind, CustomField
+from leadflow.leads.models import Activity, ActivityKind, CustomField, WordList
 from scoring import engine
 from scoring.conditions.check import check_condition
 from scoring.document import Document
+from scoring.editing.changes import between
+from scoring.models import Agreement
 
 pytestmark = pytest.mark.django_db
 
@@ -191,3 +193,27 @@ def test_the_pages_need_no_more_statements_for_more_rows(mia, django_assert_max_
     for page in ("/settings/fields/", "/settings/kinds/"):
         with django_assert_max_num_queries(7):
             assert mia.get(page).status_code == 200
+
+
+# Word lists
+
+
+def test_a_list_is_taken_into_a_draft_as_it_is_and_shows_as_a_change(agreement_in_force, mia):
+    WordList.objects.create(key="we_sell_to", label="Countries we sell to", entries=["germany", "austria"])
+    assert "differs from the agreement" in words(mia.get("/settings/lists/"))
+    row = WordList.objects.get()
+    mia.post(f"/settings/lists/{row.pk}/take/")
+    draft = Agreement.objects.get(state="draft")
+    assert draft.content["lists"]["we_sell_to"]["entries"] == ["germany", "austria"]
+    assert [change.slot for change in between(agreement_in_force.content, draft.content)] == [
+        "list-we_sell_to"
+    ]
+    page = words(mia.get("/settings/lists/"))
+    assert "as in the agreement" in page
+    assert "kept in the agreement" in page
+
+
+def test_an_empty_list_that_a_rule_needs_is_not_taken(agreement_in_force, mia):
+    row = WordList.objects.create(key="we_sell_to", label="Countries we sell to", entries=[])
+    answer = mia.post(f"/settings/lists/{row.pk}/take/", follow=True)
+    assert "is empty, so nobody can match" in words(answer)
