@@ -80,6 +80,8 @@ class LeadReader:
     def __init__(self, known: Mapping[str, Fact], source: str) -> None:
         self.known = known
         self.source = source
+        # The same few titles, countries and companies come again and again in one batch.
+        self.seen: dict[tuple[str, Any], Any] = {}
         self.names: dict[str, Fact] = {key: fact for key, fact in known.items() if not fact.derived}
         self.names |= {alias: known[key] for alias, key in ALIASES.items()}
         for fact in known.values():
@@ -123,7 +125,7 @@ class LeadReader:
         if fact is None:
             faults.append(Fault(str(name)[:80], self._unknown(str(name))))
             return
-        value = fact.read(raw)
+        value = self._value(fact, raw)
         if value is None:
             return
         if fact.subject == "company":
@@ -132,6 +134,14 @@ class LeadReader:
         read.facts[fact.key] = value
         if fact.key == "email":
             read.email_key = fold(value)
+
+    def _value(self, fact: Fact, raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return fact.read(raw)
+        at = (fact.key, raw)
+        if at not in self.seen:
+            self.seen[at] = fact.read(raw)
+        return self.seen[at]
 
     def _unknown(self, name: str) -> str:
         if name.startswith(CUSTOM):
