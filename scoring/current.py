@@ -16,7 +16,8 @@ from scoring.program import Program
 KEPT = 12
 _WAITING = (Agreement.State.DRAFT, Agreement.State.PROPOSED, Agreement.State.SIGNED)
 _KINDS_MARK = (
-    "SELECT COALESCE(md5(string_agg(id || key || own_act, ',' ORDER BY id)), '') FROM leads_activitykind"
+    "SELECT COALESCE(md5(string_agg(id || key || own_act || phrase, ',' ORDER BY id)), '') FROM "
+    + ActivityKind._meta.db_table
 )
 # A draft has no hash yet, so its last save tells it from the one before.
 _CURRENT = (
@@ -86,5 +87,9 @@ def _program(agreement_id: int, mark: str, kinds: str, agreement: Agreement | No
 
 
 def _load_kinds() -> Kinds:
-    rows = ActivityKind.objects.values_list("id", "key", "own_act")
-    return Kinds({key: id_ for id_, key, _ in rows}, frozenset(id_ for id_, _, own in rows if own))
+    kinds = list(ActivityKind.objects.all())
+    return Kinds(
+        {kind.key: kind.pk for kind in kinds},
+        frozenset(kind.pk for kind in kinds if kind.own_act),
+        {kind.key: kind.phrase for kind in kinds},
+    )

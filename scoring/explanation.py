@@ -12,7 +12,7 @@ from django.db import connection
 
 from leadflow import clock
 from leadflow.errors import NotVisible
-from leadflow.leads.models import ActivityKind, Lead
+from leadflow.leads.models import Lead
 from scoring import current as applied
 from scoring import rows
 from scoring.conditions import nodes as n
@@ -188,12 +188,11 @@ def _explain_each(
     if program.evidence is not None:
         for row in rows.run(program.evidence, args):
             evidence[row[0], row[1]].append(row[2:])
-    kinds = {k.pk: k for k in ActivityKind.objects.all()}
-    words = Words(program.document, program.catalogue, {k.key: k.phrase for k in kinds.values()})
+    words = Words(program.document, program.catalogue, program.kinds.phrases)
     found = []
     for row in answers:
         lead_id, at, known_at = subjects[row[0]]
-        teller = _Teller(program, words, kinds, at)
+        teller = _Teller(program, words, at)
         found.append((row[0], teller.tell(lead_id, at, known_at, now, row, evidence)))
     return found
 
@@ -204,7 +203,6 @@ class _Teller:
 
     program: Program
     words: Words
-    kinds: Mapping[int, ActivityKind]
     at: datetime
 
     def tell(
@@ -302,12 +300,13 @@ class _Teller:
 
     def act(self, kind_id: int, path: str, title: str) -> str:
         """Such as: Viewed /pricing, Attended a webinar “Freight 2027”."""
-        kind = self.kinds.get(kind_id)
-        if kind is None:
+        kinds = self.program.kinds
+        key = kinds.keys.get(kind_id)
+        if key is None:
             return "Did something"
-        if kind.key == "page_view" and path:
+        if key == "page_view" and path:
             return f"Viewed {path}"
-        phrase = kind.phrase[:1].upper() + kind.phrase[1:]
+        phrase = kinds.phrases[key][:1].upper() + kinds.phrases[key][1:]
         return f"{phrase} “{title[:60]}”" if title else phrase
 
     def when(self, moment: datetime) -> str:

@@ -44,6 +44,15 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Version:
+    """Where another agreement took over; its name stands beside the line, on the side with room."""
+
+    x: float
+    number: int
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Curve:
     """Everything the template draws; x and y in the picture's own units."""
 
@@ -53,6 +62,7 @@ class Curve:
     ticks: list[tuple[float, str]]
     marks: list[Mark]
     bar: Bar | None
+    versions: list[Version]
     first: int
     last: int
 
@@ -87,6 +97,11 @@ def curve(
         ticks=_ticks(start, now, x, 4 if narrow else MONTHS_SHOWN),
         marks=marks,
         bar=_bar(y(bar), bar, spots, right) if bar is not None else None,
+        versions=[
+            Version(x(change.at), change.agreement.number, "te" if x(change.at) > right - WORDS else "")
+            for before, change in pairwise(changes)
+            if change.agreement_id != before.agreement_id
+        ],
         first=changes[0].total,
         last=changes[-1].total,
     )

@@ -21,8 +21,10 @@ CAUSES = {
     "facts": "What we know of them changed",
     "company": "What we know of the company changed",
     "activity": "Something they did",
-    "refresh": "Time passed: points fade",
-    "rescore": "A new agreement came into force",
+    "time": "Points fade with time",
+    "merge": "Another record of the same person became part of it",
+    "visitor": "A browser was found to be theirs",
+    "rescore": "Every lead was scored again",
 }
 
 ICONS = {
@@ -127,7 +129,14 @@ def first_page(items: Sequence[Item]) -> tuple[list[Item], datetime | None]:
 
 
 def what_moved(change: ScoreChange, items: Sequence[Item]) -> str:
-    """In words, what moved the score: the newest act of the lead, or fact, of the day before the scoring."""
+    """In words, what moved the score: the newest act of the lead, or fact, of the day before the scoring.
+
+    A guess for the list under the curve; `scoring.history` tells it point by point.
+    """
+    if change.cause in CAUSES and change.cause not in ("facts", "company", "activity"):
+        return CAUSES[change.cause]
+    if change.cause.startswith("agreement"):
+        return f"{change.cause.capitalize()} came into force"
     wanted = "facts" if change.cause in ("facts", "company") else "theirs"
     for item in items:
         if item.at > change.at or change.at - item.at > CAUSE_WITHIN:

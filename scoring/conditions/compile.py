@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from psycopg2.sql import SQL, Composable, Identifier, Literal
@@ -40,10 +41,15 @@ _OWN_FLAGS = {"own": "is_own", "competitor": "is_competitor", "partner": "is_par
 
 @dataclass(frozen=True)
 class Kinds:
-    """The catalogue of activity kinds as the statement needs it."""
+    """The catalogue of activity kinds as the statement needs it; `phrases` for words beside its answer."""
 
     ids: Mapping[str, int]
     own: frozenset[int]
+    phrases: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def keys(self) -> Mapping[int, str]:
+        return {id_: key for key, id_ in self.ids.items()}
 
     def of(self, keys: Iterable[str]) -> list[int]:
         """Their ids; kinds that do not exist match nothing."""

@@ -143,7 +143,7 @@ def moved(people, agreement_in_force, make_lead, did, at):
         while engine.score_pending(clock.now()):
             pass
     body = agreement_in_force.content
-    body["criteria"] = [c | {"points": c["points"] + 2} if c["id"] == "f1" else c for c in body["criteria"]]
+    body["criteria"] = [c | {"points": c["points"] - 9} if c["id"] == "f1" else c for c in body["criteria"]]
     with clock.use(at + timedelta(days=2)):
         type(agreement_in_force).objects.filter(pk=agreement_in_force.pk).update(state="superseded")
         second = type(agreement_in_force).objects.create(
