@@ -27,7 +27,11 @@ _TIME: dict[str, Any] = {"type": "string", "format": "date-time", "nullable": Tr
 _ANY: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _SIGNATURE = {
     "type": "object",
-    "properties": {"side": _TEXT, "by": _TEXT, "at": _TIME, "void": {"type": "boolean"}},
+    "properties": {"side": _TEXT, "by": _TEXT, "at": _TIME, "method": _TEXT, "void": {"type": "boolean"}},
+}
+_DECLINE = {
+    "type": "object",
+    "properties": {"side": _TEXT, "by": _TEXT, "at": _TIME, "comment": _TEXT},
 }
 _ROW: dict[str, Any] = {
     "type": "object",
@@ -47,8 +51,9 @@ _ROW: dict[str, Any] = {
         "release": _TEXT,
         "lock_version": _WHOLE,
         "signatures": {"type": "array", "items": _SIGNATURE},
+        "declines": {"type": "array", "items": _DECLINE},
     },
-    "required": ["id", "version", "state", "lock_version", "signatures"],
+    "required": ["id", "version", "state", "lock_version", "signatures", "declines"],
 }
 _SHOWN = {**_ROW, "properties": {**_ROW["properties"], "content": _ANY}}
 _LIST = {
@@ -158,7 +163,11 @@ class AgreementList(APIView):
     )
     def get(self, request: Request) -> Response:
         """The versions without their content."""
-        rows = Agreement.objects.defer("content").prefetch_related("signatures__user").order_by("-number")
+        rows = (
+            Agreement.objects.defer("content")
+            .prefetch_related("signatures__user", "declines__user")
+            .order_by("-number")
+        )
         return Response({"results": [_row(row) for row in rows[:500]]})
 
     @extend_schema(
@@ -424,8 +433,18 @@ def _row(row: Agreement, *, content: bool = False) -> dict[str, Any]:
         "release": row.release,
         "lock_version": row.lock_version,
         "signatures": [
-            {"side": s.side, "by": s.user.name, "at": s.at, "void": s.voided_at is not None}
+            {
+                "side": s.side,
+                "by": s.user.name,
+                "at": s.at,
+                "method": s.method,
+                "void": s.voided_at is not None,
+            }
             for s in row.signatures.all()
+        ],
+        "declines": [
+            {"side": no.side, "by": no.user.name, "at": no.at, "comment": no.comment}
+            for no in row.declines.all()
         ],
     }
     return {**found, "content": row.content} if content else found

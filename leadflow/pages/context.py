@@ -102,7 +102,7 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
         "unread": counts["unread"],
         "org": {"name": counts["name"], "currency": counts["currency"], "demo": counts["demo"]},
         "agreement": agreements["in_force"],
-        "agreement_url": "/agreement/",
+        "agreement_url": "/agreement/" if agreements["in_force"] else "/agreement/sign/",
         "unsigned": agreements["in_force"] is None,
     }
 

@@ -25,15 +25,22 @@ def instant(text: str, zone: str) -> datetime:
     if found is None:
         raise _bad("Write the day, or the day and the hour: 2026-12-01T09:00.")
     if timezone.is_aware(found):
-        return found
+        return _in_utc(found)
     try:
-        local = found.replace(tzinfo=ZoneInfo(zone))
-        back = local.astimezone(UTC).astimezone(ZoneInfo(zone))
-    except (OverflowError, ValueError):
+        at = _in_utc(found.replace(tzinfo=ZoneInfo(zone)))
+        back = at.astimezone(ZoneInfo(zone))
+    except OverflowError:
         raise _bad("This day is out of the calendar.") from None
     if back.replace(tzinfo=None) != found:
         raise _bad("There is no such hour on that day: the clocks go forward.")
-    return local
+    return at
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise _bad("This day is out of the calendar.") from None
 
 
 def _bad(words: str) -> BadInput:

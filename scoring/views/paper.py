@@ -40,7 +40,6 @@ def pdf(request: HttpRequest) -> HttpResponseBase:
 def _paper(request: HttpRequest) -> Paper:
     desk = desk_of(request)
     at = clock.now()
-    other = desk.in_force if desk.in_force and desk.in_force.pk != desk.agreement.pk else None
     sales = room.ask(desk.document, at)
     expected = expected_a_week(desk.agreement, desk.in_force, sales.offered_a_week, at)
-    return paper.build(desk.agreement, desk.base, other, sales, expected)
+    return paper.build(desk.agreement, desk.base, desk.in_force, sales, expected)
