@@ -279,22 +279,21 @@ class Scale:
         return self.factor * log(2)
 
     @classmethod
-    def of(cls, document: Document, past: Past, extra: Sequence[bool] | None = None) -> "Scale | None":
-        """The fit over the rules that some decided leads have and some lack; `extra` is one more feature,
-        the last. None where nothing can be fitted."""
+    def of(cls, document: Document, past: Past, extra: Sequence[Sequence[bool]] = ()) -> "Scale | None":
+        """The fit over the rules that some decided leads have and some lack; `extra` are more features,
+        the last ones. None where nothing can be fitted."""
         kept = []
         for i in range(len(document.active_criteria)):
             with_it, without = past.split(i)
             if with_it.of >= LEADS // 2 and without.of >= LEADS // 2:
                 kept.append(i)
-        size = len(kept) + (extra is not None)
+        size = len(kept) + len(extra)
         if not size:
             return None
         rows = []
         for k, held in enumerate(past.held):
             row = [place for place, i in enumerate(kept) if held[i][0]]
-            if extra is not None and extra[k]:
-                row.append(len(kept))
+            row += [len(kept) + place for place, column in enumerate(extra) if column[k]]
             rows.append(row)
         found = solver.fit(rows, past.good, size)
         if found is None:
@@ -349,17 +348,20 @@ def unused(
             return
         if any(_alike(column, other) for other in chosen) or _used(column, past, document):
             continue
-        found = _worth(document, past, candidates[c], column)
+        found = _worth(document, past, candidates[c], [*chosen, column])
         if found:
             chosen.append(column)
             yield found
 
 
-def _worth(document: Document, past: Past, candidate: Candidate, column: Sequence[bool]) -> Finding | None:
-    scale = Scale.of(document, past, column)
+def _worth(
+    document: Document, past: Past, candidate: Candidate, columns: Sequence[Sequence[bool]]
+) -> Finding | None:
+    """The finding, unless the rules and the candidates before it say it all; its column is the last."""
+    scale = Scale.of(document, past, columns)
     if scale is None:
         return None
-    place = len(scale.features)
+    column, place = columns[-1], len(scale.features) + len(columns) - 1
     low, high = scale.fit.interval(place)
     if low <= 0 <= high:
         return None
