@@ -275,9 +275,17 @@ def compare(workshop: Workshop) -> Comparison:
         for card in cards
     ]
     made = Comparison(workshop, people, found, len(every) - len(cards), reader)
-    versions = [one for one in (agreements.in_force(), agreements.draft()) if one is not None]
-    made.models = [ByModel(one, scores(one, cards), made.good, made.bad) for one in versions]
+    made.models = [ByModel(one, scores(one, cards), made.good, made.bad) for one in _versions()]
     return made
+
+
+def _versions() -> list[Agreement]:
+    """The version in force, and the draft where it says something else."""
+    force, draft = agreements.in_force(), agreements.draft()
+    found = [force] if force else []
+    if draft and (force is None or draft.content != force.content):
+        found.append(draft)
+    return found
 
 
 def _said(workshop: Workshop) -> dict[int, list[Said]]:

@@ -432,6 +432,16 @@ def test_each_suggestion_lands_in_a_draft_that_can_be_saved(world, people) -> No
     assert agreements.in_force().content != agreements.draft().content
 
 
+def test_a_draft_is_only_compared_when_it_says_something_else(world, people) -> None:
+    assert [model.name for model in comparing.compare(world.workshop).models] == ["v1"]
+    draft = agreements.create_draft(person(people.mia))
+    assert [model.name for model in comparing.compare(world.workshop).models] == ["v1"]
+    content = suggesting.with_bar(draft.content, 20)
+    agreements.save_draft(draft, content, person(people.mia), draft.lock_version)
+    models = comparing.compare(world.workshop).models
+    assert [model.name for model in models] == ["v1", "the draft of v2"]
+
+
 def test_without_an_agreement_nothing_is_suggested(three, draw, people) -> None:
     made = draw()
     for user in (people.mia, people.sam):
