@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 TESTS ?=
 LEADS ?= 20000
 
-.PHONY: run install test lint types imports migrations browser redis bench screens clean
+.PHONY: run install test lint types imports migrations browser redis bench bench-sizes screens clean
 
 run: $(VENV)/run.stamp
 	@exec $(PYTHON) manage.py up $(if $(filter no,$(DEMO)),--no-demo)$(if $(filter yes,$(DEMO)),--demo)
@@ -40,6 +40,9 @@ redis: install
 
 bench: install
 	@exec $(PYTHON) bench/run.py --leads $(LEADS)
+
+bench-sizes: install
+	@exec $(PYTHON) -m bench.scaling --leads $(LEADS)
 
 screens: install browser
 	@exec $(PYTHON) docs/screens/make.py $(BASE_URL)

@@ -2,111 +2,186 @@
 
 import io
 import random
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from bench.run import CHANGED, CHUNK, INGEST, REPEATS, Result, result, seconds
+from bench.loading import HERE, execute, load
+from bench.run import CHANGED, INGEST, REPEATS, Result, result, say, seconds
 from handoff import clocks
 from handoff.models import Handoff
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import intake, stages
 from scoring import current, engine, rows
-from scoring.document import content_sha
-from scoring.models import Agreement, ListEntry, ListSnapshot
+from scoring.models import Agreement, PreviewRun
+from scoring.release import CHUNK
+from scoring.whatif import scan
 from tests.scoring.sample import content
 
-HERE = Path(__file__).resolve().parent
+REFERENCE = (HERE / "reference.sql").read_text()
 
 
 def all_of(leads: int) -> list[Result]:
     """Load, then measure everything."""
-    _load(leads)
-    return [*_rescore(leads), _ingest(), _ticks(min(5_000, leads))]
+    took = seconds(lambda: load(leads))
+    say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
+    results = [*rescore(leads), changed(leads), what_if(leads)]
+    return [*results, _ingest(), _ticks(min(5_000, leads))]
 
 
-def _execute(text: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(text)
+# The statement by hand
 
 
-def _one(text: str) -> tuple[int, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(text)
-        return tuple(cursor.fetchone())
+@dataclass(frozen=True)
+class ByHand:
+    """The reference: what somebody would write for the sample agreement, over the whole base at once."""
 
+    at: datetime
 
-def _load(leads: int) -> None:
-    at = clock.now()
-    for sha, key, domain in (("free", "free_mail", "gmail.com"), ("gone", "throwaway", "mailinator.com")):
-        snapshot = ListSnapshot.objects.create(sha256=sha, key=key, at=at)
-        ListEntry.objects.create(snapshot=snapshot, value=domain)
-    body = content()
-    Agreement.objects.create(
-        number=1,
-        state=Agreement.State.IN_FORCE,
-        content=body,
-        sha256=content_sha(body),
-        zone=body["zone"],
-        created_at=at,
-        changed_at=at,
-        in_force_at=at,
-    )
-    _execute((HERE / "load.sql").read_text().replace("{leads}", str(leads)))
-
-
-def _rescore(leads: int) -> list[Result]:
-    first, last = _one("SELECT min(id), max(id) FROM leads_lead")
-    at = clock.now()
-    reference = (HERE / "reference.sql").read_text()
-
-    def by_hand() -> None:
-        _execute("DROP TABLE IF EXISTS bench_totals")
-        _execute(
+    def totals(self) -> None:
+        """Select and insert the totals."""
+        execute("DROP TABLE IF EXISTS bench_totals")
+        execute(
             "CREATE TABLE bench_totals (id bigint PRIMARY KEY, fit int, behaviour int, value int, total int)"
         )
-        with connection.cursor() as cursor:
-            for start in range(first, last + 1, CHUNK):
-                cursor.execute(reference, {"at": at, "first": start, "last": start + CHUNK - 1})
+        self._run(REFERENCE)
+
+    def both_versions(self) -> None:
+        """Select the totals of two versions, the second with other points for a demo."""
+        other = REFERENCE.replace("(25 * 0.5::float8 ^ (demo", "(30 * 0.5::float8 ^ (demo")
+        assert other != REFERENCE
+        for text in (REFERENCE, other):
+            selected = text.replace("INSERT INTO bench_totals", "SELECT sum(total) FROM (")
+            self._run(f"{selected}) t")
+
+    def _run(self, text: str) -> None:
+        first, last = span()
+        with transaction.atomic():
+            # Everything that helps it: memory, and no compiling to machine code.
+            execute("SET LOCAL work_mem = '256MB'; SET LOCAL jit = off")
+            execute(text, {"at": self.at, "first": first, "last": last})
+
+
+def span() -> tuple[int, int]:
+    """The first and the last id of a lead."""
+    ((first, last),) = execute("SELECT min(id), max(id) FROM leads_lead")
+    return first, last
+
+
+def chunks() -> Iterator[tuple[int, int]]:
+    """The base in the chunks of a release."""
+    first, last = span()
+    for start in range(first, last + 1, CHUNK):
+        yield start, min(start + CHUNK - 1, last)
+
+
+# What is measured
+
+
+def score_all(at: datetime, cause: str = "bench") -> None:
+    """Score every lead, as a release does."""
+    # One instant for all, by hand too: some act passes a whole day of age every few seconds.
+    with clock.use(at):
+        for first, last in chunks():
+            engine.score_range(first, last, at=at, cause=cause)
+
+
+def rescore(leads: int) -> list[Result]:
+    """All leads: nothing stored before, and everything stored by another version."""
+    at = clock.now()
+    hand = ByHand(at)
+    score_all(at)  # the first also moves every lead to its stage
+    by_hand = seconds(hand.totals, REPEATS)
+
+    def first() -> None:
+        execute("TRUNCATE scoring_leadscore, scoring_scorechange, scoring_crossing")
+        score_all(at)
+
+    def version() -> None:
+        """Another version: every row is written anew, the integers of one lead in five differ."""
+        execute("UPDATE scoring_leadscore SET agreement_id = 0")
+        execute(
+            "UPDATE scoring_leadscore SET behaviour = behaviour + 1, total = total + 1 WHERE lead_id % 5 = 0"
+        )
+        execute("VACUUM scoring_leadscore")
+
+    fresh = seconds(first, REPEATS)
+    _same_totals()
+    again = seconds(lambda: score_all(at), REPEATS, before=version)
+    _same_totals()
+    return [
+        result("first score of all leads / select and insert by hand", leads, fresh, by_hand, 1.5),
+        result("rescore by a new version / select and insert by hand", leads, again, by_hand, 1.5),
+    ]
+
+
+def changed(leads: int) -> Result:
+    """Some leads changed: locks, scores and writes beside the scoring statement alone."""
+    first, last = span()
+    ids = sorted(random.Random(7).sample(range(first, last + 1), min(CHANGED, leads)))  # noqa: S311
+    statement = current.of(in_force()).program.score("subjects", present=True)
 
     def ours() -> None:
-        # The same instant as by hand: some act passes a whole day of age every few seconds.
-        with clock.use(at):
-            for start in range(first, last + 1, CHUNK):
-                engine.score_range(start, start + CHUNK - 1, at=at)
-
-    def again() -> None:
-        _execute("TRUNCATE scoring_leadscore, scoring_scorechange, scoring_crossing")
-        ours()
-
-    ours()  # the first also moves every lead to its stage
-    hand, full = seconds(by_hand, REPEATS), seconds(again, REPEATS)
-    _same_totals()
-    ids = sorted(random.Random(7).sample(range(first, last + 1), min(CHANGED, leads)))  # noqa: S311
-
-    def changed() -> None:
         with transaction.atomic():
             stages.lock(ids)
             engine.score_leads(ids, at=clock.now(), cause="bench")
-
-    statement = current.of(Agreement.objects.get()).program.score("subjects", present=True)
 
     def bare() -> None:
         now = [clock.now()] * len(ids)
         rows.run(statement, (ids, ids, now, now))
 
-    some = seconds(changed, 5)
-    return [
-        result("full rescore with writes / select and insert by hand", leads, full, hand, 1.5),
-        result("rescore of changed leads / its bare statement", len(ids), some, seconds(bare, 5), 2.0),
-    ]
+    ours()
+    bare()
+    return result(
+        "rescore of changed leads / its bare statement", len(ids), seconds(ours, 7), seconds(bare, 7), 2.0
+    )
+
+
+def what_if(leads: int) -> Result:
+    """All leads by a draft beside the version in force, with what the page shows of each."""
+    at, old = clock.now(), in_force()
+    body = content()
+    body["criteria"] = [c | {"points": 30} if c["id"] == "b1" else c for c in body["criteria"]]
+    draft = Agreement.objects.create(
+        number=old.number + 1,
+        state=Agreement.State.DRAFT,
+        content=body,
+        zone=body["zone"],
+        created_at=at,
+        changed_at=at,
+    )
+    new, present = current.of(draft).program, current.of(old).program
+
+    def ours() -> None:
+        run = PreviewRun.objects.create(draft=draft, draft_sha="bench", against=old, at=at, created_at=at)
+        for n, part in enumerate(chunks()):
+            with transaction.atomic():
+                scan.scan_range(run.pk, n, part, new, None, present, at)
+
+    try:
+        ours()
+        return result(
+            "what-if of all leads / select of both versions by hand",
+            leads,
+            seconds(ours, REPEATS),
+            seconds(ByHand(at).both_versions, REPEATS),
+            1.3,
+        )
+    finally:
+        Agreement.objects.filter(pk=draft.pk).delete()
+
+
+def in_force() -> Agreement:
+    """The agreement that counts."""
+    return Agreement.objects.get(state=Agreement.State.IN_FORCE)
 
 
 def _same_totals() -> None:
     """A reference that counts something else would be no reference."""
-    (wrong,) = _one(
+    ((wrong,),) = execute(
         "SELECT count(*) FROM bench_totals t JOIN scoring_leadscore s ON s.lead_id = t.id"
         " WHERE (s.fit, s.behaviour, s.value, s.total) <> (t.fit, t.behaviour, t.value, t.total)"
     )
@@ -115,7 +190,7 @@ def _same_totals() -> None:
 
 
 def _ingest() -> Result:
-    first, last = _one("SELECT min(id), max(id) FROM leads_lead")
+    first, last = span()
     dice, at = random.Random(8), clock.now() - timedelta(hours=1)  # noqa: S311
 
     def batch(name: str) -> list[dict[str, object]]:
@@ -131,7 +206,7 @@ def _ingest() -> Result:
             for i in range(INGEST)
         ]
 
-    (kind,) = _one("SELECT id FROM leads_activitykind WHERE key = 'page_view'")
+    ((kind,),) = execute("SELECT id FROM leads_activitykind WHERE key = 'page_view'")
 
     def bare(data: list[dict[str, object]]) -> None:
         text = "".join(
@@ -160,7 +235,7 @@ def _ingest() -> Result:
 def _ticks(count: int) -> Result:
     at = clock.now()
     due = at - timedelta(minutes=5)
-    ids = [row[0] for row in _rows("SELECT id FROM leads_lead ORDER BY id")[:count]]
+    ids = [row[0] for row in execute("SELECT id FROM leads_lead ORDER BY id LIMIT %s", [count])]
     tick = {
         "at": due.isoformat(),
         "do": "warn",
@@ -184,7 +259,7 @@ def _ticks(count: int) -> Result:
         ],
         batch_size=2_000,
     )
-    _execute("ANALYZE handoff_handoff")
+    execute("ANALYZE handoff_handoff")
 
     def bare() -> None:
         with connection.cursor() as cursor:
@@ -207,9 +282,3 @@ def _ticks(count: int) -> Result:
             pass
 
     return result("ticks due at once / bare UPDATE", count, seconds(ours), reference, 5.0)
-
-
-def _rows(text: str) -> list[tuple[int, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(text)
-        return list(cursor.fetchall())

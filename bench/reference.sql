@@ -76,4 +76,4 @@ WITH acts AS (
     FROM sums
 )
 INSERT INTO bench_totals
-SELECT id, fit, behaviour, value, least(100, greatest(0, fit + behaviour + value)) FROM capped
+SELECT id, fit, behaviour, value, least(100, greatest(0, fit + behaviour + value)) AS total FROM capped

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-CHUNK = 5_000
 CHANGED = 1_000
 INGEST = 10_000
 REPEATS = 3
@@ -42,10 +41,12 @@ def say(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def seconds(step: Callable[[], Any], repeats: int = 1) -> float:
-    """The best of some runs."""
+def seconds(step: Callable[[], Any], repeats: int = 1, before: Callable[[], Any] | None = None) -> float:
+    """The best of some runs; `before` each, and not counted."""
     best = float("inf")
     for _ in range(repeats):
+        if before is not None:
+            before()
         start = time.perf_counter()
         step()
         best = min(best, time.perf_counter() - start)

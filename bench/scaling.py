@@ -1,0 +1,107 @@
+"""How the cost of a full rescore grows: `make bench-sizes [LEADS=…]`, three sizes of each.
+
+With more leads, with more acts for each lead, with more criteria in the agreement; everything else stays. The
+table says seconds, and microseconds for each lead.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bench.run import ROOT, house, say, seconds
+
+ACTS = 10
+# The sample's criteria in an order in which each third is like the whole.
+SHARES = (1 / 4, 1 / 2, 1)
+
+
+HEAD = (
+    f"{'grows':10}{'leads':>10}{'acts each':>11}{'criteria':>10}{'first':>9}{'again':>9}{'1,000':>9}  µs/lead"
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """One row of the table."""
+
+    grows: str
+    leads: int
+    acts: int
+    criteria: int
+    first: float
+    again: float
+    changed: float
+
+
+def main() -> None:
+    """Make the house, measure, tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--leads", type=int, default=100_000)
+    leads = max(4_000, parser.parse_args().leads)
+    found: list[Size] = []
+    with house():
+        from tests.scoring.sample import CRITERIA
+
+        plans = [("leads", int(leads * share), ACTS, len(CRITERIA)) for share in SHARES]
+        plans += [("acts", leads // 4, acts, len(CRITERIA)) for acts in (ACTS // 2, ACTS * 2)]
+        plans += [("criteria", leads // 4, ACTS, int(len(CRITERIA) * share)) for share in SHARES[:2]]
+        say(HEAD)
+        for plan in plans:
+            found.append(_measured(*plan))
+            say(_line(found[-1]))
+    (ROOT / "bench" / "sizes.json").write_text(json.dumps([vars(size) for size in found], indent=1) + "\n")
+
+
+def _line(size: Size) -> str:
+    return (
+        f"{size.grows:10}{size.leads:>10,}{size.acts:>11}{size.criteria:>10}{size.first:>8.2f}s{size.again:>8.2f}s"
+        f"{size.changed:>8.3f}s{size.again / size.leads * 1e6:>9.1f}"
+    )
+
+
+def _measured(grows: str, leads: int, acts: int, criteria: int) -> Size:
+    from bench import loading, measures
+    from leadflow import clock
+
+    loading.empty()
+    loading.load(leads, acts)
+    loading.agreement(_part(criteria))
+    at = clock.now()
+    first = seconds(lambda: measures.score_all(at))
+
+    def version() -> None:
+        loading.execute("UPDATE scoring_leadscore SET agreement_id = 0")
+        loading.execute("VACUUM scoring_leadscore")
+
+    again = seconds(lambda: measures.score_all(at), 2, before=version)
+    some = measures.changed(leads)
+    return Size(grows, leads, acts, criteria, round(first, 3), round(again, 3), some.value)
+
+
+def _part(criteria: int) -> dict[str, Any]:
+    """The sample agreement with so many of its criteria, facts and behaviour alike; bars that need none."""
+    from tests.scoring.sample import CRITERIA, content, score
+
+    if criteria == len(CRITERIA):
+        return content()
+    whole = content()
+    step = len(CRITERIA) / criteria
+    kept = [CRITERIA[int(i * step)] for i in range(criteria)]
+    body = content(criteria=[_alone(c) for c in kept])
+    bars = {"mql_when": score("total", 40), "sql_when": score("total", 55), "fast_tracks": []}
+    body["thresholds"] = whole["thresholds"] | bars
+    body["stages"] = whole["stages"][:1]
+    return body
+
+
+def _alone(criterion: dict[str, Any]) -> dict[str, Any]:
+    """Without what it says of other criteria."""
+    parts = (criterion.get("condition") or {}).get("all")
+    if not parts:
+        return criterion
+    return criterion | {"condition": {"all": [part for part in parts if "criterion" not in str(part)]}}
+
+
+if __name__ == "__main__":
+    main()
