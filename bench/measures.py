@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from bench.loading import HERE, execute, load
-from bench.run import CHANGED, INGEST, REPEATS, Result, result, say, seconds
+from bench.run import CHANGED, INGEST, Result, repeats, result, say, seconds
 from handoff import clocks
 from handoff.models import Handoff
 from leadflow import clock
@@ -94,7 +94,8 @@ def rescore(leads: int) -> list[Result]:
     at = clock.now()
     hand = ByHand(at)
     score_all(at)  # the first also moves every lead to its stage
-    by_hand = seconds(hand.totals, REPEATS)
+    times = repeats(leads)
+    by_hand = seconds(hand.totals, times)
 
     def first() -> None:
         execute("TRUNCATE scoring_leadscore, scoring_scorechange, scoring_crossing")
@@ -108,9 +109,9 @@ def rescore(leads: int) -> list[Result]:
         )
         execute("VACUUM scoring_leadscore")
 
-    fresh = seconds(first, REPEATS)
+    fresh = seconds(first, times)
     _same_totals()
-    again = seconds(lambda: score_all(at), REPEATS, before=version)
+    again = seconds(lambda: score_all(at), times, before=version)
     _same_totals()
     return [
         result("first score of all leads / select and insert by hand", leads, fresh, by_hand, 1.5),
@@ -166,8 +167,8 @@ def what_if(leads: int) -> Result:
         return result(
             "what-if of all leads / select of both versions by hand",
             leads,
-            seconds(ours, REPEATS),
-            seconds(ByHand(at).both_versions, REPEATS),
+            seconds(ours, repeats(leads)),
+            seconds(ByHand(at).both_versions, repeats(leads)),
             1.3,
         )
     finally:
