@@ -4,7 +4,7 @@ from fractions import Fraction
 from itertools import combinations, permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.workshops.agreement_measures import (
@@ -17,6 +17,8 @@ from scoring.workshops.agreement_measures import (
     fleiss,
 )
 
+# A busy machine is slow at times; that says nothing of a measure.
+without_hurry = settings(deadline=None)
 ANSWERS = ("good", "not_good", "unsure")
 
 
@@ -87,6 +89,7 @@ def _fleiss_again(cards) -> Fraction:
 answers = st.sampled_from(ANSWERS)
 
 
+@without_hurry
 @given(st.lists(st.tuples(answers, answers), min_size=1, max_size=25))
 def test_cohen_equals_a_second_computation(pairs) -> None:
     found = cohen(pairs)
@@ -97,6 +100,7 @@ def test_cohen_equals_a_second_computation(pairs) -> None:
         assert -1 <= found.value <= 1
 
 
+@without_hurry
 @given(
     st.integers(2, 5).flatmap(
         lambda raters: st.lists(st.lists(answers, min_size=raters, max_size=raters), min_size=1, max_size=12)
@@ -142,6 +146,7 @@ def test_chance_is_fishers_exact_test() -> None:
     assert by_chance(2, 2, 0, 0) == 1.0
 
 
+@without_hurry
 @given(st.integers(0, 5), st.integers(1, 5), st.integers(0, 5), st.integers(1, 5))
 def test_chance_equals_counting_all_deals(with_good, good, with_bad, bad) -> None:
     with_good, with_bad = min(with_good, good), min(with_bad, bad)
