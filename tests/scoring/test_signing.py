@@ -331,6 +331,14 @@ def test_any_two_versions_are_compared_in_words(two_versions, people, as_user):
     assert "one and the same version" in same
 
 
+def test_who_writes_restores_from_the_comparison(two_versions, people, as_user):
+    client = as_user(people.mia)
+    assert "Restore as a draft" in client.get("/agreement/compare/?old=1&new=2").content.decode()
+    client.post("/agreement/start/", {"tab": "who"})
+    page = client.get("/agreement/compare/?old=1&new=3").content.decode()
+    assert "Put the text of v1 into the draft of v3? Undo takes it back." in page
+
+
 def test_without_a_choice_a_version_is_compared_with_what_it_was_drafted_from(two_versions, people, as_user):
     assert "2 changes from v1 to v2" in as_user(people.sam).get("/agreement/compare/?new=2").content.decode()
 
