@@ -4,7 +4,9 @@ from django.urls import include, path
 
 from scoring.advising.urls import urlpatterns as advising
 from scoring.backtesting.urls import urlpatterns as backtesting
-from scoring.views import acts, edit, files, helping, history, left_out, moves, page, paper, signing
+from scoring.trying.urls import urlpatterns as trying
+from scoring.views import acts, edit, files, helping, history, left_out, page, paper, signing
+from scoring.whatif.urls import urlpatterns as whatif
 
 app_name = "scoring"
 
@@ -22,12 +24,11 @@ urlpatterns = [
     path("agreement/restore/", history.restore, name="restore"),
     path("agreement/print/", paper.printed, name="print"),
     path("agreement/print.pdf", paper.pdf, name="pdf"),
-    path("agreement/moves/", moves.moves, name="moves"),
     path("agreement/left-out/", left_out.left_out, name="left_out"),
     path("agreement/live/<slug:group>/", helping.live, name="live"),
     path("agreement/order/<slug:group>/", acts.order, name="order"),
     path("agreement/values/", helping.values, name="values"),
-    path("agreement/count/<slug:kind>/<str:key>/", helping.count, name="count"),
+    path("agreement/check/<slug:kind>/<str:key>/", helping.check, name="check"),
     path("agreement/download/", files.download, name="download"),
     path("agreement/file/", files.load, name="file"),
     path("agreement/file/take/", files.take, name="file_take"),
@@ -37,6 +38,8 @@ urlpatterns = [
     path("agreement/part/<slug:kind>/<str:key>/<slug:do>/", acts.act, name="act"),
     *backtesting,
     *advising,
+    *whatif,
+    *trying,
     path("agreement/workshops/", include("scoring.workshops.urls")),
     path("agreement/<slug:tab>/", page.page, name="tab"),
 ]

@@ -136,6 +136,11 @@ class NodeView:
     removable: bool = True
 
     @property
+    def slot(self) -> str:
+        """The id of the place where its faults are told."""
+        return "e-" + self.name.replace(".", "-")
+
+    @property
     def is_group(self) -> bool:
         return self.kind in ("all", "any")
 

@@ -1,7 +1,7 @@
 """Changing one part of a draft in place."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
@@ -102,10 +102,7 @@ def _posted(
     if found.kind == "criterion" and not draft.raw.get("text"):
         draft.raw["text"] = parts.named(draft.raw, desk.words)
     content = parts.with_part(desk.agreement.content, found, draft.raw)
-    if draft.faults:
-        draft.faults += _tree_faults(found, draft.raw, choices)
-    else:
-        draft.faults = agreements.faults_of(content)
+    draft.faults = faults_in(found, draft.raw, draft.faults, content, choices)
     # Clashes that the form itself sent were shown already: Done says that mine stands.
     if draft.faults or (draft.merged and draft.clashing):
         return _drawn(request, desk, found, choices, new, draft, status=422)
@@ -198,6 +195,13 @@ def _completed(found: Part, raw: Any, choices: tree.Choices) -> Any:
     if found.kind == "criterion" and raw.get("mode") == "bands" and not raw.get("of"):
         raw["of"] = tree.start("did" if raw.get("group") == "behaviour" else "fact", choices, measure=True)
     return raw
+
+
+def faults_in(
+    found: Part, raw: Any, plain: Sequence[Fault], content: Mapping[str, Any], choices: tree.Choices
+) -> list[Fault]:
+    """Everything that keeps this part from being saved, those of its plain fields (`plain`) first."""
+    return [*plain, *_tree_faults(found, raw, choices)] if plain else agreements.faults_of(content)
 
 
 def _tree_faults(found: Part, raw: Any, choices: tree.Choices) -> list[Fault]:

@@ -1,6 +1,6 @@
 """A part of the agreement as a form: what stands in its fields and what is wrong with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,25 @@ class FormView:
     def counted(self) -> bool:
         """Whether the form tells how many leads its rule matches."""
         return self.part.kind in COUNTED
+
+    @property
+    def said_fields(self) -> list[FieldView]:
+        """The fields within the sentence of a criterion."""
+        shown = self.rule_fields
+        return [f for f in self.fields if f not in shown]
+
+    @property
+    def wrong(self) -> list[tuple[str, str]]:
+        """What is wrong: the id of the place where it is told, and the words."""
+        said = self.said_fields
+        found = [
+            (f"{one.id}-error", f"{one.field.label}: {one.error}" if one in said else one.error)
+            for one in self.fields
+            if one.error
+        ]
+        nodes = [tree_.node for tree_ in self.trees] + ([self.measure] if self.measure else [])
+        found += [(node.slot, " ".join(node.faults)) for top in nodes for node in _nodes(top) if node.faults]
+        return found + ([("form-faults", " ".join(self.faults))] if self.faults else [])
 
     @property
     def rule_fields(self) -> list[FieldView]:
@@ -135,3 +154,10 @@ def _shown(node: tree.NodeView) -> set[str]:
     for item in node.items:
         found |= _shown(item)
     return found
+
+
+def _nodes(node: tree.NodeView) -> Iterator[tree.NodeView]:
+    """A condition's parts, the outermost first."""
+    yield node
+    for item in node.items:
+        yield from _nodes(item)

@@ -14,9 +14,9 @@ from scoring.document import Document
 from scoring.editing import counts, parts, suggest, tree
 from scoring.editing.counts import Counted
 from scoring.editing.parts import Part
-from scoring.views.desk import Desk, desk_of, writers
-from scoring.views.edit import part_asked
-from scoring.views.forms import COUNTED
+from scoring.views.desk import desk_of, writers
+from scoring.views.edit import faults_in, part_asked
+from scoring.views.forms import COUNTED, form_view
 
 
 @require_GET
@@ -56,21 +56,25 @@ def live(request: HttpRequest, group: str) -> HttpResponseBase:
 
 @require_POST
 @writers
-def count(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
-    """What the rule matches that stands in an open form, saved or not."""
-    if kind not in COUNTED:
+def check(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
+    """What is wrong with the part that stands in an open form, and how many leads its rule matches."""
+    if kind not in parts.SHAPES:
         raise NotVisible
     desk = desk_of(request, drafting=True)
     choices = tree.choices_for(desk.document)
     found = part_asked(request, desk, choices, kind, key)
-    raw, _ = parts.read_form(found, request.POST, choices)
-    return render(request, "scoring/_count.html", {"found": _counted(desk, found, raw)})
-
-
-def _counted(desk: Desk, found: Part, raw: Any) -> Counted | None:
-    """None while the rule is not finished."""
+    raw, plain = parts.read_form(found, request.POST, choices)
+    if found.kind == "criterion" and not raw.get("text"):
+        raw["text"] = parts.named(raw, desk.words)
     content = parts.with_part(desk.agreement.content, found, raw)
-    document = Document(content)
+    faults = faults_in(found, raw, plain, content, choices)
+    form = form_view(desk, found, choices, new=key == "new", raw=raw, faults=faults)
+    counted = _counted(found, raw, Document(content)) if kind in COUNTED else None
+    return render(request, "scoring/_check.html", {"form": form, "found": counted})
+
+
+def _counted(found: Part, raw: Any, document: Document) -> Counted | None:
+    """What a rule matches; None while it is not finished."""
     at = clock.now()
     if found.kind == "criterion" and raw.get("mode") == "bands":
         wanted = next((c for c in document.criteria if c.id == raw["id"]), None)

@@ -36,13 +36,39 @@
     var form = root.classList && root.classList.contains("lf-edit") ? root : root.querySelector && root.querySelector(".lf-edit");
     if (!form || form.contains(document.activeElement)) return;
     var same = last && last.id === form.id ? form.querySelectorAll("[name='" + last.name + "']") : [];
-    var clash = form.querySelector(".lf-clash button, [aria-invalid=true]");
+    var clash = form.querySelector(".lf-clash button, .is-invalid");
     var next = clash || same[last ? last.at : 0] || form.querySelector("select, input:not([type=hidden]), textarea");
     if (next) next.focus({ preventScroll: !clash });
   }
 
+  /* The server has looked at what stands in the form: its words go under their fields, Done is off meanwhile. */
+  function judged(live) {
+    var form = live.closest(".lf-edit"), wrong = live.querySelector("[data-invalid]");
+    if (!form) return;
+    form.querySelector("[name=act][value=save]").disabled = Boolean(wrong);
+    if (!form.dataset.touched) return;
+    form.querySelectorAll(".lf-slot").forEach(function (slot) {
+      var words = wrong && wrong.querySelector("[data-for='" + slot.id + "']");
+      slot.textContent = words ? words.textContent : "";
+      var control = slot.id.endsWith("-error") && form.querySelector("[id='" + slot.id.slice(0, -6) + "']");
+      if (!control) return;
+      control.classList.toggle("is-invalid", Boolean(words));
+      control.setAttribute("aria-invalid", words ? "true" : "false");
+      control.setAttribute("aria-describedby", slot.id);
+    });
+    if (wrong) wrong.replaceChildren();
+  }
+
+  document.addEventListener("input", function (event) {
+    var form = event.target.closest && event.target.closest(".lf-edit");
+    if (form) form.dataset.touched = "1";
+  });
+
   document.addEventListener("DOMContentLoaded", function () {
     sortable(document);
+    document.body.addEventListener("htmx:afterSwap", function (event) {
+      if (event.detail.target.classList.contains("lf-live")) judged(event.detail.target);
+    });
     document.body.addEventListener("htmx:beforeRequest", function (event) { remember(event.detail.elt); });
     document.body.addEventListener("htmx:afterSettle", function (event) {
       sortable(document);

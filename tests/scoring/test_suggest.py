@@ -128,17 +128,18 @@ def test_the_same_counts_from_a_spread_as_from_all(crowd, draft, monkeypatch):
 def test_an_open_form_counts_what_it_says_before_it_is_saved(crowd, draft, mia):
     data = sent(mia.get("/agreement/part/criterion/new/?group=fit").content.decode())
     data["c.value"] = "clerk"
-    url = "/agreement/count/criterion/new/"
+    url = "/agreement/check/criterion/new/"
     assert "Matches <b>4</b> leads" in mia.post(url, data.urlencode(), FORM).content.decode()
     data["c.value"] = ""
     assert "Not finished yet" in mia.post(url, data.urlencode(), FORM).content.decode()
-    assert mia.post("/agreement/count/reason/1/", {}).status_code == 404
+    assert "data-invalid" in mia.post(url, data.urlencode(), FORM).content.decode()
+    assert mia.post("/agreement/check/nonsense/1/", {}).status_code == 404
 
 
 def test_a_rule_in_steps_is_counted_too(crowd, draft, mia):
     bands = next(c for c in draft.content["criteria"] if c["mode"] == "bands")
     data = sent(open_form(mia, f"criterion-{bands['id']}"))
-    answer = mia.post(f"/agreement/count/criterion/{bands['id']}/", data.urlencode(), FORM)
+    answer = mia.post(f"/agreement/check/criterion/{bands['id']}/", data.urlencode(), FORM)
     assert "Matches" in answer.content.decode()
 
 
