@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 TESTS ?=
 LEADS ?= 20000
 
-.PHONY: run install test lint types imports migrations browser redis bench bench-sizes screens clean
+.PHONY: run install test lint types imports migrations browser redis bench bench-sizes figures screens clean
 
 run: $(VENV)/run.stamp
 	@exec $(PYTHON) manage.py up $(if $(filter no,$(DEMO)),--no-demo)$(if $(filter yes,$(DEMO)),--demo)
@@ -43,6 +43,12 @@ bench: install
 
 bench-sizes: install
 	@exec $(PYTHON) -m bench.scaling --leads $(LEADS)
+
+# Both, and their tables into docs/performance.md.
+figures: install
+	$(PYTHON) bench/run.py --leads $(LEADS)
+	$(PYTHON) -m bench.scaling --leads $$(( $(LEADS) / 5 ))
+	$(PYTHON) -m bench.figures
 
 screens: install browser
 	@exec $(PYTHON) docs/screens/make.py $(BASE_URL)
