@@ -3,6 +3,7 @@ of the content security policy, no script error, no sideways scrolling."""
 
 import pytest
 
+from leadflow.leads.models import ActivityKind
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.world import build
 
@@ -40,7 +41,7 @@ SETTINGS = [
     "/settings/fields/",
     "/settings/kinds/",
     "/settings/kinds/new/",
-    "/settings/kinds/1/",
+    "/settings/kinds/{kind}/",
     "/settings/lists/",
     "/settings/lists/new/",
     "/settings/trail/",
@@ -78,6 +79,7 @@ def test_every_page_is_clean(
     made = build(people)
     user = getattr(people, name)
     parts = {"lead": made.ready[0], "person": people.ben.pk, "team": people.north.pk}
+    parts["kind"] = ActivityKind.objects.get(key="form").pk
     page = open_as(user, "/", size=size, scheme=scheme)
     wrong = []
     for path in PAGES[name]:
