@@ -66,7 +66,7 @@ def leads(request: HttpRequest, name: str) -> HttpResponseBase:
         "page": page,
         "filters": filters,
         "name": name,
-        "title": {row[0]: row[1] for row in INDEX}[name],
+        "title": {row[0]: row[1] for row in INDEX}.get(name, "Sales’ answers"),
         "tabs": INDEX,
         "here": name,
         "cell_words": cell_words(name, cell, filters),

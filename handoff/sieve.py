@@ -1,4 +1,4 @@
-"""What the queue is narrowed to: grade, source, campaign, kind, late. It stands in the address."""
+"""What the queue is narrowed to: grade, source, campaign, kind, rep, late. It stands in the address."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import QueryDict
 
 from handoff.models import Handoff
+from leadflow.accounts.models import User
 from leadflow.leads.models import Campaign
 
 LETTERS = ("A", "B", "C", "D")
@@ -23,6 +24,7 @@ class Sieve:
     campaign: int | None = None
     kind: str = ""
     late: bool = False
+    rep: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.pairs())
@@ -33,6 +35,7 @@ class Sieve:
         found += [("source", self.source)] if self.source else []
         found += [("campaign", str(self.campaign))] if self.campaign else []
         found += [("kind", self.kind)] if self.kind else []
+        found += [("rep", str(self.rep))] if self.rep else []
         return found + ([("late", "1")] if self.late else [])
 
     def condition(self, late: Q) -> Q:
@@ -49,10 +52,12 @@ class Sieve:
             found &= Q(lead__first_campaign=self.campaign)
         if self.kind:
             found &= Q(kind=self.kind)
+        if self.rep:
+            found &= Q(owner=self.rep)
         return found & late if self.late else found
 
     def words(self) -> list[str]:
-        """What is shown only, in words; a query for the campaign's name where there is one."""
+        """What is shown only, in words; a query each for the names of a campaign and of a rep."""
         found = [f"grade {' or '.join(self.grades)}"] if self.grades else []
         if self.kind:
             found.append(str(Handoff.Kind(self.kind).label).lower())
@@ -61,25 +66,32 @@ class Sieve:
         if self.campaign:
             name = Campaign.objects.filter(pk=self.campaign).values_list("name", flat=True).first()
             found.append(f"campaign “{name}”" if name else "an unknown campaign")
+        if self.rep:
+            name = User.objects.filter(pk=self.rep).values_list("name", flat=True).first()
+            found.append(f"with {name}" if name else "with nobody we know")
         return found + (["late"] if self.late else [])
 
 
 def read(query: QueryDict) -> Sieve:
     """The filter of an address; what is no filter is left out."""
-    campaign = query.get("campaign", "")
     kind = query.get("kind", "")
     wanted = set(query.getlist("grade"))
     return Sieve(
         grades=tuple(letter for letter in LETTERS if letter in wanted),
         source=query.get("source", "").strip()[:SOURCE_LIMIT],
-        campaign=int(campaign) if campaign.isascii() and campaign.isdigit() and len(campaign) <= 18 else None,
+        campaign=_id(query.get("campaign", "")),
         kind=kind if kind in Handoff.Kind.values else "",
         late=query.get("late") == "1",
+        rep=_id(query.get("rep", "")),
     )
 
 
+def _id(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def choices(rows: QuerySet[Any]) -> dict[str, list[tuple[Any, str, int]]]:
-    """What these handoffs could be narrowed to: (value, words, how many), the most first. Three queries."""
+    """What these handoffs could be narrowed to: (value, words, how many), the most first. Four queries."""
 
     sources = [
         (value, value, n)
@@ -98,4 +110,10 @@ def choices(rows: QuerySet[Any]) -> dict[str, list[tuple[Any, str, int]]]:
         .annotate(n=Count("pk"))
         .order_by("-n", "lead__first_campaign__name")[:CHOICES]
     )
-    return {"sources": sources, "campaigns": campaigns, "kinds": kinds}
+    reps = list(
+        rows.exclude(owner=None)
+        .values_list("owner", "owner__name")
+        .annotate(n=Count("pk"))
+        .order_by("owner__name")[:CHOICES]
+    )
+    return {"sources": sources, "campaigns": campaigns, "kinds": kinds, "reps": reps}

@@ -16,6 +16,7 @@ urlpatterns = [
     path("queue/away/", views.away, name="away"),
     path("queue/board/", board.board, name="board"),
     path("queue/board/give/", board.give, name="board_give"),
+    path("queue/board/<int:pk>/calls/", board.called, name="board_called"),
     path("queue/board/<int:pk>/away/", board.away, name="board_away"),
     path("queue/<int:pk>/", views.one, name="one"),
     path("queue/<int:pk>/panel/", views.side, name="panel"),

@@ -5,24 +5,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from feedback import mqls
 from feedback.models import Dispute, Task
+from handoff import keeping
 from handoff.models import OPEN, Handoff, Promise, RoomWait, SlaResult, State
 from leadflow import clock
-from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Role, User
+from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Role, Team, User
 from leadflow.accounts.templatetags.lf import num
 from leadflow.jobs.models import Job
-from leadflow.leads.models import Answer, Lead, Outcome, Stage
+from leadflow.leads.models import Answer, Lead, Outcome
 from scoring.document import Document
+from scoring.editing import changes
 from scoring.models import Agreement
 from scoring.workshops import sorting
 
-QUIET = timedelta(days=14)
 WAITS_SHOWN = 12
 
 
@@ -85,14 +88,16 @@ def home(request: HttpRequest) -> HttpResponse:
         Role.ADMIN: _admin,
     }
     waits = _waits(user, now, agreement)
+    week = _last_week(now)
     context = {
         "today": timezone.localtime(now),
         "sentences": says[user.role](user, now, agreement),
         "waits": waits[:WAITS_SHOWN],
         "waits_more": max(0, len(waits) - WAITS_SHOWN),
         "customers": _customers(now),
-        "promises": _promises(now, agreement["in_force"]),
-        "week": (_last_week(now)[0], _last_week(now)[1] - timedelta(days=1)),
+        "promises": _promises(week, agreement["in_force"]),
+        "week": (week[0], week[1] - timedelta(days=1)),
+        "ticked_off": _ticked_off(user, now),
         "can_import": user.role in (*MARKETING, Role.ADMIN),
         "steps": _first_steps(agreement) if not _any_lead() else [],
     }
@@ -119,7 +124,7 @@ def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> l
         f" wait{_s(row['offered'])} for your answer",
     ]
     if row["late"]:
-        first += [", ", Part(f"{num(row['late'])} already late", "/queue/"), "."]
+        first += [", ", Part(f"{num(row['late'])} already late", "/queue/?tab=late"), "."]
     elif row["offered"]:
         first.append(", none of them late.")
     else:
@@ -139,7 +144,7 @@ def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> l
     return [
         say("inbox", *first),
         second,
-        _in_time(now, Q(holder=user, scope="holder"), "You answered", _late_now(mine, now)),
+        _in_time(_weeks(user, now), user.pk, "You answered"),
     ]
 
 
@@ -154,15 +159,14 @@ def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None]) 
         "inbox",
         Part(_leads(row["offered"]), "/queue/"),
         f" wait{_s(row['offered'])} for your team’s answer; ",
-        Part(f"{num(row['late'])} promises are late", "/queue/") if row["late"] else "nothing is late",
+        Part(f"{num(row['late'])} promise{_are(row['late'])} late", "/queue/?tab=late")
+        if row["late"]
+        else "nothing is late",
         ", ",
         Part(_due_today(row["today"]), "/queue/"),
         ".",
     )
-    teams = Q(team__manager=user) | Q(team=user.team_id) if user.team_id else Q(team__manager=user)
-    second = _in_time(
-        now, teams & Q(scope="lead"), "Your team answered", _late_now(team.filter(state__in=OPEN), now)
-    )
+    second = _in_time(_weeks(user, now), None, "Your team answered")
     return [first, second, _version(user, agreement)]
 
 
@@ -194,6 +198,8 @@ def _admin(user: User, now: datetime, agreement: dict[str, Agreement | None]) ->
 
 def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
     since, when = _last_workday(now)
+    days = f"from={timezone.localtime(since):%Y-%m-%d}&to={timezone.localtime(now):%Y-%m-%d}"
+    leads = f"/reports/answers/leads/?{days}&cell="
     answers = list(
         Answer.objects.filter(at__gte=since, at__lte=now, voided_at=None)
         .exclude(kind=Answer.Kind.OFFERED)
@@ -207,11 +213,11 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
         return say("message-2", f"No answer from sales since {when}; ", Part(words, "/feedback/"), ".")
     parts: list[str | Part] = [
         "Sales answered ",
-        Part(f"{num(len(answers))} of your leads", "/feedback/"),
+        Part(f"{num(len(answers))} of your leads", f"/feedback/?{days}"),
         f" since {when}: ",
-        Part(f"{num(kinds[Answer.Kind.ACCEPTED])} accepted", "/feedback/"),
+        Part(f"{num(kinds[Answer.Kind.ACCEPTED])} accepted", f"{leads}accepted"),
         ", ",
-        Part(f"{num(refused)} rejected", "/feedback/"),
+        Part(f"{num(refused)} rejected", f"{leads}noes"),
     ]
     reasons = Counter(key for kind, key, _ in answers if key and kind != Answer.Kind.ACCEPTED)
     if reasons:
@@ -221,7 +227,7 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
         which = "all" if count == refused > 1 else f"{num(count)} of those"
         parts.append(f"; {which} because of “{_reason(agreement, key)}”")
         if often == count and count > 1:
-            parts += [", ", Part(f"all from {source}", "/feedback/")]
+            parts += [", ", Part(f"all from {source}", f"{leads}noes.{key}&source={quote(source)}")]
     return say("message-2", *parts, ".")
 
 
@@ -232,24 +238,21 @@ def _reason(agreement: dict[str, Agreement | None], key: str) -> str:
 
 
 def _mqls(now: datetime) -> Sentence:
-    row = Lead.objects.filter(stage=Stage.MQL, merged_into=None, erased_at=None).aggregate(
-        every=Count("pk"),
-        fresh=Count("pk", filter=Q(stage_since__gte=_day_start(now) - timedelta(days=7))),
-        quiet=Count("pk", filter=Q(last_own_act_at__lt=now - QUIET) | Q(last_own_act_at=None)),
-    )
-    if not row["every"]:
+    found = mqls.counts(now, mqls.bar_points())
+    if not found["all"]:
         return say(
             "list-check",
             Part("No lead", "/leads/"),
             " is MQL at the moment; they come when scores reach the first bar.",
         )
+    close, new, quiet = found["close"], found["new"], found["quiet"]
     return say(
         "list-check",
-        Part(f"{num(row['every'])} MQLs", "/mqls/"),
-        " are with you, ",
-        Part(f"{num(row['fresh'])} new this week", "/mqls/"),
-        "; ",
-        Part(f"{num(row['quiet'])} are going quiet", "/mqls/"),
+        Part(f"{num(close)} of {num(found['all'])} MQLs", "/mqls/?view=close"),
+        f" {'is' if close == 1 else 'are'} close to the bar, ",
+        Part(f"{num(new)} {'is' if new == 1 else 'are'} new this week", "/mqls/?view=new"),
+        " and ",
+        Part(f"{num(quiet)} {'is' if quiet == 1 else 'are'} going quiet", "/mqls/?view=quiet"),
         ".",
     )
 
@@ -284,39 +287,50 @@ def _version(user: User, agreement: dict[str, Agreement | None]) -> Sentence:
     if coming.state == Agreement.State.SIGNED:
         return say("signature", "Version ", name, " is signed by both sides and starts on its date.")
     changed = timezone.localtime(coming.changed_at)
+    made = len(changes.between(in_force.content, coming.content)) if in_force else 0
+    if in_force and not made:
+        return say("file-certificate", "The draft of ", name, f" says the same as v{in_force.number} so far.")
+    count = f"{num(made)} change{'' if made == 1 else 's'}" if in_force else "all to agree on"
     return say(
         "file-certificate",
         "The draft of ",
         name,
-        f" was last changed on {changed:%-d %B}; ",
-        Part("see who would move", "/agreement/"),
+        " has ",
+        Part(count, "/agreement/"),
+        f", the last on {changed:%-d %B}; ",
+        Part("see who would move", "/agreement/moves/"),
         ".",
     )
 
 
-def _in_time(now: datetime, whose: Q, who: str, late: int) -> Sentence:
-    """Met ÷ (met + missed) of four weeks; a clock that runs past due counts as missed already."""
-    row = SlaResult.objects.filter(
-        whose, promise=Promise.ACCEPTANCE, voided_at=None, due__gte=now - timedelta(days=28), due__lte=now
-    ).aggregate(met=Count("pk", filter=Q(result="met")), missed=Count("pk", filter=Q(result="missed")))
-    every = row["met"] + row["missed"] + late
-    if not every:
+def _weeks(user: User, now: datetime) -> keeping.Weeks:
+    """The four weeks of the reader's teams, counted as on the board and in the report."""
+    teams = set(Team.objects.filter(manager=user).values_list("pk", flat=True))
+    # A rep's own share goes with them when they change teams.
+    return keeping.four_weeks(None if user.role == Role.REP else sorted(teams | {user.team_id or 0}), now)
+
+
+def _in_time(weeks: keeping.Weeks, rep: int | None, who: str) -> Sentence:
+    """Met ÷ (met + missed) of four weeks: a rep's own share, else the team's."""
+    kept = weeks.total if rep is None else weeks.reps.get(rep, keeping.Kept())
+    days = f"from={weeks.start}&to={weeks.end}"
+    if not kept.answered.whole:
         return say(
             "clock",
             "No promise has fallen due in the last four weeks; ",
-            Part("see how they are counted", "/reports/"),
+            Part("see how they are counted", f"/reports/sla/?{days}"),
             ".",
         )
+    cell = "lead.acceptance.all" if rep is None else f"holder.acceptance.all.rep={rep}"
     return say(
         "clock",
         f"{who} ",
-        Part(f"{num(row['met'])} of {num(every)} leads in time", "/reports/"),
-        f" in the last four weeks, {round(100 * row['met'] / every)}%.",
+        Part(
+            f"{num(kept.answered.part)} of {num(kept.answered.whole)} leads in time",
+            f"/reports/sla/leads/?cell={cell}&{days}",
+        ),
+        f" in the last four weeks, {kept.answered.percent}%.",
     )
-
-
-def _late_now(rows: QuerySet[Handoff], now: datetime) -> int:
-    return rows.filter(state=State.OFFERED, acceptance_due_at__lte=now).count()
 
 
 # What waits -----------------------------------------------------------------------------------
@@ -375,22 +389,31 @@ def _tasks(user: User) -> list[Wait]:
         mine |= Q(owner=None, team=user.team_id)
     rows = (
         Task.objects.filter(mine, done_at=None)
-        .select_related("lead", "lead__company")
+        .select_related("lead", "lead__company", "asked_by")
         .order_by("due_at")[: WAITS_SHOWN + 20]
     )
     # Who may open the list of tasks ticks them off there; the others see the lead.
     at_desk = user.role in (*MARKETING, Role.SALES_MANAGER, Role.ADMIN)
     return [
         Wait(
-            row.get_kind_display(),
+            row.get_kind_display() if row.asked_by is None else f"{row.asked_by.name} asks for a lead",
             row.text or str(row.lead),
             " · ".join(filter(None, [str(row.lead), row.lead.company.name if row.lead.company else ""])),
             row.due_at,
-            "/mqls/tasks/" if at_desk else f"/leads/{row.lead_id}/",
-            "Open",
+            f"/mqls/tasks/#task-{row.pk}" if at_desk else f"/leads/{row.lead_id}/",
+            _TASK_ACTS.get(Task.Kind(row.kind), "Do it"),
         )
         for row in rows
     ]
+
+
+_TASK_ACTS = {
+    Task.Kind.REPAIR: "Repair",
+    Task.Kind.ANSWER: "Answer",
+    Task.Kind.ASK: "Answer",
+    Task.Kind.CALL: "Call",
+    Task.Kind.DUPLICATE: "Sort out",
+}
 
 
 def _disputes() -> list[Wait]:
@@ -452,7 +475,7 @@ def _room() -> list[Wait]:
             what,
             "they go over by themselves, best first",
             None,
-            "/leads/?stage=sql&owner=marketing",
+            "/queue/waiting/",
             "See them",
             alone=True,
         )
@@ -482,11 +505,21 @@ def _last_week(now: datetime) -> tuple[datetime, datetime]:
     return monday - timedelta(days=7), monday
 
 
-def _promises(now: datetime, agreement: Agreement | None) -> list[dict[str, Any]]:
-    """Both sides' promises of last week, the figures only where there is something to count."""
-    start, end = _last_week(now)
+def _ticked_off(user: User, now: datetime) -> int:
+    """How many tasks this person has done since Monday."""
+    if user.role not in MARKETING:
+        return 0
+    monday = _day_start(now) - timedelta(days=timezone.localtime(now).weekday())
+    return Task.objects.filter(done_by=user, done_at__gte=monday, done_at__lte=now).count()
+
+
+def _promises(week: tuple[datetime, datetime], agreement: Agreement | None) -> list[dict[str, Any]]:
+    """Both sides' promises of last week beside the figures that the agreement in force names."""
+    start, end = week
     offered = Handoff.objects.filter(first_offered_at__gte=start, first_offered_at__lt=end).aggregate(
-        every=Count("pk"), best=Count("pk", filter=Q(grade__startswith="A"))
+        every=Count("pk"),
+        best=Count("pk", filter=Q(grade__startswith="A")),
+        known=Count("pk", filter=Q(frozen__must_know_gaps=[])),
     )
     counted = (
         SlaResult.objects.filter(scope="lead", voided_at=None, due__gte=start, due__lt=end)
@@ -500,24 +533,52 @@ def _promises(now: datetime, agreement: Agreement | None) -> list[dict[str, Any]
     ).aggregate(every=Count("pk"), told=Count("pk", filter=~Q(reason_key="")))
     if not offered["every"] and not kept and not refused["every"]:
         return []
+    said = Document(agreement.content).promises if agreement else {}
+    ours, theirs = said.get("marketing", {}), said.get("sales", {})
+    first, last = timezone.localtime(start), timezone.localtime(end - timedelta(days=1))
+    days = f"from={first:%Y-%m-%d}&to={last:%Y-%m-%d}"
+    funnel = f"/reports/conversion/?{days}"
     marketing = [
-        Kept("ready leads handed over", num(offered["every"]), "/reports/"),
-        Kept("of them grade A", _share(offered["best"], offered["every"]), "/reports/"),
+        _kept("ready leads handed over", offered["every"], None, ours.get("sql_per_week"), funnel),
+        _kept("of them grade A", offered["best"], offered["every"], ours.get("grade_a_percent"), funnel),
+        _kept(
+            "with all that sales must know",
+            offered["known"],
+            offered["every"],
+            ours.get("context_complete_percent"),
+            funnel,
+        ),
     ]
     sales = [
-        Kept("answered in time", _met(kept.get(Promise.ACCEPTANCE)), "/reports/"),
-        Kept("first call in time", _met(kept.get(Promise.FIRST_TOUCH)), "/reports/"),
-        Kept("a no with a reason", _share(refused["told"], refused["every"]), "/feedback/"),
+        _kept(label, *kept.get(promise, (0, 0)), theirs.get(goal), f"/reports/sla/leads/?cell={cell}&{days}")
+        for label, promise, goal, cell in (
+            ("answered in time", Promise.ACCEPTANCE, "answered_in_time_percent", "lead.acceptance.all"),
+            (
+                "first call in time",
+                Promise.FIRST_TOUCH,
+                "first_touch_in_time_percent",
+                "lead.first_touch.all",
+            ),
+        )
     ]
+    goal = theirs.get("with_reason_percent")
+    noes = f"/reports/answers/leads/?cell=noes&{days}"
+    sales.append(_kept("a no with a reason", refused["told"], refused["every"], goal, noes))
     return [{"side": "Marketing", "rows": marketing}, {"side": "Sales", "rows": sales}]
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{round(100 * part / whole)}%" if whole else "–"
-
-
-def _met(counts: tuple[int, int] | None) -> str:
-    return _share(*counts) if counts else "–"
+def _kept(label: str, part: int, whole: int | None, goal: Any, href: str) -> Kept:
+    """A line of the promises: a share of `whole`, or without one a plain number."""
+    sign = "" if whole is None else "%"
+    figure = part if whole is None else round(100 * part / whole) if whole else None
+    promised = goal if isinstance(goal, int | float) else None
+    return Kept(
+        label,
+        f"{num(figure)}{sign}" if figure is not None else "–",
+        href,
+        promised=f"{num(promised)}{sign}" if promised is not None else "",
+        short=figure is not None and promised is not None and figure < promised,
+    )
 
 
 def _agreements() -> dict[str, Agreement | None]:
@@ -588,6 +649,10 @@ def _due_today(count: int) -> str:
     if not count:
         return "nothing more falls due today"
     return f"{num(count)} more fall{_s(count)} due today"
+
+
+def _are(count: int) -> str:
+    return " is" if count == 1 else "s are"
 
 
 def _s(count: int) -> str:

@@ -69,7 +69,7 @@
 
   /* The lead's page: after an act the page is as the server has it now. */
   document.body.addEventListener("handoff-changed", function () {
-    var page = document.getElementById("lead-page");
-    if (page) window.htmx.ajax("GET", location.href, { source: page, target: "#main", select: "#main", swap: "outerHTML" });
+    var again = document.getElementById("lead-again");
+    if (again) window.htmx.ajax("GET", location.href, { source: again, target: "#main", select: "#main", swap: "outerHTML" });
   });
 })();

@@ -262,7 +262,7 @@ def test_the_board_shows_clocks_and_load_and_gives_leads(people, mine, as_user) 
     rosa = as_user(people.rosa)
     page = rosa.get("/queue/board/").content.decode()
     assert "1 of 40 open" in page
-    assert "Answer is late, no word from Sam" in page
+    assert "The answer is late; Sam has it now, by" in page
     assert as_user(people.sam).get("/queue/board/").status_code == 403
     assert rosa.post("/queue/board/give/", {"to": people.ben.pk, "reason": "x"}).status_code == 400
     assert rosa.post("/queue/board/give/", {"to": people.ben.pk, "handoff": mine.pk}).status_code == 400

@@ -220,6 +220,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("api:agreement_decline", "post", "MKSA"),
     ("api:agreement_withdraw", "post", "MKSA"),
     ("api:agreement_preview", "get", ALL),
+    ("api:agreement_preview", "post", "MKSA"),
     ("api:agreement_backtest", "get", ALL),
     ("api:agreement_backtest", "post", "MKSA"),
     # the rest of the API, as a signed-in person; keys have scopes of their own
