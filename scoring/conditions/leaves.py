@@ -75,7 +75,10 @@ class ConditionChecker:
             self.leaf(leaf, where, scope)
         if len(self.faults) == before:
             # What names unknown things cannot be judged.
-            self.faults += sense.nonsense(node, path.removeprefix("."), self.names)
+            here = path.removeprefix(".")
+            self.faults += sense.nonsense(node, here, self.names)
+            if scope == "criterion":
+                self.faults += sense.emptiness(node, here, self.names)
         return node
 
     def leaf(self, leaf: n.Leaf, path: str, scope: str) -> None:

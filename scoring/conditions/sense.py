@@ -107,11 +107,9 @@ def _first_clash(left: Sequence[Part], right: Sequence[Part], known: Words) -> b
 def never(part: Part, known: Words) -> bool:
     """Whether one part lies out of all reach."""
     leaf = part.node
-    if not part.holds:
-        return False
-    if isinstance(leaf, n.Behaviour):
+    if isinstance(leaf, n.Behaviour) and (part.holds or leaf.agg != "recency"):
         return not _figures(leaf, part.holds).meets(_reach(leaf))
-    if isinstance(leaf, n.Ratio):
+    if isinstance(leaf, n.Ratio) and part.holds:
         return not _range(leaf.op, leaf.value).meets(Range(low=Decimal(0)))
     if isinstance(leaf, n.ScoreIs):
         limits = known.document.total if leaf.group == "total" else known.document.groups.get(leaf.group)
@@ -119,8 +117,29 @@ def never(part: Part, known: Words) -> bool:
         if limits is None or not sound or limits.floor > limits.cap:
             return False  # the limits themselves are told as wrong
         reach = Range(Decimal(limits.floor), Decimal(limits.cap))
-        return not _whole(_range(leaf.op, leaf.value)).meets(reach)
+        return not _whole(_range(_op(leaf.op, part.holds), leaf.value)).meets(reach)
     return False
+
+
+def emptiness(node: n.Node, path: str, known: Words) -> Iterator[Fault]:
+    """A fault for each part that holds for everybody, such as "at least 0 times": it says nothing, and a rule
+    for "not a lead" that begins so would leave out all."""
+    for part in _every(_parts(node, path)):
+        turned = Part(part.path, part.node, not part.holds)
+        # Without a figure neither a comparison of the last act nor its opposite holds.
+        if isinstance(part.node, n.Behaviour) and never(turned, known):
+            told = sentence(part.turned, known)
+            yield Fault(part.path, f"“{told}” holds for everybody, so it says nothing. Leave it out.")
+
+
+def _every(parts: Sequence[Part]) -> Iterator[Part]:
+    for part in parts:
+        if isinstance(part.node, n.All | n.Some):
+            name = "all" if isinstance(part.node, n.All) else "any"
+            for i, item in enumerate(part.node.items):
+                yield from _every(_parts(item, _below(part.path, f"{name}[{i}]"), part.holds))
+        else:
+            yield part
 
 
 def _reach(leaf: n.Behaviour) -> "Range":

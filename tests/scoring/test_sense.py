@@ -95,10 +95,12 @@ def test_what_can_never_hold_together_is_told_at_its_place(parts, path):
         {"score": "fit", "op": "lt", "value": -30},
         {"score": "value", "op": "eq", "value": 2.5},
         {"ratio": {"of": "email_clicked", "to": "email_sent", "days": 90, "min": 5}, "op": "lt", "value": 0},
+        {"any": [sees("lt", 0), {"not": sees("gte", 0)}]},
     ],
 )
 def test_what_lies_out_of_all_reach_is_refused(raw):
-    assert places(raw) == [""]
+    wanted = ["any[0]", "any[1].not"] if "any" in raw else [""]
+    assert places(raw) == wanted
 
 
 @pytest.mark.parametrize(
@@ -112,6 +114,7 @@ def test_what_lies_out_of_all_reach_is_refused(raw):
         {"all": [fact("title", "has_word", ["VP"]), no(fact("title", "has_word", ["assistant"]))]},
         {"any": [fact("country", "is", "Germany"), fact("country", "is", "France")]},
         no({"all": [fact("country", "is", "Germany"), fact("country", "is_not", "France")]}),
+        no(score("total", 40)),
         {"all": [{"active_days": 30}, no({"active_days": 14})]},
         {"all": [sees("gte", 3), sees("gte", 1, days=7)]},
         {"all": [sees("gte", 2, "recency"), no(sees("gte", 5, "recency"))]},
@@ -124,6 +127,24 @@ def test_what_lies_out_of_all_reach_is_refused(raw):
 )
 def test_what_somebody_can_fulfil_is_not_refused(raw):
     assert places(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (sees("gte", 0), ""),
+        (no(sees("lt", 0, "days")), "not"),
+        ({"any": [fact("title", "known"), sees("gt", -1)]}, "any[1]"),
+        ({"all": [fact("title", "known"), {"any": [has("b1"), sees("ne", 0.5)]}]}, "all[1].any[1]"),
+    ],
+)
+def test_what_holds_for_everybody_says_nothing_and_is_refused_where_points_are_given(raw, path):
+    assert places(raw, scope="criterion") == [path]
+    assert places(raw, scope="bar") == []
+
+
+def test_days_since_the_last_act_hold_only_for_who_did_it():
+    assert places(sees("gte", 0, "recency"), scope="criterion") == []
 
 
 def test_it_is_told_in_words():
