@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from leadflow import clock
 from leadflow.accounts.api import JSONBody, actor_of, idempotent
 from leadflow.errors import BadInput, Fault, NotVisible
-from scoring import agreements, preview
+from scoring import agreements
 from scoring.backtesting import runs
 from scoring.models import Agreement
 from scoring.signing import proof, refusals, when
+from scoring.whatif import runs as looks
 
 BIGGEST_ID = 2**63 - 1
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -124,12 +124,35 @@ _BACKTEST = {
     },
     "required": ["goal", "state", "result"],
 }
-_FIGURES = ("looked", "base", "enter", "leave", "become_mql", "no_longer_mql", "excluded")
-_COUNTS = {
+_COUNTED = (
+    "base",
+    "looked",
+    "open",
+    "with_sales",
+    "enter",
+    "leave",
+    "become_mql",
+    "no_longer_mql",
+    "excluded",
+)
+_PREVIEW = {
     "type": "object",
-    "properties": dict.fromkeys(_FIGURES, _WHOLE),
-    "required": ["looked", "base"],
+    "properties": {
+        **dict.fromkeys(("id", *_COUNTED, "up", "down"), _WHOLE),
+        "state": {**_TEXT, "enum": ["running", "done", "cancelled", "failed"]},
+        "exact": {"type": "boolean", "description": "Whether all leads were looked at yet"},
+        "at": _TIME,
+        "sha256": _TEXT,
+        "against": {**_WHOLE, "nullable": True, "description": "The version it is compared with"},
+        "job": {**_WHOLE, "nullable": True},
+        "bar": {**_WHOLE, "nullable": True},
+        "bars": {**_ANY, "description": "Per bar: how many enter the queue, how many leave it"},
+        "grades": {**_ANY, "description": "From one grade to another: how many"},
+        "a_week": {**_ANY, "description": "Leads a week, now and per bar"},
+    },
+    "required": ["state", "exact", *_COUNTED],
 }
+_PREVIEW_IN = {"type": "object", "properties": {"again": {"type": "boolean", "description": "Look afresh"}}}
 
 
 Method = Callable[..., Response]
@@ -320,31 +343,45 @@ class AgreementWithdraw(APIView):
 
 
 class AgreementPreview(APIView):
-    """Who would move if this version were in force now."""
+    """Who would move if this version took the place of the one in force."""
 
-    scopes = {"GET": "agreements:read"}
+    scopes = {"GET": "agreements:read", "POST": "agreements:write"}
+    parser_classes = [JSONBody]
 
     @extend_schema(
         operation_id="agreement_preview",
-        summary="How many leads would move by this version, against the one in force",
-        responses={(200, _JSON): _COUNTS, **_READ},
+        summary="The latest look at who would move by this version",
+        responses={(200, _JSON): _PREVIEW, **_READ},
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Counts over all leads, or over a sample of them (`looked` of `base`)."""
-        agreement, force = _get(pk), agreements.in_force()
-        against = force if force is not None and force.pk != agreement.pk else agreement.based_on
-        found = preview.who_moves(agreement, clock.now(), against)
-        return Response(
-            {
-                "looked": found.look.looked,
-                "base": found.look.base,
-                "enter": found.enter.count,
-                "leave": found.leave.count,
-                "become_mql": found.become.count,
-                "no_longer_mql": found.fall.count,
-                "excluded": found.out.count,
-            }
-        )
+        """Counts over all leads once `exact`, over a sample before; 404 while nobody has looked."""
+        agreement = _get(pk)
+        found = looks.latest(agreement, _against(agreement))
+        if found is None:
+            raise NotVisible
+        return Response(looks.as_json(found))
+
+    @extend_schema(
+        operation_id="agreement_preview_start",
+        summary="Look at who would move by this version, against the one in force",
+        request={"application/json": _PREVIEW_IN},
+        responses={(202, _JSON): _PREVIEW, **_REFUSED},
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Answers with the first look at once; the exact one follows by itself: ask again with GET."""
+        body = _body(request, {"again"})
+        again = body.get("again", False)
+        if not isinstance(again, bool):
+            raise BadInput("Some of it cannot be read.", [Fault("again", "Write true or false.")])
+        agreement = _get(pk)
+        made = looks.start(agreement, _against(agreement), actor_of(request), again=again)
+        return Response(looks.as_json(made), status=202)
+
+
+def _against(agreement: Agreement) -> Agreement | None:
+    force = agreements.in_force()
+    return force if force is not None and force.pk != agreement.pk else agreement.based_on
 
 
 class AgreementBacktest(APIView):

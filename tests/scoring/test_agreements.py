@@ -360,7 +360,9 @@ def test_the_api_drafts_saves_proposes_and_shows(at, people, as_user):
     wrong = client.put(url, {"content": broken, "lock_version": 2}, "application/json")
     assert wrong.status_code == 400
     assert wrong.json()["errors"][0]["path"] == "total"
-    assert client.get(f"{url}preview/").json()["base"] == 0
+    assert client.get(f"{url}preview/").status_code == 404
+    assert client.post(f"{url}preview/", {}, "application/json").json()["base"] == 0
+    assert client.get(f"{url}preview/").json()["exact"] is True
     proposed = client.post(f"{url}propose/", {"note": "x"}, "application/json")
     assert proposed.json()["state"] == "proposed"
     assert [row["version"] for row in client.get("/api/v1/agreements/").json()["results"]] == [1]

@@ -180,6 +180,21 @@ def test_a_backtest_is_begun_watched_and_read(agreement_in_force, people, as_use
     assert client.get(f"{address}?goal=everything").status_code == 400
 
 
+def test_a_preview_is_begun_and_read(agreement_in_force, people, make_lead, as_user):
+    make_lead()
+    draft = agreements.create_draft(person(people.mia))
+    client = as_user(people.mia)
+    assert client.get(url(draft, "preview")).status_code == 404
+    begun = client.post(url(draft, "preview"), {}, JSON)
+    assert begun.status_code == 202
+    assert begun.json()["against"] == 1
+    assert client.post(url(draft, "preview"), {}, JSON).json()["id"] == begun.json()["id"]
+    found = client.get(url(draft, "preview")).json()
+    assert (found["base"], found["exact"], found["enter"], found["leave"]) == (1, True, 0, 0)
+    assert client.post(url(draft, "preview"), {"again": "yes"}, JSON).status_code == 400
+    assert as_user(people.sam).post(url(draft, "preview"), {}, JSON).status_code == 403
+
+
 @pytest.mark.parametrize("act", ["propose", "sign", "decline", "withdraw", "backtest", "preview"])
 def test_an_agreement_that_is_not_there_is_not_found(act, at, people, as_user):
     client = as_user(people.noah)
