@@ -42,6 +42,19 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Fire:
+    """One criterion of a version for one lead: whether it holds, its points after fading and limit, and what
+    was seen: the act or the value that speaks for it, or the value that does not."""
+
+    criterion: str
+    text: str
+    group: str
+    holds: bool
+    points: Decimal
+    evidence: str
+
+
+@dataclass(frozen=True)
 class Reached:
     """The bars: which are reached, what is missing to the next one in words, and what would do."""
 
@@ -174,6 +187,23 @@ def score_at(lead_id: int, at: datetime, *, known_now: bool = False) -> Explanat
     return explain(lead_id, at=last.at, known_at=last.known_at, agreement=last.agreement)
 
 
+def fires(lead_id: int, at: datetime, now: Current) -> tuple[Explanation, list[Fire]] | None:
+    """The score of a lead at `at` with every criterion that is on, those that do not fire too; None when there
+    was no such lead then."""
+    program = now.program
+    args = [[0], [lead_id], [at], [at]]
+    answers = rows.run(program.explain, args)
+    if not answers:
+        return None
+    evidence: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows.run(program.evidence, args) if program.evidence is not None else ():
+        evidence[row[0], row[1]].append(row[2:])
+    words = Words(program.document, program.catalogue, program.kinds.phrases)
+    teller = _Teller(program, words, at)
+    told = teller.tell(lead_id, at, at, now, answers[0], evidence)
+    return told, teller.fires(answers[0], evidence)
+
+
 def _explain(subjects: Sequence[tuple[int, datetime, datetime]], now: Current) -> dict[int, Explanation]:
     return {subjects[place][0]: told for place, told in _explain_each(subjects, now)}
 
@@ -249,6 +279,25 @@ class _Teller:
             thresholds=self._reached(scored, parts, points),
             excluded_by=self.program.document.exclusions[exclusion - 1].text if exclusion else "",
         )
+
+    def fires(
+        self, row: Sequence[Any], evidence: Mapping[tuple[int, int], list[tuple[Any, ...]]]
+    ) -> list[Fire]:
+        rest = iter(row[len(SCORE_COLUMNS) + 2 * len(GROUPS) :])
+        criteria = self.program.document.active_criteria
+        points = [(next(rest), next(rest)) for _ in criteria]
+        facts = dict(zip(self.program.shown_facts, rest, strict=False))
+        return [
+            Fire(
+                criterion.id,
+                criterion.text,
+                criterion.group,
+                bool(points[i][0]),
+                _points(points[i][1]),
+                self._evidence(criterion, evidence.get((row[0], i), []), facts),
+            )
+            for i, criterion in enumerate(criteria)
+        ]
 
     def _group_ends(self, group: str, raw: int, cut: int, whole: int) -> list[Line]:
         lines = []

@@ -1,16 +1,39 @@
 """How the rules of a version fall on the leads as they are now: one statement, then counting."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from psycopg2.sql import SQL, Composable, Identifier
 
 from scoring import rows
-from scoring.preview import Look, look
+from scoring.document import Criterion
+from scoring.editing import sampling
 from scoring.program import Program
 from scoring.rows import Source, build
+
+# Leads that are looked at where there are more than `sampling.BOUND`.
+SAMPLE = 2_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """How many leads there are, and how many of them were looked at."""
+
+    base: int
+    looked: int
+
+
+def look() -> tuple[Look, list[int]]:
+    """All living leads (no ids then), or the ids of a sample of them, always the same."""
+    base = sampling.size()
+    if base <= sampling.BOUND:
+        return Look(base, base), []
+    found = sampling.people(SAMPLE, base)
+    return Look(base, len(found.ids)), found.ids
 
 
 @dataclass(frozen=True)
@@ -38,30 +61,49 @@ def base(program: Program, at: datetime) -> Base:
     criteria = program.document.active_criteria
     if not seen.base or not criteria:
         return Base(seen, Counter())
+    marks = SQL(" || ").join(SQL(f"b.h{i}::int::text") for i in range(len(criteria)))
+    # Leads that fall under the same rules are one row: the answer stays small on any base.
+    found: Counter[frozenset[int]] = Counter()
+    for pattern, count in _run(program, criteria, ids, at, [marks, SQL("count(*)")], SQL("TRUE GROUP BY 1")):
+        found[frozenset(i for i, mark in enumerate(pattern) if mark == "1")] += count
+    return Base(seen, found)
+
+
+def leads(program: Program, criteria: Sequence[Criterion], at: datetime) -> list[int]:
+    """The leads of the same look that match all of these rules, newest first."""
+    seen, ids = look()
+    if not seen.base or not criteria:
+        return []
+    every = SQL(" AND ").join(SQL(f"b.h{i}") for i in range(len(criteria)))
+    return sorted((row[0] for row in _run(program, criteria, ids, at, [SQL("b.lead")], every)), reverse=True)
+
+
+def _run(
+    program: Program,
+    criteria: Sequence[Criterion],
+    ids: Sequence[int],
+    at: datetime,
+    final: Sequence[Composable],
+    where: Composable,
+) -> list[tuple[Any, ...]]:
     compiler = program.compiler(present=True)
     held: list[Composable] = [
         SQL("{} AS {}").format(compiler.holds(c), Identifier(f"h{i}")) for i, c in enumerate(criteria)
     ]
-    marks = SQL(" || ").join(SQL(f"b.h{i}::int::text") for i in range(len(criteria)))
     source: Source = "subjects" if ids else "whole"
     statement = build(
         compiler.columns,
         [("held", held)],
-        [marks, SQL("count(*)")],
+        final,
         source=source,
         zone=program.document.zone,
         joins=SQL("JOIN leads_lead w ON w.id = b.lead AND w.merged_into_id IS NULL AND w.erased_at IS NULL"),
-        # Leads that fall under the same rules are one row: the answer stays small on any base.
-        where=SQL("TRUE GROUP BY 1"),
+        where=where,
     )
     if ids:
-        args: tuple[object, ...] = (ids, ids, [at] * len(ids), [at] * len(ids))
-    else:
-        args = (0, _last(), at, at)
-    found: Counter[frozenset[int]] = Counter()
-    for pattern, count in rows.run(statement, args):
-        found[frozenset(i for i, mark in enumerate(pattern) if mark == "1")] += count
-    return Base(seen, found)
+        listed = list(ids)
+        return rows.run(statement, (listed, listed, [at] * len(listed), [at] * len(listed)))
+    return rows.run(statement, (0, _last(), at, at))
 
 
 def _last() -> int:

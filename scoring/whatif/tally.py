@@ -218,7 +218,7 @@ def _move(rest: str) -> Cell | None:
         if grade[0] != "*":
             tests.append(f"{column} / 10 = {ord(grade[0]) - 64}")
         if grade[1] != "*":
-            tests.append(f"{column} % 10 = {grade[1]}")
+            tests.append(f"{column} %% 10 = {grade[1]}")
     title = f"{was} → {now}".replace("*", "")
     return Cell(" AND ".join([_OPEN, *tests]), f"From {title}".strip())
 

@@ -25,6 +25,8 @@ MARKETING = [
     "/leads/import/",
     "/agreement/",
     "/agreement/moves/",
+    "/agreement/try/?lead={lead}",
+    "/agreement/try/?imaginary=1&f.title=VP+Operations&a0.kind=demo_requested",
     "/agreement/definitions/",
     "/agreement/left-out/",
 ]
