@@ -87,5 +87,5 @@ def _lines(row: Telling) -> list[str]:
     return [
         *note,
         "The link shows what you sign. Nothing is signed by opening it. It is for you alone, works once, "
-        f"until {row.link.expires_at:%d %B %Y}; sign in first.",
+        f"until {row.link.expires_at:%d %B %Y}; log in first.",
     ]

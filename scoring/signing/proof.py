@@ -19,7 +19,7 @@ JUST_NOW = timedelta(minutes=15)
 SAME_DAY = timedelta(hours=12)
 WORDS = {
     "password": "password confirmed",
-    "sign-in": "signed in just before",
+    "sign-in": "logged in just before",
     "link": "by the link in the mail",
 }
 

@@ -30,7 +30,7 @@ def proposal(people):
 
 
 def link_of(user: User) -> str:
-    link = SignLink.objects.get(user=user)
+    link = SignLink.objects.filter(user=user).latest("pk")
     return links.path(link.agreement_id, link.user_id, link.created_at)
 
 
@@ -69,7 +69,7 @@ def test_from_the_mail_to_the_signature(people, agreement_in_force, open_as, wat
     page = open_as(None, link_of(people.rosa), size=NARROW)
     page.get_by_label("E-mail").fill(people.rosa.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Sign agreement v2")).to_be_visible()
     expect(page.get_by_text("VPs count more")).to_be_visible()
     assert Signature.objects.filter(agreement__number=2).count() == 0
