@@ -188,8 +188,10 @@ def score_at(lead_id: int, at: datetime, *, known_now: bool = False) -> Explanat
 
 
 def fires(lead_id: int, at: datetime, now: Current) -> tuple[Explanation, list[Fire]] | None:
-    """The score of a lead at `at` with every criterion that is on, those that do not fire too; None when there
-    was no such lead then."""
+    """The score of a lead at `at` with every criterion that is on, those that do not fire too.
+
+    None when there was no such lead then.
+    """
     program = now.program
     args = [[0], [lead_id], [at], [at]]
     answers = rows.run(program.explain, args)

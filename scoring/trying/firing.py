@@ -1,4 +1,4 @@
-"""One lead by one version, criterion by criterion: does it fire, for how much, by what, and where the lead goes."""
+"""One lead by one version: which criteria fire, for how much, by what, and where the lead goes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def _why_not(row: Row, told: Explanation, agreement: Agreement) -> list[str]:
     if row.stage in WITH_SALES:
         reasons.append("It is with sales already, or waits there for room.")
     if not row.sales and not row.track:
-        missing = [part for part in told.thresholds.missing] if row.mql else []
+        missing = list(told.thresholds.missing) if row.mql else []
         reasons.append("It is below the bar for sales" + (f": {'; '.join(missing)}." if missing else "."))
         if not row.mql and told.thresholds.missing:
             reasons.append(f"It is no MQL either: {'; '.join(told.thresholds.missing)}.")

@@ -1,11 +1,11 @@
 """A lead that does not exist, for as long as one asks about it.
 
-Its facts and acts go through the doors through which real ones come (`leads.intake`), inside a transaction that
-is always undone; in between it is scored by the very statement that scores everybody. So it is checked, folded
-and derived as a real one (a visit from its page views, the domain from its address), no second way of scoring
-exists that could differ, and nothing stays behind: no row, no event (what waits for the commit is dropped with
-it), only a gap in the numbers of ids. A row source of typed values would have been quicker, but would have
-had to repeat for each fact and kind what intake does.
+Its facts and acts go through the doors through which real ones come (`leads.intake`), inside a transaction
+that is always undone; in between it is scored by the very statement that scores everybody. So it is checked,
+folded and derived as a real one (a visit from its page views, the domain from its address), no second way of
+scoring exists that could differ, and nothing stays behind: no row, no event (what waits for the commit is
+dropped with it), only a gap in the numbers of ids. A row source of typed values would have been quicker, but
+would have had to repeat for each fact and kind what intake does.
 
 So that no real lead or company is touched, or even locked, the imaginary one has an address and a company of
 its own: of a typed address only the domain counts.

@@ -104,7 +104,8 @@ def _imaginary(query: QueryDict, desk: Desk, other: Agreement | None) -> dict[st
 
 def _acts(query: QueryDict) -> tuple[list[Act], list[dict[str, str]]]:
     """The acts that were typed, and the rows of the form: those, and some empty ones."""
-    made, rows = [], []
+    made: list[Act] = []
+    rows: list[dict[str, str]] = []
     for i in range(imaginary.MOST_ROWS):
         row = {name: query.get(f"a{i}.{name}", "").strip() for name in ("kind", "times", "days", "path")}
         if row["kind"]:

@@ -1,7 +1,8 @@
 """A look at who would move, as work: a first answer from a sample at once, then all leads in chunks.
 
 What is looked at is one content at one instant. An edit of the draft stops the look (`stopping`), and a chunk
-that finds another content than it began with stops it too. A chunk done again after a kill writes its part anew.
+that finds another content than it began with stops it too. A chunk done again after a kill writes its part
+anew.
 """
 
 from dataclasses import dataclass

@@ -153,7 +153,7 @@ def _flags() -> str:
             KNOWN,
             f"""CASE WHEN n.waiting THEN TRUE WHEN {reached} THEN EXISTS (SELECT FROM scoring_crossing k
                 JOIN leads_lead l ON l.id = k.lead_id WHERE k.lead_id = n.lead AND k.kind <> 'exclude'
-                AND ({TOLD})) ELSE FALSE END""",  # noqa: S608 - a constant
+                AND ({TOLD})) ELSE FALSE END""",
         ),
         (BECOMES, f"n.target = 'mql' AND {was} <> 'mql'"),
         (STOPS, f"{was} = 'mql' AND {stops} AND o.now_leaving IS NULL"),

@@ -202,7 +202,7 @@ class Shown:
         return self._week(self.tried)
 
     def _week(self, bar: int) -> int:
-        return round(self.found["weekly"]["bars"].get(str(bar), 0))
+        return round(float(self.found["weekly"]["bars"].get(str(bar), 0)))
 
     @property
     def more(self) -> int:

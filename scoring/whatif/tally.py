@@ -1,4 +1,4 @@
-"""Counts and lists of a look, out of its packed parts. Nothing is scored here, whatever the bar that is tried."""
+"""Counts and lists of a look, out of its packed parts. Nothing is scored here, whatever the bar tried."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,8 @@ def summary(run: PreviewRun, bar: Bar | None, *, sample: bool) -> dict[str, Json
     )
     spread_now = _pairs(f"SELECT {_LOW}, count(*) FROM {_ROWS} AND {_OPEN} GROUP BY 1", args)  # noqa: S608
     spread_was = _pairs(
-        f"SELECT {_LOW.replace('x.now', 'x.was')}, count(*) FROM {_ROWS} AND {_OPEN} AND x.was >= 0 GROUP BY 1",  # noqa: S608
+        f"SELECT {_LOW.replace('x.now', 'x.was')}, count(*) FROM {_ROWS} AND {_OPEN} AND x.was >= 0"  # noqa: S608
+        " GROUP BY 1",
         args,
     )
     grades = _rows(
@@ -74,16 +75,13 @@ def summary(run: PreviewRun, bar: Bar | None, *, sample: bool) -> dict[str, Json
         args,
     )
     stages = _rows(
-        f"SELECT x.was_stage, x.now_stage, count(*) FROM {_ROWS} AND x.was_stage <> x.now_stage GROUP BY 1, 2",  # noqa: S608
+        "SELECT x.was_stage, x.now_stage, count(*)"  # noqa: S608
+        f" FROM {_ROWS} AND x.was_stage <> x.now_stage GROUP BY 1, 2",
         args,
     )
     bits = {"becomes": scan.BECOMES, "stops": scan.STOPS, "out": scan.OUT, "back": scan.BACK}
-    counts = _one(
-        "SELECT "
-        + ", ".join(f"count(*) FILTER (WHERE (x.flags & {bit}) > 0)" for bit in bits.values())
-        + f" FROM {_ROWS}",  # noqa: S608
-        args,
-    )
+    each = ", ".join(f"count(*) FILTER (WHERE (x.flags & {bit}) > 0)" for bit in bits.values())
+    counts = _one(f"SELECT {each} FROM {_ROWS}", args)  # noqa: S608
     return {
         "looked": looked,
         "open": opened,
@@ -132,7 +130,7 @@ def moves(total: int, flags: int, bar: int) -> str:
 
 
 def _grouped(by: str, args: Mapping[str, Json], bar: Bar | None) -> list[dict[str, Json]]:
-    """Per source or owner: open leads, grades up and down, who becomes and stops being MQL, enters, leaves."""
+    """Per source or owner: open leads, grades up and down, MQL or no more, queue entered and left."""
     if by == "source":
         key, joins = "l.first_source_key", ""
         name = f"COALESCE(NULLIF(max(l.first_source), ''), '{NO_SOURCE}')"
@@ -197,7 +195,7 @@ def cell(name: str) -> Cell | None:
     if kind == "move":
         return _move(rest)
     if kind in ("source", "owner"):
-        inner, _, key = rest.partition(":")
+        inner = rest.partition(":")[0]
         found = plain.get(inner)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""How many leads a week a draft hands over, for each bar that may be tried, and what sales said to such leads.
+"""How many leads a week a draft hands over, for each bar, and what sales said to such leads.
 
 Both look back by what was known then: at the ends of the last weeks, and at sales' answers.
 """
@@ -31,8 +31,8 @@ _ANSWERED = """
             SELECT * FROM leads_answer WHERE kind = 'accepted' AND at > %(since)s AND at <= %(at)s
             AND voided_at IS NULL
             UNION ALL
-            SELECT * FROM leads_answer WHERE kind IN ('rejected', 'returned') AND at > %(since)s AND at <= %(at)s
-            AND voided_at IS NULL
+            SELECT * FROM leads_answer WHERE kind IN ('rejected', 'returned') AND voided_at IS NULL
+            AND at > %(since)s AND at <= %(at)s
         ) a ORDER BY handoff_id, at, id
     ) a JOIN leads_lead l ON l.id = a.lead_id ORDER BY a.at DESC LIMIT %(most)s
 """
@@ -62,8 +62,8 @@ def a_week(
 ) -> dict[str, Json]:
     """Per bar the expected handoffs a week of the draft, `now` those of the version in force (null: unknown).
 
-    The same reckoning as `forecast.expected_a_week`: who would have reached the bar in the last weeks, brought
-    to scale by what really was offered (`offered` a week).
+    The same reckoning as `forecast.expected_a_week`: who would have reached the bar in the last weeks,
+    brought to scale by what really was offered (`offered` a week).
     """
     ids, scale = forecast.leads(most)
     mine = _reached(applied.of(draft).program, bar, ids, at)
@@ -93,7 +93,7 @@ def _reached(program: Program, bar: Bar | None, ids: Sequence[int], at: datetime
 def _looked(
     program: Program, bar: Bar | None, subjects: Sequence[tuple[int, datetime, datetime]]
 ) -> dict[int, _Seen]:
-    """Each lead as known at its instant, by its place in the list; those that were no lead yet are missing."""
+    """Each lead as known at its instant, by its place in the list; who was no lead yet is missing."""
     if not subjects:
         return {}
     agreed = program.document.thresholds.sales_when
@@ -162,4 +162,5 @@ def such(answers: dict[str, list[int]], bar: int) -> Such:
         place = inside if bar <= int(total) < bar + BAND else outside
         for i, n in enumerate(counts):
             place[i] += n
-    return Such(bar, bar + BAND - 1, *inside, outside[0], outside[1])
+    count, accepted, won = inside
+    return Such(bar, bar + BAND - 1, count, accepted, won, outside[0], outside[1])

@@ -158,7 +158,7 @@ def looked(draft: Agreement, against: Agreement | None, people, monkeypatch, sam
     return runs.get(run.pk)
 
 
-# Publishing gives exactly what was shown ------------------------------------------------------------------
+# Publishing gives exactly what was shown -------------------------------------------------------------
 
 
 def test_publishing_does_lead_for_lead_what_the_look_showed(at, people, monkeypatch):
@@ -238,13 +238,15 @@ def test_the_first_answer_is_of_a_sample_and_says_the_same_of_its_leads(at, peop
     monkeypatch.setattr(runs, "SAMPLE", 25)
     run = runs.start(draft, force, person(people.mia))
     found, exact = runs.answer(run)
-    assert not exact and found["looked"] == 25
+    assert not exact
+    assert found["looked"] == 25
     first = PreviewPart.objects.get(run=run, n=scan.SAMPLE_PART)
     by_sample = dict(zip(first.leads, first.now, strict=True))
     work()
     run = runs.get(run.pk)
     found, exact = runs.answer(run)
-    assert exact and found["looked"] == 60
+    assert exact
+    assert found["looked"] == 60
     assert {lead: total for lead, (total, _, _) in packed(run).items() if lead in by_sample} == by_sample
 
 
@@ -266,7 +268,7 @@ def test_every_sum_of_a_look_is_that_of_its_open_leads(at, people, monkeypatch):
         assert len(ids(run, f"now:{step}", 0)) == n
 
 
-# An edit stops the look ---------------------------------------------------------------------------------------
+# An edit stops the look ------------------------------------------------------------------------------
 
 
 def test_an_edit_of_the_draft_stops_the_look_that_runs(at, people, monkeypatch):
@@ -284,7 +286,8 @@ def test_an_edit_of_the_draft_stops_the_look_that_runs(at, people, monkeypatch):
     work()
     assert not PreviewPart.objects.filter(run=run, n__gte=0).exists()
     other = runs.start(draft, force, person(people.mia))
-    assert other.pk != run.pk and other.draft_sha != run.draft_sha
+    assert other.pk != run.pk
+    assert other.draft_sha != run.draft_sha
 
 
 def test_a_second_look_at_the_same_is_the_first_one(at, people):
@@ -324,7 +327,7 @@ def test_reps_do_not_start_a_look(at, people, agreement_in_force):
         runs.start(agreement_in_force, None, person(people.sam))
 
 
-# The bar and the past -----------------------------------------------------------------------------------------
+# The bar and the past --------------------------------------------------------------------------------
 
 
 def test_a_bar_is_found_and_moved_wherever_it_stands_in_the_condition():
