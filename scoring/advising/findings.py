@@ -376,6 +376,7 @@ def _worth(
         "all": past.all.as_json(),
         "text": candidate.text,
         "group": candidate.group,
+        "condition": candidate.condition,
     }
     proposal: dict[str, Json] = {}
     if past.points_ready and abs(points) >= MOVED:

@@ -39,6 +39,11 @@ def latest(agreement: Agreement) -> Job | None:
     return jobs.order_by("-pk").first()
 
 
+def looked_before(agreement: Agreement) -> bool:
+    """Whether somebody looked at the version when it said something else."""
+    return Job.objects.filter(kind=KIND, params__agreement=agreement.pk).exists()
+
+
 def start(agreement: Agreement, actor: Actor) -> Job:
     """Lay the look down; one that still runs for the same is given back. Raises Forbidden."""
     if not (actor.is_system or actor.has_role(*agreements.WRITERS)):
@@ -104,9 +109,7 @@ def _past(program: Program, goal: str, found: Sequence[Decided]) -> Past:
 
 def _has(document: Document, offered: Sequence[Candidate], found: Sequence[Decided]) -> list[list[bool]]:
     """Whether each decided lead had each candidate when it was decided."""
-    # Candidates may name fields that the agreement does not use yet.
-    plain = applied.program_of(document)
-    program = Program(document, plain.kinds, catalogue_today(document), plain.sha)
+    program = wide(document)
     columns: list[list[bool]] = [[] for _ in found]
     for first in range(0, len(offered), BATCH):
         batch = [candidate.criterion(n) for n, candidate in enumerate(offered[first : first + BATCH])]
@@ -114,6 +117,12 @@ def _has(document: Document, offered: Sequence[Candidate], found: Sequence[Decid
         for i, row in enumerate(columns):
             row += [hit for hit, _ in held[i]] if i in held else [False] * len(batch)
     return columns
+
+
+def wide(document: Document) -> Program:
+    """A program that knows every field of today: candidates may name what the agreement does not use yet."""
+    plain = applied.program_of(document)
+    return Program(document, plain.kinds, catalogue_today(document), plain.sha)
 
 
 def _store(job: Job, made: Sequence[Finding], at: datetime) -> None:

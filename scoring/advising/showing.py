@@ -26,6 +26,11 @@ class Shown:
     details: tuple[str, ...]
 
     @property
+    def counted(self) -> bool:
+        """Whether there are leads to show."""
+        return bool(self.row.figures.get("matched", 1))
+
+    @property
     def kind(self) -> str:
         return KINDS[self.row.kind]
 

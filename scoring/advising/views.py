@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,8 +13,9 @@ from leadflow.accounts.actors import person
 from leadflow.errors import NotVisible
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job
+from leadflow.leads.models import Lead
 from scoring import agreements
-from scoring.advising import acts, looking, showing
+from scoring.advising import acts, behind, looking, showing
 from scoring.advising.findings import DECIDED, KINDS
 from scoring.backtesting import runs
 from scoring.backtesting.measures import ENOUGH
@@ -22,6 +24,8 @@ from scoring.conditions.explain import words_for
 from scoring.document import Document
 from scoring.models import AdvisorFinding, Agreement
 from scoring.views.desk import writers
+
+PAGE = 50
 
 
 @require_GET
@@ -46,6 +50,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
         "running": running,
         "progress": runner.progress(job) if job and running else None,
         "done": job is not None and job.state == Job.State.DONE,
+        "changed": job is None and looking.looked_before(version),
     }
     if context["done"] and job is not None:
         context |= _findings(version, job)
@@ -87,6 +92,26 @@ def look(request: HttpRequest) -> HttpResponseBase:
         raise NotVisible
     looking.start(agreements.get(version.pk), person(user))
     return redirect(f"{reverse('scoring:advice')}?version={version.number}")
+
+
+@require_GET
+@writers
+def leads(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The leads behind a finding, a page at a time."""
+    finding = acts.get(pk)
+    found = behind.behind(finding)
+    shown_page = Paginator(found.ids, PAGE).get_page(request.GET.get("page"))
+    by_id = Lead.objects.select_related("company").in_bulk(list(shown_page.object_list))
+    ends = found.ends
+    document = Document(finding.agreement.content)
+    context = {
+        "shown": showing.shown(finding, document, words_for(document)),
+        "words": GOALS[finding.figures["goal"]] if ends is not None else None,
+        "page": shown_page,
+        "rows": [(by_id[i], (ends or {}).get(i)) for i in shown_page.object_list if i in by_id],
+        "back": f"{reverse('scoring:advice')}?version={finding.agreement.number}",
+    }
+    return render(request, "scoring/advice/leads.html", context)
 
 
 @require_POST

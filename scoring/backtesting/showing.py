@@ -188,19 +188,18 @@ def _peek_words(raw: Mapping[str, Json], words: GoalWords) -> str:
     )
 
 
-def shown(run: BacktestRun, n: int = 0) -> Shown:
-    """A finished run with the chosen number a week, or the one that fits."""
+def shown(run: BacktestRun, n: int = 0, version: Agreement | None = None) -> Shown:
+    """A finished run with the chosen number a week, or the one that fits.
+
+    `version`: whose content it was, where another version with the same content was asked for.
+    """
     kept = [b["n"] for b in run.result["best"]]
-    return Shown(run, name_of(run.agreement), GOALS[run.goal], n if n in kept else run.result["n"])
+    name = name_of(version or run.agreement)
+    return Shown(run, name, GOALS[run.goal], n if n in kept else run.result["n"])
 
 
-def difference_words(one: Shown, other: Shown) -> str:
-    """Which of two versions sorts better, if that can be said."""
-    if not (one.enough and other.enough):
-        return ""
-    found = runs.compare(one.run, other.run)
-    if found is None:
-        return ""
+def difference_words(one: Shown, other: Shown, found: Mapping[str, Json]) -> str:
+    """Which of two versions sorts better, if that can be said; `found` is of `runs.compare`."""
     if found["low"] > 0:
         return f"Over the whole list {one.name} sorts better than {other.name}."
     if found["high"] < 0:
@@ -208,11 +207,8 @@ def difference_words(one: Shown, other: Shown) -> str:
     return f"Whether {one.name} or {other.name} sorts better cannot be told from these {found['same']} leads."
 
 
-def difference_row(one: Shown, other: Shown) -> tuple[str, str, str] | None:
+def difference_row(one: Shown, other: Shown, found: Mapping[str, Json]) -> tuple[str, str, str]:
     """The same for the details: difference of the areas with its interval."""
-    found = runs.compare(one.run, other.run)
-    if found is None:
-        return None
     told = f"{found['difference']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})"
     return (f"AUC of {one.name} − {other.name}", told, f"on the {found['same']} leads that both have")
 

@@ -54,11 +54,14 @@ def page(request: HttpRequest) -> HttpResponseBase:
         "name": showing.name_of(version),
         "address": address,
     }
-    one, other = _runs(version, against, goal)
+    one, other = runs.latest(version, goal), runs.latest(against, goal) if against else None
+    shown = _shown(one, version, goal, best)
+    beside = _shown(other, against, goal, shown.n) if shown and against else None
     table = request.GET.get("csv", "")
     if table:
-        return _csv(table, one, other, best, address)
-    context |= _state(one, other, goal, against is not None) | _figures(one, other, best, address)
+        return _csv(table, shown, beside, address)
+    context |= _state(one, other, goal, against is not None)
+    context |= _figures(shown, beside, address) if shown else {"shown": None}
     template = "scoring/backtest/_backtest.html" if request.htmx else "scoring/backtest/backtest.html"  # type: ignore[attr-defined]
     return render(request, template, context)
 
@@ -81,10 +84,11 @@ def _default(versions: Sequence[Agreement]) -> Agreement | None:
     return versions[0] if versions else None
 
 
-def _runs(
-    version: Agreement, against: Agreement | None, goal: str
-) -> tuple[BacktestRun | None, BacktestRun | None]:
-    return runs.latest(version, goal), runs.latest(against, goal) if against else None
+def _shown(run: BacktestRun | None, version: Agreement, goal: str, best: int) -> Shown | None:
+    """The latest run, or the one before it while a new one is under way or came to nothing."""
+    if run is not None and run.state != runs.State.DONE:
+        run = runs.done(version, goal)
+    return showing.shown(run, best, version) if run is not None else None
 
 
 def _state(one: BacktestRun | None, other: BacktestRun | None, goal: str, comparing: bool) -> dict[str, Any]:
@@ -106,42 +110,25 @@ def _state(one: BacktestRun | None, other: BacktestRun | None, goal: str, compar
     }
 
 
-def _figures(one: BacktestRun | None, other: BacktestRun | None, best: int, address: str) -> dict[str, Any]:
-    if one is None or one.state != runs.State.DONE:
-        return {"shown": None}
-    shown = showing.shown(one, best)
-    beside = _beside(other, shown)
-    row = showing.difference_row(shown, beside) if beside and shown.enough else None
+def _figures(shown: Shown, beside: Shown | None, address: str) -> dict[str, Any]:
+    compared = runs.compare(shown.run, beside.run) if beside and shown.enough else None
+    row = showing.difference_row(shown, beside, compared) if beside and compared else None
+    behind = [showing.band_chart(shown, address), showing.curve_chart(shown, beside, address)]
     return {
         "shown": shown,
         "beside": beside,
-        "numbers": [b["n"] for b in one.result["best"]],
-        "difference": showing.difference_words(shown, beside) if beside else "",
-        "charts": [
-            showing.grade_chart(shown, beside, address),
-            showing.source_chart(shown, address),
-        ],
-        "behind": [
-            chart
-            for chart in (showing.band_chart(shown, address), showing.curve_chart(shown, beside, address))
-            if chart is not None and shown.enough
-        ],
+        "numbers": [b["n"] for b in shown.result["best"]],
+        "difference": showing.difference_words(shown, beside, compared) if beside and compared else "",
+        "charts": [showing.grade_chart(shown, beside, address), showing.source_chart(shown, address)],
+        "behind": [chart for chart in behind if chart is not None and shown.enough],
         "statistics": shown.statistics + ([row] if row else []),
         "statistics_beside": beside.statistics if beside else [],
     }
 
 
-def _beside(other: BacktestRun | None, shown: Shown) -> Shown | None:
-    return showing.shown(other, shown.n) if other is not None and other.state == runs.State.DONE else None
-
-
-def _csv(
-    table: str, one: BacktestRun | None, other: BacktestRun | None, best: int, address: str
-) -> HttpResponseBase:
-    if one is None or one.state != runs.State.DONE:
+def _csv(table: str, shown: Shown | None, beside: Shown | None, address: str) -> HttpResponseBase:
+    if shown is None:
         raise NotVisible
-    shown = showing.shown(one, best)
-    beside = _beside(other, shown)
     charts = {
         "grades": showing.grade_chart(shown, beside, address),
         "sources": showing.source_chart(shown, address),
@@ -151,11 +138,8 @@ def _csv(
     chart = charts.get(table)
     if chart is None:
         raise NotVisible
-    return csv_response(
-        f"backtest-v{one.agreement.number}-{table}",
-        chart.columns,
-        ([cell.text for cell in row] for row in chart.rows),
-    )
+    rows = ([cell.text for cell in row] for row in chart.rows)
+    return csv_response(f"backtest-{table}", chart.columns, rows)
 
 
 @require_POST

@@ -323,6 +323,26 @@ def test_the_page_tells_takes_and_puts_away(agreement, people, as_user):
     assert "Put away: 1" not in client.get(f"{PAGE}?version=1").content.decode()
 
 
+def test_the_leads_behind_a_finding_are_those_that_it_counts(agreement, people, as_user):
+    looked(agreement)
+    client, made = as_user(people.mia), found(agreement)
+    poor = AdvisorFinding.objects.get(kind="candidate", figures__text="First source is Syndication")
+    for finding, count in [
+        (made["loser", "b8"], made["loser", "b8"].figures["with"]["of"]),
+        (poor, poor.figures["with"]["of"]),
+        (made["overlap", "f20"], made["overlap", "f20"].figures["both"]),
+        (made["nothing", "f23"], 700),
+        (made["nothing", "f22"], 0),
+    ]:
+        answer = client.get(f"{PAGE}{finding.pk}/leads/")
+        assert answer.context["page"].paginator.count == count, finding
+    html = client.get(f"{PAGE}{poor.pk}/leads/").content.decode()
+    assert html.count('class="who"') == 50
+    assert "became customers</span>" in html
+    Agreement.objects.filter(pk=agreement.pk).update(sha256="another")
+    assert client.get(f"{PAGE}{poor.pk}/leads/").status_code == 404
+
+
 def test_the_page_without_agreement_and_of_no_version(people, at, as_user, put_in_force):
     client = as_user(people.mia)
     assert "No agreement yet" in client.get(PAGE).content.decode()

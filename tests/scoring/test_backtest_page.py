@@ -91,6 +91,15 @@ def test_two_versions_stand_side_by_side(planted, people, as_user):
     assert "Not tried yet" in client.get(f"{PAGE}?version={draft.number}&against=1").content.decode()
 
 
+def test_the_last_result_stays_while_a_new_one_is_worked_out(planted, people, as_user):
+    tried(planted)
+    client = as_user(people.mia)
+    client.post(f"{PAGE}start/", {"version": "1", "goal": "customer"})
+    html = client.get(f"{PAGE}?version=1&goal=customer").content.decode()
+    assert "as they were known then" in html
+    assert "Of the best" in html
+
+
 def test_too_few_cases_get_no_sentence_and_no_statistics(at, people, put_in_force, as_user):
     past.plant(at, 30)
     run = tried(put_in_force())
