@@ -28,6 +28,7 @@ MARKETING = [
     "/agreement/try/?lead={lead}",
     "/agreement/try/?imaginary=1&f.title=VP+Operations&a0.kind=demo_requested",
     "/agreement/definitions/",
+    "/agreement/file/",
     "/agreement/left-out/",
 ]
 SETTINGS = [
@@ -50,7 +51,17 @@ SETTINGS = [
 ]
 PAGES = {
     "mia": [*EVERYBODY, *MARKETING, "/mqls/tasks/"],
-    "sam": [*EVERYBODY, "/queue/", "/queue/?tab=team", "/queue/own/", "/notices/", "/feedback/", "/reports/"],
+    "sam": [
+        *EVERYBODY,
+        "/queue/",
+        "/queue/?tab=team",
+        "/queue/?grade=D&late=1",
+        "/queue/own/",
+        "/queue/waiting/",
+        "/notices/",
+        "/feedback/",
+        "/reports/",
+    ],
     "rosa": [
         "/",
         "/queue/",

@@ -1,13 +1,16 @@
 """A rep works the queue with ten fingers: accept, reject, undo, call, claim; and sees what others do."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from handoff import machine
 from handoff.models import Handoff, State
+from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
+from leadflow.leads.models import Lead
 from tests.browser.conftest import NARROW, WIDE
 from tests.browser.world import build
 
@@ -37,7 +40,9 @@ def _state(handoff: Handoff) -> str:
 
 def _is_open(page: Page, handoff: Handoff) -> None:
     expect(page.locator("#queue-panel h2")).to_have_text(handoff.lead.name)
-    expect(page.locator("#queue-list a[data-panel][aria-current]")).to_have_attribute("data-id", str(handoff.pk))
+    expect(page.locator("#queue-list a[data-panel][aria-current]")).to_have_attribute(
+        "data-id", str(handoff.pk)
+    )
 
 
 def test_a_rep_works_the_queue_by_keyboard(people, four, open_as, axe) -> None:
@@ -79,6 +84,87 @@ def test_a_rep_works_the_queue_by_keyboard(people, four, open_as, axe) -> None:
     expect(page.locator("#queue-panel h2")).not_to_have_text(second.lead.name)
     assert _state(second) == State.WORKING
     assert fourth.pk
+
+
+def test_a_whole_company_is_accepted_and_taken_back_by_one_key(people, four, open_as, axe) -> None:
+    three = four[1:]
+    company = three[0].lead.company
+    Lead.objects.filter(pk__in=[one.lead_id for one in three]).update(company=company)
+    page = open_as(people.sam, "/queue/")
+    expect(page.get_by_text(f"3 people at {company}")).to_be_visible()
+    expect(page.locator("#nav-queue")).to_have_text("4")
+    # On another's row the key does nothing; on one of the card it accepts them all.
+    page.keyboard.press("Shift+A")
+    page.keyboard.press("j")
+    _is_open(page, three[0])
+    assert axe(page) == []
+    page.keyboard.press("Shift+A")
+    expect(page.get_by_text(f"Accepted 3 people at {company}.")).to_be_visible()
+    assert [_state(one) for one in four] == [State.OFFERED, *[State.ACCEPTED] * 3]
+    expect(page.locator("#nav-queue")).to_have_text("1")
+    page.keyboard.press("z")
+    expect(page.get_by_text("Taken back: 3 people are as before.")).to_be_visible()
+    expect(page.locator("#nav-queue")).to_have_text("4")
+    assert [_state(one) for one in four] == [State.OFFERED] * 4
+
+
+def test_the_filter_is_set_by_keyboard_and_stays_while_the_list_lives(people, four, open_as, axe) -> None:
+    Lead.objects.filter(pk=four[1].lead_id).update(first_source="Webinars")
+    page = open_as(people.sam, "/queue/")
+    page.keyboard.press("f")
+    expect(page.locator("#queue-filter [name=grade]").first).to_be_focused()
+    assert axe(page) == []
+    page.get_by_label("Source").select_option("Webinars")
+    page.get_by_label("Source").press("Enter")
+    page.wait_for_url("**source=Webinars**")
+    expect(page.get_by_text("Only from Webinars")).to_be_visible()
+    expect(page.locator("#queue-list a[data-panel]")).to_have_count(1)
+    # An act and what others do leave the filter as it is.
+    machine.apply("reassign", four[0].pk, person(people.rosa), to=people.ben, reason="room")
+    expect(page.get_by_text(f"Rosa gave {four[0].lead.name} to Ben")).to_have_count(0)
+    page.keyboard.press("a")
+    expect(page.get_by_text(f"Accepted {four[1].lead.name}.")).to_be_visible()
+    expect(page.get_by_text("Only from Webinars")).to_be_visible()
+    assert "source=Webinars" in page.url
+    page.keyboard.press("f")
+    expect(page.locator("#queue-filter form")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#queue-filter form")).to_have_count(0)
+    page.keyboard.press("x")
+    expect(page.locator("#queue-list a[data-panel]")).to_have_count(3)
+
+
+def test_the_same_keys_work_on_the_lead_page(people, four, open_as, axe) -> None:
+    one = four[0]
+    page = open_as(people.sam, f"/leads/{one.lead_id}/")
+    page.keyboard.press("r")
+    expect(page.get_by_text(f"Why not {one.lead.name}?")).to_be_visible()
+    assert axe(page) == []
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{one.lead.name} rejected: not ready")).to_be_visible()
+    expect(page.locator("#lead-page")).to_contain_text("Rejected")
+    page.keyboard.press("z")
+    expect(page.locator("#lead-page")).to_contain_text("Accept")
+    page.keyboard.press("c")
+    page.keyboard.press("t")
+    expect(page.locator("#lead-page")).to_contain_text("Opportunity")
+    assert _state(one) == State.WORKING
+
+
+def test_the_board_counts_the_chosen_by_keyboard(people, four, open_as) -> None:
+    # Due today, whatever day it is.
+    Handoff.objects.update(sla_due_at=clock.now() - timedelta(minutes=5))
+    page = open_as(people.rosa, "/queue/board/")
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.get_by_role("button", name="Give 2 to Ben")).to_be_enabled()
+    page.locator("#give [name=reason]").fill("Sam is at the customer's")
+    page.get_by_role("button", name="Give 2 to Ben").click()
+    expect(page.get_by_text("Gave 2 leads")).to_be_visible()
+    assert Handoff.objects.filter(owner=people.ben).count() == 2
 
 
 def test_a_reason_asks_for_its_date_and_escape_goes_back(people, four, open_as) -> None:
@@ -191,6 +277,9 @@ def test_queue_and_board_are_clean(people, four, open_as, axe, fits, size, schem
         "/queue/?tab=pool",
         "/queue/?tab=team&later=1",
         "/queue/own/",
+        "/queue/waiting/",
+        f"/leads/{four[1].lead_id}/",
+        f"/queue/?tab=mine&rep={people.sam.pk}&grade=A",
     ):
         page.goto(path)
         wrong += [f"{path}: {finding}" for finding in axe(page)]
@@ -198,6 +287,9 @@ def test_queue_and_board_are_clean(people, four, open_as, axe, fits, size, schem
     page = open_as(people.rosa, "/queue/board/", size=size, scheme=scheme)
     wrong += [f"board: {finding}" for finding in axe(page)]
     wrong += [] if fits(page) else ["board: wider than the screen"]
+    page.goto(f"/queue/board/{people.sam.pk}/calls/")
+    wrong += [f"calls: {finding}" for finding in axe(page)]
+    wrong += [] if fits(page) else ["calls: wider than the screen"]
     page.goto(f"/queue/{four[0].pk}/?tab=team")
     wrong += [f"manager: {finding}" for finding in axe(page)]
     assert wrong == []
