@@ -31,6 +31,7 @@ from leadflow.accounts.rights import roles
 from leadflow.accounts.templatetags.lf import due_text
 from leadflow.errors import BadInput, Conflict, Fault, NotVisible
 from leadflow.web import toast
+from scoring import history
 
 SALES = (Role.REP, Role.SALES_MANAGER)
 LABELS = {"mine": "Mine", "pool": "Pool", "late": "Late"}
@@ -106,7 +107,9 @@ def side(request: HttpRequest, pk: int) -> HttpResponse:
     """The side panel of one lead."""
     user, now = _user(request), clock.now()
     found = selectors.panel(user, selectors.find(user, pk), now)
-    context = {"panel": found, "now": now, **selectors.choices(user, now)}
+    lead_id = found.handoff.lead_id
+    since = history.since(lead_id, history.look(user.pk, lead_id, now))
+    context = {"panel": found, "now": now, "since": since, **selectors.choices(user, now)}
     return render(request, "handoff/_panel.html", context)
 
 

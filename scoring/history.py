@@ -29,13 +29,18 @@ class Part:
     text: str
     points: Decimal
     evidence: str = ""
+    # No criterion, but what a limit or the rounding did.
+    is_rest: bool = False
 
 
 @dataclass(frozen=True)
 class Move:
-    """A change of a score. `was` is None for the first one; `version` names a new agreement."""
+    """A change of a score. `was` is None for the first one; `version` names a new agreement.
 
-    at: datetime
+    `change` is its row, where several made it the last.
+    """
+
+    change: ScoreChange
     was: int | None
     now: int
     parts: tuple[Part, ...]
@@ -51,10 +56,11 @@ class Move:
         """In a few words, largest part first."""
         if self.was is None:
             return "First score"
-        told = [f"{part.text} {_signed(part.points)}" for part in self.parts[:NAMED]]
+        parts = [part for part in self.parts if not part.is_rest] or list(self.parts)
+        told = [f"{part.text} {_signed(part.points)}" for part in parts[:NAMED]]
         if self.faded:
             told = [f"{FADED}: {', '.join(told)}" if told else FADED]
-        more = len(self.parts) - NAMED
+        more = len(parts) - NAMED
         if more > 0:
             told.append(f"{more} more")
         rules = [f"Agreement v{self.version}"] if self.version is not None else []
@@ -70,19 +76,17 @@ class Since:
 
 
 def moves(changes: Sequence[ScoreChange]) -> list[Move]:
-    """What moved the score at each change of one lead, oldest first.
+    """What moved the score at each instant at which it changed, oldest first.
 
     The first of them is only told when it is the first score; else it is what the second is compared with.
+    Changes of one instant are one move: what was known at an instant is what its last scoring saw.
     """
-    told = explain_moments([_moment(change) for change in changes])
-    found = []
-    if changes and changes[0].from_total is None:
-        found.append(_first(changes[0]))
-    for (one, before), (other, after) in pairwise(zip(changes, told, strict=True)):
-        if other.from_total is None:
-            found.append(_first(other))
-        else:
-            found.append(_move(one, before, other, after))
+    last = list({change.at: change for change in changes}.values())
+    begun = {change.at for change in changes if change.from_total is None}
+    told = explain_moments([_moment(change) for change in last])
+    found = [_first(last[0])] if last and last[0].at in begun else []
+    for (one, before), (other, after) in pairwise(zip(last, told, strict=True)):
+        found.append(_first(other) if other.at in begun else _move(one, before, other, after))
     return found
 
 
@@ -154,7 +158,7 @@ def _moment(change: ScoreChange, agreement: Agreement | None = None) -> Moment:
 
 
 def _first(change: ScoreChange) -> Move:
-    return Move(change.at, None, change.total, ())
+    return Move(change, None, change.total, ())
 
 
 def _move(
@@ -162,7 +166,7 @@ def _move(
 ) -> Move:
     parts = _parts(told_before, told_after)
     return Move(
-        after.at,
+        after,
         before.total,
         after.total,
         parts,
@@ -181,7 +185,9 @@ def _parts(before: Explanation | None, after: Explanation | None) -> tuple[Part,
         text, points, evidence = now.get(key) or was[key]
         delta = (points if key in now else Decimal(0)) - (was[key][1] if key in was else Decimal(0))
         if delta:
-            found.append((not key[0], -abs(delta), Part(text, delta, evidence if key in now else "")))
+            found.append(
+                (not key[0], -abs(delta), Part(text, delta, evidence if key in now else "", not key[0]))
+            )
     return tuple(part for *_, part in sorted(found, key=lambda one: one[:2]))
 
 
@@ -189,7 +195,7 @@ def _by_line(told: Explanation) -> Mapping[tuple[str, str], tuple[str, Decimal, 
     """Lines by criterion; a limit or rounding by its group."""
     return {
         (line.criterion, "" if line.criterion else f"{line.group} {line.text}"): (
-            line.text if line.criterion else f"{line.text} ({line.evidence})",
+            line.text,
             line.points,
             line.evidence,
         )

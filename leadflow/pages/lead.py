@@ -151,11 +151,10 @@ def lead_moves(request: HttpRequest, pk: int) -> HttpResponse:
     # One more, for the oldest is told by what was before it.
     changes = list(reversed(found[: MOVES_SHOWN + 1]))
     told = history.moves(changes)
-    shown = changes[-len(told) :]
     context = {
         "lead": row,
-        "moves": list(reversed(list(zip(shown, told, strict=True)))),
-        "more": shown[0].at if len(changes) > MOVES_SHOWN else None,
+        "moves": list(reversed(told)),
+        "more": told[0].change.at if told and len(changes) > MOVES_SHOWN else None,
     }
     return render(request, "scoring/_moves_of_lead.html", context)
 

@@ -24,6 +24,10 @@ CAUSES = {
     "time": "Points fade with time",
     "merge": "Another record of the same person became part of it",
     "visitor": "A browser was found to be theirs",
+    "hold date": "A waiting time was over; points had faded",
+    "hold ended": "A waiting time was over; points had faded",
+    "a deal was won": "A deal was won",
+    "repair": "Their data were repaired",
     "rescore": "Every lead was scored again",
 }
 
