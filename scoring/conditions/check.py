@@ -69,7 +69,27 @@ class _Checker(ConditionChecker):
         self._must_know()
         self._promises()
         self._reasons()
+        self._keys()
         return self.faults
+
+    def _keys(self) -> None:
+        """Each part has a key of its own that an address can carry."""
+        document = self.document
+        stages = [f"{row.stage}/{row.level}" if row.level else row.stage for row in document.stages]
+        for place, name, keys in (
+            ("personas", "key", [one.key for one in document.personas]),
+            ("exclusions", "id", [one.id for one in document.exclusions]),
+            ("sla", "key", [one.key for one in document.sla]),
+            ("tracks", "key", [one.key for one in document.tracks]),
+            ("reasons", "key", [one.key for one in document.reasons]),
+            ("stages", "stage", stages),
+        ):
+            for i, key in enumerate(keys):
+                if not key or keys.count(key) > 1 or ("/" in key and place != "stages"):
+                    self.fault(f"{place}[{i}].{name}", f"The key “{key}” is empty, used twice or has a “/”.")
+        for key in document.lists:
+            if not key or "/" in key:
+                self.fault(f"lists.{key}", f"The key “{key}” is empty or has a “/”.")
 
     def _fields(self) -> None:
         """A field keeps the type that it had when it was agreed."""
@@ -85,11 +105,8 @@ class _Checker(ConditionChecker):
                 )
 
     def _personas(self) -> None:
-        keys = [persona.key for persona in self.document.personas]
         for i, persona in enumerate(self.document.personas):
             path = f"personas[{i}]"
-            if not persona.key or keys.count(persona.key) > 1:
-                self.fault(f"{path}.key", f"The key “{persona.key}” is empty or used twice.")
             if persona.condition:
                 self.condition(persona.condition, f"{path}.condition", "criterion")
             if persona.not_ideal.condition:
@@ -142,8 +159,8 @@ class _Checker(ConditionChecker):
             self.fault("criteria", f"At most {MAX_CRITERIA} criteria.")
         for i, criterion in enumerate(criteria):
             path = f"criteria[{i}]"
-            if not criterion.id or criterion.id in seen:
-                self.fault(f"{path}.id", f"The id “{criterion.id}” is empty or used twice.")
+            if not criterion.id or criterion.id in seen or "/" in criterion.id:
+                self.fault(f"{path}.id", f"The id “{criterion.id}” is empty, used twice or has a “/”.")
             seen.add(criterion.id)
             if criterion.group not in GROUPS:
                 self.fault(f"{path}.group", f"One of: {', '.join(GROUPS)}.")
@@ -257,12 +274,9 @@ class _Checker(ConditionChecker):
             self.fault(f"sla[{len(policies) - 1}].when", "The last promise must be for everybody else.")
 
     def _reasons(self) -> None:
-        keys = [reason.key for reason in self.document.reasons]
         tracks = {track.key for track in self.document.tracks}
         for i, reason in enumerate(self.document.reasons):
             path = f"reasons[{i}]"
-            if not reason.key or keys.count(reason.key) > 1:
-                self.fault(f"{path}.key", f"The key “{reason.key}” is empty or used twice.")
             self.known([reason.kind], REASON_KINDS, f"{path}.kind", "kind of reason")
             self.known([reason.effect], EFFECTS, f"{path}.effect", "effect")
             self.known([reason.back.kind], BACKS, f"{path}.back.kind", "evidence")

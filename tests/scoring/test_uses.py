@@ -97,3 +97,16 @@ def test_a_stage_without_words_or_owner_is_not_signed():
     body["stages"][2] |= {"text": " ", "owner": ""}
     assert paths(body) == []
     assert paths(body, complete=True) == ["stages[2].text", "stages[2].owner"]
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [("personas", "key"), ("exclusions", "id"), ("sla", "key"), ("tracks", "key"), ("stages", "stage")],
+)
+def test_each_part_has_a_key_of_its_own(place, name):
+    body = default_content("UTC", {"free_mail": "a", "throwaway": "b"})
+    body[place].append(body[place][0])
+    last = len(body[place]) - 1
+    assert {f"{place}[0].{name}", f"{place}[{last}].{name}"} <= set(paths(body))
+    body[place][last] = {**body[place][0], name: ""}
+    assert f"{place}[{last}].{name}" in paths(body)
