@@ -4,6 +4,8 @@ from django.urls import include, path
 
 from leadflow import api_urls, health
 
+handler404 = "leadflow.web.not_found"
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

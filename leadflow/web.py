@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.views.defaults import page_not_found
 
 if TYPE_CHECKING:
     from django_htmx.middleware import HtmxDetails
@@ -101,3 +102,12 @@ def changed_query(query: QueryDict, changes: Mapping[str, Any]) -> str:
         else:
             fresh[key] = str(value)
     return "?" + fresh.urlencode()
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """An address that is none: a page for people, a problem document for machines."""
+    if not request.path.startswith("/api/"):
+        return page_not_found(request, exception)
+    title = "There is nothing here by that name."
+    body = {"type": "about:blank", "title": title, "status": 404, "errors": [{"path": "", "message": title}]}
+    return JsonResponse(body, status=404, content_type="application/problem+json")

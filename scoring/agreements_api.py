@@ -72,6 +72,7 @@ _REFUSED: dict[Any, Any] = {
 _JSON = "application/json"
 _DRAFT_IN = {
     "type": "object",
+    "additionalProperties": False,
     "properties": {
         "content": {**_ANY, "description": "The whole content; without it a copy of the version in force"},
         "note": _TEXT,
@@ -79,11 +80,13 @@ _DRAFT_IN = {
 }
 _SAVE_IN = {
     "type": "object",
+    "additionalProperties": False,
     "properties": {"content": _ANY, "lock_version": _WHOLE},
     "required": ["content", "lock_version"],
 }
 _PROPOSE_IN = {
     "type": "object",
+    "additionalProperties": False,
     "properties": {
         "note": _TEXT,
         "in_force_from": {
@@ -97,6 +100,7 @@ _PROPOSE_IN = {
 }
 _SIGN_IN = {
     "type": "object",
+    "additionalProperties": False,
     "properties": {
         "password": _TEXT,
         "side": {**_TEXT, "enum": ["marketing", "sales"], "description": "For whom; refused if not yours"},
@@ -105,12 +109,17 @@ _SIGN_IN = {
 }
 _DECLINE_IN = {
     "type": "object",
+    "additionalProperties": False,
     "properties": {"comment": {**_TEXT, "description": "Why: both sides read it"}},
     "required": ["comment"],
 }
-_WITHDRAW_IN = {"type": "object", "properties": {"reason": _TEXT}}
+_WITHDRAW_IN = {"type": "object", "additionalProperties": False, "properties": {"reason": _TEXT}}
 _GOALS = ["accepted", "customer"]
-_BACKTEST_IN = {"type": "object", "properties": {"goal": {**_TEXT, "enum": _GOALS}}}
+_BACKTEST_IN = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"goal": {**_TEXT, "enum": _GOALS}},
+}
 _BACKTEST = {
     "type": "object",
     "properties": {
@@ -152,7 +161,11 @@ _PREVIEW = {
     },
     "required": ["state", "exact", *_COUNTED],
 }
-_PREVIEW_IN = {"type": "object", "properties": {"again": {"type": "boolean", "description": "Look afresh"}}}
+_PREVIEW_IN = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"again": {"type": "boolean", "description": "Look afresh"}},
+}
 
 
 Method = Callable[..., Response]
