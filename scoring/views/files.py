@@ -51,7 +51,7 @@ def load(request: HttpRequest) -> HttpResponseBase:
         loaded = files.read(upload.read(files.LARGEST + 1))
         _check(loaded)
     except BadInput as wrong:
-        context = {**_around(), "wrong": wrong, "name": name, "faults": _told(wrong.faults)}
+        context = {**_around(), "wrong": wrong, "name": name, "faults": wrong.faults[:SHOWN]}
         return render(request, "scoring/files.html", context, status=422)
     return render(request, "scoring/files.html", {**_around(), **_looked(loaded, name)})
 
@@ -89,10 +89,6 @@ def _check(loaded: Loaded) -> None:
             Fault(f.path, f"{files.place(loaded.content, f.path)}: {f.message}".lstrip(": ")) for f in faults
         ]
         raise BadInput("This agreement cannot be used as it is.", told)
-
-
-def _told(faults: list[Fault]) -> list[Fault]:
-    return faults[:SHOWN]
 
 
 def _looked(loaded: Loaded, name: str) -> dict[str, Any]:

@@ -97,40 +97,18 @@ def form_view(
     clashes: Sequence[Clash] = (),
     rival: Author | None = None,
 ) -> FormView:
+    """A part as a form.
+
+    `raw`: as somebody has it in the form, else as it stands; `base`: its mark when the form was opened.
+    """
     choices = choices or tree.choices_for(desk.document)
     raw = found.raw if raw is None else raw
-    mine = [f for f in faults if f.path.startswith(found.dotted)]
-    rest = [f.message for f in faults if f not in mine]
-    fields = []
-    for one in found.shape.fields(raw, desk.document):
-        path = f"{found.dotted}.{one.name}".strip(".")
-        errors = [
-            f for f in mine if f.path == path or (one.name == "decay.days" and f.path.endswith(".decay"))
-        ]
-        mine = [f for f in mine if f not in errors]
-        value = parts.get(raw, one.name)
-        chosen = [str(v) for v in value] if isinstance(value, list) else ()
-        error = " ".join(f.message for f in errors)
-        fields.append(FieldView(one, parts.typed(one, raw), f"f-{one.name.replace('.', '-')}", error, chosen))
-    trees = []
-    for tree_ in found.shape.trees(raw):
-        condition, path = parts.get(raw, tree_.name), f"{found.dotted}.{tree_.name}"
-        errors = [f for f in mine if f.path.startswith(path)]
-        mine = [f for f in mine if f not in errors]
-        name = parts.tree_name(tree_)
-        node = tree.view(condition, name, path, tree_.scope, choices, errors)
-        lost = [f.message for f in errors if f.message not in _shown(node)]
-        rest += lost
-        trees.append(TreeView(tree_, name, node, tree_.optional and not condition))
-    measure, bands = None, []
-    if raw.get("mode") == "bands":
-        path = f"{found.dotted}.of"
-        errors = [f for f in mine if f.path.startswith(path)]
-        mine = [f for f in mine if f not in errors]
-        measure = tree.measure_view(raw.get("of"), "o", path, choices, errors)
-        bands = [(i, str(pair[0]), str(pair[1])) for i, pair in enumerate(raw.get("bands") or [])]
+    left = _Faults(found, faults)
+    fields = [_field_view(one, raw, left) for one in found.shape.fields(raw, desk.document)]
+    trees = [_tree_view(one, raw, left, choices) for one in found.shape.trees(raw)]
+    measure = _measure_view(raw, left, choices) if raw.get("mode") == "bands" else None
+    pairs = (raw.get("bands") or []) if measure else []
     change = desk.change(found)
-    was = "; ".join(f"{s.label.lower()} {s.was}" for s in change.steps if s.was) if change else ""
     return FormView(
         found if new else Part(found.shape, found.key, found.path, raw),
         new,
@@ -138,15 +116,61 @@ def form_view(
         fields,
         trees,
         measure,
-        bands,
-        [*rest, *dict.fromkeys(f.message for f in mine)],
-        was,
+        [(i, str(pair[0]), str(pair[1])) for i, pair in enumerate(pairs)],
+        left.messages(),
+        "; ".join(f"{s.label.lower()} {s.was}" for s in change.steps if s.was) if change else "",
         str(raw.get("group") or "") if isinstance(raw, Mapping) else "",
         str(raw.get("mode") or "") if found.kind == "criterion" else "",
         clashes,
         rival,
         {one.field.name: one for one in fields},
     )
+
+
+class _Faults:
+    """The faults of a form, each handed to the place where it is told; what no place takes stands on top."""
+
+    def __init__(self, found: Part, faults: Sequence[Fault]) -> None:
+        self.dotted = found.dotted
+        self.mine = [f for f in faults if _within(f.path, found.dotted)]
+        self.rest = [f.message for f in faults if f not in self.mine]
+
+    def take(self, *paths: str) -> list[Fault]:
+        """Those at or below one of these places of the part."""
+        wanted = [f"{self.dotted}.{path}".strip(".") for path in paths]
+        taken = [f for f in self.mine if any(_within(f.path, path) for path in wanted)]
+        self.mine = [f for f in self.mine if f not in taken]
+        return taken
+
+    def messages(self) -> list[str]:
+        """What no place took."""
+        return list(dict.fromkeys([*self.rest, *(f.message for f in self.mine)]))
+
+
+def _within(path: str, place: str) -> bool:
+    return not place or path == place or path.startswith((f"{place}.", f"{place}["))
+
+
+def _field_view(one: Field, raw: Any, left: _Faults) -> FieldView:
+    errors = left.take(one.name, "decay") if one.name == "decay.days" else left.take(one.name)
+    value = parts.get(raw, one.name)
+    chosen = [str(v) for v in value] if isinstance(value, list) else ()
+    error = " ".join(f.message for f in errors)
+    return FieldView(one, parts.typed(one, raw), f"f-{one.name.replace('.', '-')}", error, chosen)
+
+
+def _tree_view(one: parts.Tree, raw: Any, left: _Faults, choices: tree.Choices) -> TreeView:
+    condition, name = parts.get(raw, one.name), parts.tree_name(one)
+    errors = left.take(one.name)
+    node = tree.view(condition, name, f"{left.dotted}.{one.name}".strip("."), one.scope, choices, errors)
+    shown = _shown(node)
+    left.rest += [f.message for f in errors if f.message not in shown]
+    return TreeView(one, name, node, one.optional and not condition)
+
+
+def _measure_view(raw: Any, left: _Faults, choices: tree.Choices) -> tree.NodeView:
+    path = f"{left.dotted}.of".strip(".")
+    return tree.measure_view(raw.get("of"), "o", path, choices, left.take("of"))
 
 
 def _shown(node: tree.NodeView) -> set[str]:

@@ -110,51 +110,53 @@ def sections_of(desk: Desk, tab: str) -> list[dict[str, Any]]:
 
 
 def row_view(desk: Desk, found: Part) -> RowView:
-    raw, change = found.raw, desk.change(found)
+    """One part as it is read, with its mark where it changed."""
+    change = desk.change(found)
     mark = change.how if change and desk.agreement.state != State.IN_FORCE else ""
-    off = raw.get("on") is False
-    if found.kind == "criterion":
-        was = next((s.was for s in change.steps if s.label == "Points"), "") if change else ""
-        return RowView(
-            found,
-            parts.how(raw, desk.words),
-            parts.points(raw),
-            was if mark else "",
-            mark,
-            off,
-            not off,
-            movable=True,
-            switch=True,
-            note=str(raw.get("why") or ""),
-        )
-    sentences = [
-        (one.label, parts.said(parts.get(raw, one.name), desk.words))
-        for one in found.trees()
-        if parts.get(raw, one.name)
-    ]
-    facts = [pair for pair in parts.facts(found, desk.document) if pair[1] not in ("–", found.title)]
-    if found.kind == "reason":
-        facts = [pair for pair in facts if pair[1] not in ("no", "0")]
-    if found.kind == "exclusion":
-        facts = [pair for pair in facts if pair[0] == "Why"]
-    if found.kind == "list":
-        facts = [(label, text) for label, text in facts if label == "Entries"]
+    if found.kind != "criterion":
+        return _part_row(desk, found, mark)
+    raw, off = found.raw, found.raw.get("on") is False
+    was = next((s.was for s in change.steps if s.label == "Points"), "") if change else ""
+    return RowView(
+        found,
+        parts.how(raw, desk.words),
+        parts.points(raw),
+        was if mark else "",
+        mark,
+        off,
+        not off,
+        movable=True,
+        switch=True,
+        note=str(raw.get("why") or ""),
+    )
+
+
+def _part_row(desk: Desk, found: Part, mark: str) -> RowView:
+    conditions = [(one.label, parts.get(found.raw, one.name)) for one in found.trees()]
+    said = [(label, condition) for label, condition in conditions if condition]
     rules = [
-        (one.label if len(found.trees()) > 1 else "", *parts.outline(parts.get(raw, one.name), desk.words))
-        for one in found.trees()
-        if parts.get(raw, one.name)
+        (label if len(conditions) > 1 else "", *parts.outline(condition, desk.words))
+        for label, condition in said
     ]
-    drawn = [(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules]
     return RowView(
         found,
         mark=mark,
-        off=off,
-        facts=facts,
-        sentences=sentences,
-        rules=drawn,
+        off=found.raw.get("on") is False,
+        facts=_shown_facts(desk, found),
+        sentences=[(label, parts.said(condition, desk.words)) for label, condition in said],
+        rules=[(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules],
         movable=found.kind in ("exclusion", "sla"),
         switch=found.kind == "exclusion",
     )
+
+
+def _shown_facts(desk: Desk, found: Part) -> list[tuple[str, str]]:
+    """The plain fields that a row tells: what its title says, or says nothing, is left out."""
+    facts = [pair for pair in parts.facts(found, desk.document) if pair[1] not in ("–", found.title)]
+    if found.kind == "reason":
+        return [pair for pair in facts if pair[1] not in ("no", "0")]
+    only = {"exclusion": "Why", "list": "Entries"}.get(found.kind)
+    return [pair for pair in facts if only in (None, pair[0])]
 
 
 def limits_of(desk: Desk, tab: str) -> RowView | None:
