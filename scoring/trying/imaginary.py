@@ -81,8 +81,10 @@ def _check(acts: Sequence[Act]) -> None:
 def _write(values: Mapping[str, str], acts: Sequence[Act]) -> int:
     mark = secrets.token_hex(8)
     typed = {key: value for key, value in values.items() if str(value).strip()}
-    domain = str(typed.pop("email", "")).rpartition("@")[2] or f"{mark}.invalid"
-    row: dict[str, Any] = {"name": NAME, **typed, "email": f"imaginary-{mark}@{domain}"}
+    domain = str(typed.pop("email", "")).rpartition("@")[2]
+    row: dict[str, Any] = {"name": NAME, **typed, "external_id": mark}
+    if domain:
+        row["email"] = f"imaginary-{mark}@{domain}"
     if any(key.startswith(("company", "industry", "employees", "revenue")) for key in typed):
         row["company_domain"] = f"{mark}.invalid"
         row.setdefault("company_name", "Imaginary company")

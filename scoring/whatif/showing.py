@@ -21,7 +21,7 @@ Json = Any
 NAMES = 5
 CUTS = (("number", "number"), ("letter", "letter"), ("grade", "grade"))
 _COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
-_STEP = 34
+_WIDE, _NARROW, _LEFT = 34, 15, 10
 _HEIGHT, _BASE = 128, 146
 
 
@@ -113,6 +113,44 @@ class Column:
     @property
     def label(self) -> str:
         return f"{self.low}" if self.low % 20 == 0 else ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The picture of the two spreads, for wide or narrow screens; lengths in units of the drawing."""
+
+    columns: list[Column]
+    step: int
+    tried: int
+    bar_now: int
+
+    @property
+    def wide(self) -> int:
+        return self.right + 10
+
+    @property
+    def right(self) -> int:
+        return _LEFT + self.step * len(tally.STEPS)
+
+    @property
+    def bar_wide(self) -> int:
+        return self.step - 2
+
+    @property
+    def steps(self) -> str:
+        """The draft's spread as the line of a staircase."""
+        return " ".join(f"{c.x},{c.now_y} {c.x + self.step},{c.now_y}" for c in self.columns)
+
+    def _place(self, points: int) -> int:
+        return round(_LEFT + self.step * min(max(points, 0), 105) / tally.STEP)
+
+    @property
+    def tried_at(self) -> int:
+        return self._place(self.tried)
+
+    @property
+    def now_at(self) -> int:
+        return self._place(self.bar_now)
 
 
 @dataclass(frozen=True)
@@ -243,46 +281,40 @@ class Shown:
 
     @property
     def columns(self) -> list[Column]:
+        return self.drawing.columns
+
+    @property
+    def drawing(self) -> "Drawing":
+        return self._draw(_WIDE)
+
+    @property
+    def drawing_narrow(self) -> "Drawing":
+        return self._draw(_NARROW)
+
+    def _draw(self, step: int) -> "Drawing":
         """The two spreads; tall bars are pressed together by a root, so that the few at the top show."""
         top = max([*self.found["was"], *self.found["now"], 1]) ** 0.5
         made = []
-        for i, step in enumerate(tally.STEPS):
+        for i, low in enumerate(tally.STEPS):
             was, now = self.found["was"][i], self.found["now"][i]
             made.append(
                 Column(
-                    step,
+                    low,
                     self.whole(was),
                     self.whole(now),
-                    36 + i * _STEP,
+                    _LEFT + i * step,
                     round(_BASE - _HEIGHT * was**0.5 / top, 1),
                     round(_BASE - _HEIGHT * now**0.5 / top, 1),
-                    self.href(f"was:{step}"),
-                    self.href(f"now:{step}"),
+                    self.href(f"was:{low}"),
+                    self.href(f"now:{low}"),
                 )
             )
-        return made
-
-    @property
-    def steps(self) -> str:
-        """The draft's spread as the line of a staircase."""
-        return " ".join(f"{c.x},{c.now_y} {c.x + _STEP},{c.now_y}" for c in self.columns)
-
-    def place(self, bar: int) -> float:
-        """Where a number of points stands in the drawing."""
-        return round(36 + _STEP * min(max(bar, 0), 105) / tally.STEP, 1)
-
-    @property
-    def tried_at(self) -> float:
-        return self.place(self.tried)
+        return Drawing(made, step, self.tried, self.bar_now or 0)
 
     @property
     def bar_now(self) -> int | None:
         """The bar of the version in force, if it has one."""
         return bar_of(self.run.against)
-
-    @property
-    def bar_now_at(self) -> float:
-        return self.place(self.bar_now or 0)
 
     @property
     def teams(self) -> list[Team]:
@@ -299,28 +331,42 @@ class Shown:
     def matrix(self, asked: str = "") -> Matrix:
         return matrix_of(self, asked)
 
-    def names(self, cell: str, count: int) -> Names:
-        found = tally.cell(cell)
-        assert found is not None
-        lines = tally.lines(self.run, found, self.tried, sample=self.sample, limit=NAMES) if count else []
-        return Names(cell, self.whole(count), movers(self, lines), self.href(cell))
-
     @property
     def lists(self) -> dict[str, Names]:
+        """Who enters, who leaves, who is just above and below the bar: a few names of each."""
         enter, leave = self.found["bars"].get(str(self.tried), (0, 0))
         counts = {"enter": enter, "leave": leave, "above": NAMES, "below": NAMES}
-        return {cell: self.names(cell, count) for cell, count in counts.items()}
+        lines = {}
+        for name, count in counts.items():
+            cell = tally.cell(name)
+            lines[name] = (
+                tally.lines(self.run, cell, self.tried, sample=self.sample, limit=NAMES)
+                if cell and count
+                else []
+            )
+        # All are explained together: a lead costs little, a statement much.
+        told = {mover.line: mover for mover in movers(self, [one for few in lines.values() for one in few])}
+        return {
+            name: Names(
+                name,
+                self.whole(counts[name]),
+                [told[line] for line in few if line in told],
+                self.href(name),
+            )
+            for name, few in lines.items()
+        }
 
     def groups(self, by: str) -> list[dict[str, Json]]:
         """A row per source or owner, each number with the address of its leads."""
-        keys = ("open", "up", "down", "becomes", "stops")
-        return [
-            {
-                "name": one["name"],
-                "cells": [(self.whole(one[key]), self.href(f"{by}:{key}:{one['key']}")) for key in keys],
-            }
-            for one in self.found[f"{by}s"]
-        ]
+        keys = ("open", "up", "down", "becomes", "stops", "enter", "leave")
+        queue = tally.queue_by(self.run, self.tried, by, sample=self.sample)
+        made = []
+        for one in self.found[f"{by}s"]:
+            enter, leave = queue.get(one["key"], (0, 0))
+            counts = {**one, "enter": enter, "leave": leave}
+            cells = [(self.whole(counts[key]), self.href(f"{by}:{key}:{one['key']}")) for key in keys]
+            made.append({"name": one["name"], "cells": cells})
+        return made
 
     @property
     def words(self) -> dict[str, str]:
@@ -350,7 +396,7 @@ def bar_of(agreement: Agreement | None) -> int | None:
 
 def movers(shown: Shown, lines: Sequence[Line]) -> list[Mover]:
     """The leads of a list by name, each with the criteria that moved it. Four statements and two."""
-    ids = [line.lead for line in lines]
+    ids = list(dict.fromkeys(line.lead for line in lines))
     if not ids:
         return []
     leads = Lead.objects.select_related("company").in_bulk(ids)

@@ -92,8 +92,8 @@ def summary(run: PreviewRun, bar: Bar | None, *, sample: bool) -> dict[str, Json
         "stages": {f"{_stage(was)}>{_stage(now)}": n for was, now, n in stages},
         "bars": _by_bar(args, bar),
         **dict(zip(bits, counts, strict=True)),
-        "sources": _grouped("source", args, bar),
-        "owners": _grouped("owner", args, bar),
+        "sources": _grouped("source", args),
+        "owners": _grouped("owner", args),
     }
 
 
@@ -129,8 +129,8 @@ def moves(total: int, flags: int, bar: int) -> str:
     return "leave" if was and not now else ""
 
 
-def _grouped(by: str, args: Mapping[str, Json], bar: Bar | None) -> list[dict[str, Json]]:
-    """Per source or owner: open leads, grades up and down, MQL or no more, queue entered and left."""
+def _grouped(by: str, args: Mapping[str, Json]) -> list[dict[str, Json]]:
+    """Per source or owner: open leads, grades up and down, MQL or no more."""
     if by == "source":
         key, joins = "l.first_source_key", ""
         name = f"COALESCE(NULLIF(max(l.first_source), ''), '{NO_SOURCE}')"
@@ -143,17 +143,27 @@ def _grouped(by: str, args: Mapping[str, Json], bar: Bar | None) -> list[dict[st
         f"{_OPEN} AND x.was_grade > 0 AND x.now_grade > x.was_grade",
         f"(x.flags & {scan.BECOMES}) > 0",
         f"(x.flags & {scan.STOPS}) > 0",
-        _enters(),
-        _leaves(),
     )
     counts = ", ".join(f"count(*) FILTER (WHERE {test})" for test in tests)
     rows = _rows(
         f"SELECT COALESCE({key}::text, ''), {name}, {counts} FROM (SELECT x.* FROM {_ROWS}) x"  # noqa: S608
         f" JOIN leads_lead l ON l.id = x.lead {joins} GROUP BY {key} ORDER BY 3 DESC, 2 LIMIT {NAMED}",
-        {**args, "bar": bar.value if bar else 0},
+        args,
     )
-    names = ("key", "name", "open", "up", "down", "becomes", "stops", "enter", "leave")
+    names = ("key", "name", "open", "up", "down", "becomes", "stops")
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def queue_by(run: PreviewRun, bar: int, by: str, *, sample: bool) -> dict[str, tuple[int, int]]:
+    """Who enters and who leaves by a bar, per source or owner (its key). Only those who do are joined."""
+    key = "l.first_source_key" if by == "source" else "COALESCE(l.owner_id::text, '')"
+    found = _rows(
+        f"SELECT {key}, count(*) FILTER (WHERE x.enters), count(*) FILTER (WHERE NOT x.enters)"  # noqa: S608
+        f" FROM (SELECT x.lead, {_enters()} AS enters FROM {_ROWS} AND (({_enters()}) OR ({_leaves()}))) x"
+        " JOIN leads_lead l ON l.id = x.lead GROUP BY 1",
+        {"run": run.pk, "sample": sample, "bar": bar},
+    )
+    return {str(name): (enter, leave) for name, enter, leave in found}
 
 
 def _enters() -> str:

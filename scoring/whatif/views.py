@@ -133,7 +133,6 @@ def table(request: HttpRequest) -> HttpResponseBase:
 def _tables(shown: Shown, by: str) -> dict[str, tuple[Sequence[str], list[Sequence[Any]]]]:
     cut = shown.matrix(by)
     groups = ("Open leads", "Up", "Down", "Become MQL", "Stop being MQL", "Enter the queue", "Leave it")
-    keys = ("open", "up", "down", "becomes", "stops", "enter", "leave")
     return {
         "scores": (
             ("Score from", "Leads before", "Leads by the draft"),
@@ -153,7 +152,7 @@ def _tables(shown: Shown, by: str) -> dict[str, tuple[Sequence[str], list[Sequen
         **{
             name: (
                 (name[:-1].capitalize(), *groups),
-                [(one["name"], *(shown.whole(one[key]) for key in keys)) for one in shown.found[name]],
+                [(one["name"], *(count for count, _ in one["cells"])) for one in shown.groups(name[:-1])],
             )
             for name in ("sources", "owners")
         },
