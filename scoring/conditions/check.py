@@ -120,6 +120,8 @@ class _Checker(ConditionChecker):
                 self.known([row.level], Level.values, f"{path}.level", "level")
             if row.condition:
                 self.condition(row.condition, f"{path}.condition", "bar")
+            elif row.level and row is not self.document.levels[0]:
+                self.fault(f"{path}.condition", f"Say from when: else every prospect is at “{name}”.")
             if self.complete and not row.text.strip():
                 self.fault(f"{path}.text", f"Say what “{name}” means.")
             if self.complete and not row.owner:

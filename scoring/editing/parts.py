@@ -444,7 +444,10 @@ def _persona_trees(raw: Json) -> Sequence[Tree]:
 
 
 def _stage_trees(raw: Json) -> Sequence[Tree]:
-    return (Tree("condition", "From when", "bar"),) if raw.get("condition") else ()
+    # Other stages are reached by acts; the lowest level is for everybody and needs no rule.
+    if raw.get("condition") or raw.get("level"):
+        return (Tree("condition", "From when", "bar", optional=bool(raw.get("level"))),)
+    return ()
 
 
 def _sla_trees(raw: Json) -> Sequence[Tree]:

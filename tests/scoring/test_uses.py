@@ -110,3 +110,10 @@ def test_each_part_has_a_key_of_its_own(place, name):
     assert {f"{place}[0].{name}", f"{place}[{last}].{name}"} <= set(paths(body))
     body[place][last] = {**body[place][0], name: ""}
     assert f"{place}[{last}].{name}" in paths(body)
+
+
+def test_only_the_lowest_level_is_for_everybody():
+    body = default_content("UTC", {"free_mail": "a", "throwaway": "b"})
+    levels = [i for i, row in enumerate(body["stages"]) if row["level"]]
+    body["stages"][levels[-1]]["condition"] = None
+    assert paths(body) == [f"stages[{levels[-1]}].condition"]
