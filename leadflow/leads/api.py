@@ -256,13 +256,12 @@ class Leads(APIView):
             found = found.filter(pk__in=key.values("lead_id"))
         limit = _limit(asked.get("limit"), PAGE, PAGE_LIMIT)
         after = _cursor(asked["cursor"], 2) if asked.get("cursor") else None
-        rows = selectors.by_change(
-            found, limit + 1, since=since, after=(after[0], after[1]) if after else None
+        rows, mark = selectors.by_change(
+            found, limit, since=since, after=(after[0], after[1]) if after else None
         )
-        last = rows[limit - 1] if len(rows) > limit else None
-        mark = [last["changed"].isoformat(), last["id"]] if last else None
+        following = [mark[0].isoformat(), mark[1]] if mark else None
         return Response(
-            {"results": [selectors.listed(row) for row in rows[:limit]], "next": _next(request, mark)}
+            {"results": [selectors.listed(row) for row in rows], "next": _next(request, following)}
         )
 
     @extend_schema(

@@ -58,37 +58,66 @@ def leads() -> QuerySet[Any, Any]:
     )  # fmt: skip
 
 
-def by_change(
-    found: QuerySet[Any, Any],
-    limit: int,
-    *,
-    since: datetime | None = None,
-    after: tuple[str, int] | None = None,
-) -> list[dict[str, Any]]:
-    """The first rows of `leads()` in the order of their last change, from an instant on or after a mark.
+# How many keys are walked at most for a page, in steps, as multiples of its length.
+_STEPS = (2, 8, 32)
+# When a lead changed last (of a cursor: as text), and its id.
+Place = tuple[Any, int]
 
-    A lead's own row and its score each know when they changed and have an index of their own; one query
-    walks each, and only as far as the page.
+
+def by_change(
+    found: QuerySet[Any, Any], limit: int, *, since: datetime | None = None, after: Place | None = None
+) -> tuple[list[dict[str, Any]], Place | None]:
+    """A page of `leads()` in the order of their last change, and the mark after which there is more.
+
+    A lead's own row and its score each know when they changed, and have an index each. Both are walked side
+    by side; a lead counts where it stands last. A page may be short although there is more.
     """
-    of_lead = found.filter(Q(score__changed_at=None) | Q(score__changed_at__lte=F("changed_at")))
-    of_score = found.filter(score__changed_at__gt=F("changed_at"))
-    rows: list[dict[str, Any]] = []
-    for part, moment, key, pair in (
-        (of_lead, "changed_at", "id", "leads_lead.changed_at, leads_lead.id"),
-        (
-            of_score,
+    keys: list[Place] = []
+    mark = after
+    for step in _STEPS:
+        walks = [_walk(found, of_score, since, mark)[: step * limit] for of_score in (False, True)]
+        passed = [list(walk) for walk in walks]
+        ends = [walk[-1][:2] for walk in passed if len(walk) == step * limit]
+        mark = min(ends) if ends else None
+        keys += sorted(
+            (at, pk)
+            for of_score, walk in enumerate(passed)
+            for at, pk, other in walk
+            if (mark is None or (at, pk) <= mark)
+            and (other is None or at > other or (at == other and not of_score))
+        )
+        if mark is None or len(keys) >= limit:
+            break
+    if len(keys) > limit:
+        keys, mark = keys[:limit], keys[limit - 1]
+    rows = {row["id"]: row for row in found.filter(pk__in=[pk for _, pk in keys])}
+    return [rows[pk] for _, pk in keys if pk in rows], mark
+
+
+def _walk(found: QuerySet[Any, Any], of_score: bool, since: datetime | None, after: Place | None) -> Any:
+    """Keys (when, lead, when the other of the two changed) by one of the two dates."""
+    moment, key, other = (
+        ("score__changed_at", "score__lead", "changed_at")
+        if of_score
+        else (
+            "changed_at",
+            "id",
             "score__changed_at",
-            "score__lead",
-            "scoring_leadscore.changed_at, scoring_leadscore.lead_id",
-        ),
-    ):
-        if since is not None:
-            part = part.filter(**{f"{moment}__gte": since})
-        if after is not None:
-            # One row comparison, so that the index on both columns is walked.
-            part = part.extra(where=[f"({pair}) > (%s, %s)"], params=list(after))  # noqa: S610
-        rows += part.order_by(moment, key)[:limit]
-    return sorted(rows, key=lambda row: (row["changed"], row["id"]))[:limit]
+        )
+    )
+    pair = (
+        "scoring_leadscore.changed_at, scoring_leadscore.lead_id"
+        if of_score
+        else "leads_lead.changed_at, leads_lead.id"
+    )
+    if of_score:
+        found = found.filter(score__changed_at__isnull=False)
+    if since is not None:
+        found = found.filter(**{f"{moment}__gte": since})
+    if after is not None:
+        # One row comparison, so that the index on both columns is walked.
+        found = found.extra(where=[f"({pair}) > (%s, %s)"], params=list(after))  # noqa: S610
+    return found.order_by(moment, key).values_list(moment, key, other)
 
 
 def listed(row: Mapping[str, Any]) -> dict[str, Any]:

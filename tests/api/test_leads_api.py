@@ -15,6 +15,7 @@ from leadflow.leads import intake, ledgers, stages
 from leadflow.leads.models import Activity, Lead, LeadChanged, Outcome, Stage
 from leadflow.leads.stages import Move
 from scoring import engine
+from scoring.models import LeadScore
 
 pytestmark = pytest.mark.django_db
 JSON = "application/json"
@@ -95,6 +96,25 @@ def test_the_list_pages_through_what_changed(call, at, make_lead, people):
     assert page["results"][0]["last_answer"]["reason"] == "3"
     assert page["results"][0]["score"] is None
     assert call("get", f"leads/?email={leads[2].email}")[1]["results"][0]["id"] == leads[2].pk
+
+
+def test_after_a_rescore_of_all_each_lead_comes_once(call, at, make_lead, agreement_in_force):
+    for minute in range(50):
+        with clock.use(at + timedelta(minutes=minute)):
+            make_lead()
+    with clock.use(at + timedelta(days=1)):
+        engine.score_range(0, 2**31, at=clock.now())
+    # A second one later, that moves nobody to another stage.
+    LeadScore.objects.update(changed_at=at + timedelta(days=2))
+    seen, path, short = [], "leads/?limit=1", 0
+    while path:
+        _, page = call("get", path)
+        seen += [row["id"] for row in page["results"]]
+        short += not page["results"]
+        path = page["next"] and page["next"].partition("/api/v1/")[2]
+    assert seen == sorted(Lead.objects.values_list("pk", flat=True))
+    # What is passed over for one page is bounded: some pages are empty.
+    assert 0 < short < 5
 
 
 def test_a_lead_whose_score_changed_comes_again_at_its_place(call, at, make_lead, did, agreement_in_force):
