@@ -65,20 +65,22 @@ def between(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[Change]:
             found.append(Change(part.slot, part.kind, part.key, part.tab, part.title, "changed", steps))
     words_before = words_before or words
     found += [_whole(part, "removed", words_before) for slot, part in olds.items() if slot not in seen]
-    order = [[c.get("id") for c in content.get("criteria") or []] for content in (old, new)]
-    both = set(order[0]) & set(order[1])
-    if [k for k in order[0] if k in both] != [k for k in order[1] if k in both]:
-        found.append(
-            Change(
-                "order-all",
-                "order",
-                "all",
-                "who",
-                "Order of the criteria",
-                "changed",
-                [Step("for reading only", "", "")],
-            )
+    return found + _orders(old, new)
+
+
+def _orders(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[Change]:
+    """The groups whose criteria stand in another order, for reading only."""
+    found = []
+    for group, tab in parts.GROUP_TABS.items():
+        before, after = (
+            [c.get("id") for c in content.get("criteria") or [] if c.get("group") == group]
+            for content in (old, new)
         )
+        both = set(before) & set(after)
+        if [k for k in before if k in both] != [k for k in after if k in both]:
+            step = Step("for reading only", "", "")
+            title = f"Order of the criteria: {parts.TABS[tab].lower()}"
+            found.append(Change(f"order-{group}", "order", group, tab, title, "changed", [step]))
     return found
 
 

@@ -108,7 +108,12 @@ def order(request: HttpRequest, group: str) -> HttpResponseBase:
     for place, key in zip(places, keys, strict=True):
         rows[place] = by_key[key]
     if rows != desk.agreement.content["criteria"]:
-        save(desk, {**desk.agreement.content, "criteria": rows}, "Order of the criteria", "order-all")
+        save(
+            desk,
+            {**desk.agreement.content, "criteria": rows},
+            f"Order of the criteria: {parts.TABS[parts.GROUP_TABS[group]].lower()}",
+            f"order-{group}",
+        )
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("scoring:tab", tab=parts.GROUP_TABS[group])
     return redirect_body(request, desk_of(request, drafting=True), parts.GROUP_TABS[group])

@@ -11,7 +11,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role
 from leadflow.errors import NotVisible
 from scoring import agreements
-from scoring.editing import parts
+from scoring.editing import parts, suggest, tree
 from scoring.editing.parts import Part
 from scoring.models import Agreement
 from scoring.views.context import page_context
@@ -34,7 +34,9 @@ def page(request: HttpRequest, tab: str = DEFAULT_TAB) -> HttpResponseBase:
     if slot and desk.editable:
         found = _part_of_slot(desk, slot)
         if found is not None:
-            context["open_form"] = form_view(desk, found)
+            context["open_form"] = form_view(
+                desk, found, suggest.with_counts(tree.choices_for(desk.document))
+            )
     if request.htmx and request.htmx.target == "agreement-body":  # type: ignore[attr-defined]
         return render(request, "scoring/_body.html", context)
     return render(request, "scoring/agreement.html", context)
