@@ -50,5 +50,6 @@ def test_the_exact_answer_arrives_and_the_slider_moves_the_bar(
     made = agreements.draft()
     assert made is not None
     assert bar_of(made) == 47
+    expect(state).to_contain_text("First look")
     work()
-    expect(page.locator("#whatif-state")).to_contain_text("Exact: all", timeout=10_000)
+    expect(state).to_contain_text("Exact: all", timeout=10_000)
