@@ -75,6 +75,11 @@ class Row:
     starts_at: datetime | None
     parked_until: datetime | None
 
+    @property
+    def would_do(self) -> str:
+        """What would bring the points that are missing: "“Visited pricing” or “Webinar” would do"."""
+        return self.hint.partition(": ")[2]
+
 
 def mqls(at: datetime, view: str, points: int | None, query: str = "", source: str = "") -> QuerySet[Lead]:
     """The MQLs of a view, without an order."""
