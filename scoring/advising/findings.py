@@ -165,12 +165,12 @@ def _pair(one: Criterion, other: Criterion, n: int, m: int, both: int) -> str:
 # On the ends
 
 
-def on_ends(document: Document, past: Past) -> Iterator[Finding]:
-    """Rules that reward the wrong leads, and those whose points the ends do not bear out."""
+def on_ends(document: Document, past: Past, *, points: bool = True) -> Iterator[Finding]:
+    """Rules that reward the wrong leads and, with `points`, those whose points the ends do not bear out."""
     if not past.enough:
         return
     raws = raw_of(document)
-    scale = Scale.of(document, past) if past.points_ready else None
+    scale = Scale.of(document, past) if points and past.points_ready else None
     for i, criterion in enumerate(document.active_criteria):
         with_it, without = past.split(i)
         if with_it.of < LEADS or without.of < LEADS or not criterion.highest:

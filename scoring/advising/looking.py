@@ -1,6 +1,6 @@
 """The work behind the advice: a job that looks at one content of an agreement and writes what it finds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -18,7 +18,6 @@ from scoring.advising.candidates import Candidate, candidates
 from scoring.advising.findings import Finding, Past, on_base, on_ends, unused
 from scoring.backtesting import cases
 from scoring.backtesting.cases import Decided
-from scoring.backtesting.measures import enough
 from scoring.backtesting.runs import sha_of
 from scoring.conditions.explain import words_for
 from scoring.conditions.fields import catalogue_today
@@ -70,9 +69,11 @@ def run_chunk(chunk: JobChunk) -> int:
     document = Document(job.params["content"])
     program = applied.program_of(document)
     seen = base(program, at)
-    goal, found = _decided(at)
-    past = _past(program, goal, found)
-    made = [*on_base(document, seen), *on_ends(document, past)]
+    decided: dict[str, list[Decided]] = {goal: _newest(goal, at) for goal in cases.GOALS}
+    pasts = {goal: _past(program, goal, found) for goal, found in decided.items()}
+    past = leading(pasts)
+    found = decided[past.goal]
+    made = [*on_base(document, seen), *both_ends(document, past, pasts)]
     if past.enough:
         offered = candidates([d.lead for d in found], words_for(document))
         made += unused(document, past, offered, _has(document, offered, found))
@@ -80,7 +81,7 @@ def run_chunk(chunk: JobChunk) -> int:
     job.result = {
         "looked": seen.look.looked,
         "base": seen.look.base,
-        "goal": goal,
+        "goal": past.goal,
         "decided": past.all.of,
         "good": past.all.good,
         "enough": past.enough,
@@ -90,14 +91,30 @@ def run_chunk(chunk: JobChunk) -> int:
     return 1
 
 
-def _decided(at: datetime) -> tuple[str, list[Decided]]:
-    """The goal that has cases enough, customers before acceptance, and its newest cases."""
-    for goal in ("customer", "accepted"):
-        all_, good = cases.counts(goal, at)
-        if enough(good, all_ - good) or goal == "accepted":
-            found = cases.decided(goal, at)
-            return goal, sorted(found, key=lambda d: (d.at, d.lead))[-CASES:]
-    return "accepted", []
+def leading(pasts: Mapping[str, Past]) -> Past:
+    """The goal that points and candidates are judged by: customers if there are enough for points, else
+    acceptance if there are enough of those, else whichever has enough to say anything."""
+    one, other = pasts["customer"], pasts["accepted"]
+    for past in (one, other):
+        if past.points_ready:
+            return past
+    return one if one.enough else other
+
+
+def both_ends(document: Document, past: Past, pasts: Mapping[str, Past]) -> list[Finding]:
+    """What the ends say: all of the leading goal, and of the other one the rules that reward the wrong."""
+    made = list(on_ends(document, past))
+    for other in pasts.values():
+        if other.goal != past.goal:
+            named = {f.criterion for f in made if f.kind == "loser"}
+            more = on_ends(document, other, points=False)
+            made += [f for f in more if f.criterion not in named]
+    wrong = {f.criterion for f in made if f.kind == "loser"}
+    return [f for f in made if f.kind == "loser" or f.criterion not in wrong]
+
+
+def _newest(goal: str, at: datetime) -> list[Decided]:
+    return sorted(cases.decided(goal, at), key=lambda d: (d.at, d.lead))[-CASES:]
 
 
 def _past(program: Program, goal: str, found: Sequence[Decided]) -> Past:

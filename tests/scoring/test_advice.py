@@ -211,6 +211,32 @@ def test_points_within_the_interval_or_moved_by_little_are_left():
     assert each_time["set"] == {"points": 3, "max_points": 6}
 
 
+def test_the_leading_goal_is_the_one_with_ends_enough():
+    def of(goal, good, bad):
+        return Past(goal, [True] * good + [False] * bad, [])
+
+    def chosen(customers, accepted):
+        return looking.leading(
+            {"customer": of("customer", *customers), "accepted": of("accepted", *accepted)}
+        ).goal
+
+    assert chosen((50, 200), (200, 50)) == "customer"
+    assert chosen((30, 130), (180, 50)) == "accepted"
+    assert chosen((30, 130), (90, 50)) == "customer"
+    assert chosen((5, 130), (90, 50)) == "accepted"
+    assert chosen((0, 0), (0, 0)) == "accepted"
+
+
+def test_a_rule_that_only_speaks_against_acceptance_is_found_too():
+    """By the leading goal nothing is wrong with it; by the other one it is, and then it is said once."""
+    document = Document({"criteria": [once("a", "fit", 10, fact("title", "known"))]})
+    held = [[(n % 2 == 0, 10.0)] for n in range(400)]
+    by_end = Past("customer", [n % 4 in (0, 1) for n in range(400)], held)
+    by_answer = Past("accepted", [n % 2 == 1 or n % 8 == 0 for n in range(400)], held)
+    made = looking.both_ends(document, by_end, {"customer": by_end, "accepted": by_answer})
+    assert [(f.kind, f.criterion, f.figures["goal"]) for f in made] == [("loser", "a", "accepted")]
+
+
 # What a person does with it
 
 
