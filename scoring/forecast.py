@@ -15,7 +15,7 @@ from scoring.engine import Row
 from scoring.models import Agreement
 
 WEEKS = 4
-SAMPLE = 4_000
+SAMPLE = 2_000
 # Below this there is nothing to bring to scale by.
 ENOUGH = 5
 

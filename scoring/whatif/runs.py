@@ -35,7 +35,7 @@ KIND = "preview"
 CHUNK = 5_000
 SAMPLE = 500
 # The first answer looks back at fewer leads and answers, so that it comes within a second.
-FIRST_WEEKLY, FIRST_ANSWERS = 200, 200
+FIRST_WEEKLY, FIRST_ANSWERS = 120, 150
 ANSWERS = 3_000
 # A look is shown again for so long, unless the draft changes.
 FRESH = timedelta(minutes=10)

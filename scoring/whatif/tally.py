@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from leadflow.accounts.models import User
 from scoring.models import PreviewRun
 from scoring.whatif import scan
 from scoring.whatif.bars import Bar
@@ -18,6 +19,7 @@ STEPS = tuple(range(0, 101, STEP))
 NO_OWNER, NO_SOURCE = "nobody", "unknown"
 # Sources and owners that are named; the others are one line.
 NAMED = 30
+GROUPED = ("open", "up", "down", "becomes", "stops")
 
 _ROWS = """
     scoring_previewpart p CROSS JOIN LATERAL
@@ -30,7 +32,6 @@ _READY = f"""((x.flags & {scan.FREE}) > 0 AND ((x.flags & {scan.TRACK}) > 0 OR C
     THEN (x.flags & {scan.OVER}) > 0 ELSE (x.flags & {scan.UNDER}) > 0 END))"""
 _WAS = f"(x.flags & {scan.WAS_READY}) > 0"
 _OPEN = f"(x.flags & {scan.OPEN}) > 0"
-_LOW = f"LEAST(GREATEST(x.now, 0), 100) / {STEP} * {STEP}"
 # How a total that is just missed or just reached is found: only leads that the bar alone decides on.
 _NEAR = f"(x.flags & {scan.FREE}) > 0 AND (x.flags & {scan.TRACK}) = 0 AND (x.flags & {scan.OVER}) > 0"
 
@@ -57,58 +58,65 @@ class Line:
 
 
 def summary(run: PreviewRun, bar: Bar | None, *, sample: bool) -> dict[str, Json]:
-    """All counts of a look as JSON: what the page shows but for names."""
+    """All counts of a look as JSON: what the page shows but for names. The parts are read twice."""
     args = {"run": run.pk, "sample": sample}
-    looked, opened, sales = _one(
-        f"SELECT count(*), count(*) FILTER (WHERE {_OPEN}),"  # noqa: S608 - constants
-        f" count(*) FILTER (WHERE (x.flags & {scan.SALES}) > 0) FROM {_ROWS}",
+    found = _rows(
+        "SELECT x.was, x.now, x.was_grade, x.now_grade, x.was_stage, x.now_stage, x.flags, count(*)"  # noqa: S608
+        f" FROM {_ROWS} GROUP BY 1, 2, 3, 4, 5, 6, 7",
         args,
     )
-    spread_now = _pairs(f"SELECT {_LOW}, count(*) FROM {_ROWS} AND {_OPEN} GROUP BY 1", args)  # noqa: S608
-    spread_was = _pairs(
-        f"SELECT {_LOW.replace('x.now', 'x.was')}, count(*) FROM {_ROWS} AND {_OPEN} AND x.was >= 0"  # noqa: S608
-        " GROUP BY 1",
-        args,
-    )
-    grades = _rows(
-        f"SELECT x.was_grade, x.now_grade, count(*) FROM {_ROWS} AND {_OPEN} GROUP BY 1, 2",  # noqa: S608
-        args,
-    )
-    stages = _rows(
-        "SELECT x.was_stage, x.now_stage, count(*)"  # noqa: S608
-        f" FROM {_ROWS} AND x.was_stage <> x.now_stage GROUP BY 1, 2",
-        args,
-    )
-    bits = {"becomes": scan.BECOMES, "stops": scan.STOPS, "out": scan.OUT, "back": scan.BACK}
-    each = ", ".join(f"count(*) FILTER (WHERE (x.flags & {bit}) > 0)" for bit in bits.values())
-    counts = _one(f"SELECT {each} FROM {_ROWS}", args)  # noqa: S608
+    counts: Counter[str] = Counter()
+    was_spread, now_spread = [0] * len(STEPS), [0] * len(STEPS)
+    grades: Counter[str] = Counter()
+    stages: Counter[str] = Counter()
+    # Total and flags of those on whom a bar may decide.
+    near: Counter[tuple[int, int]] = Counter()
+    for was, now, was_grade, now_grade, was_stage, now_stage, flags, n in found:
+        counts["looked"] += n
+        for name, bit in _BITS.items():
+            if flags & bit:
+                counts[name] += n
+        if was_stage != now_stage:
+            stages[f"{_stage(was_stage)}>{_stage(now_stage)}"] += n
+        if flags & (scan.FREE | scan.WAS_READY):
+            near[now, flags] += n
+        if flags & scan.OPEN:
+            now_spread[_step(now)] += n
+            grades[f"{_shown(was_grade)}>{_shown(now_grade)}"] += n
+            if was >= 0:
+                was_spread[_step(was)] += n
     return {
-        "looked": looked,
-        "open": opened,
-        "with_sales": sales,
-        "was": [spread_was.get(step, 0) for step in STEPS],
-        "now": [spread_now.get(step, 0) for step in STEPS],
-        "grades": {f"{_shown(was)}>{_shown(now)}": n for was, now, n in grades},
-        "stages": {f"{_stage(was)}>{_stage(now)}": n for was, now, n in stages},
-        "bars": _by_bar(args, bar),
-        **dict(zip(bits, counts, strict=True)),
-        "sources": _grouped("source", args),
-        "owners": _grouped("owner", args),
+        "looked": counts["looked"],
+        **{name: counts[name] for name in _BITS},
+        "was": was_spread,
+        "now": now_spread,
+        "grades": dict(grades),
+        "stages": dict(stages),
+        "bars": _by_bar(near, bar),
+        **_groups(args),
     }
 
 
-def _by_bar(args: Mapping[str, Json], bar: Bar | None) -> dict[str, list[int]]:
+_BITS = {
+    "open": scan.OPEN,
+    "with_sales": scan.SALES,
+    "becomes": scan.BECOMES,
+    "stops": scan.STOPS,
+    "out": scan.OUT,
+    "back": scan.BACK,
+}
+
+
+def _step(total: int) -> int:
+    return min(max(total, 0), 100) // STEP
+
+
+def _by_bar(near: Mapping[tuple[int, int], int], bar: Bar | None) -> dict[str, list[int]]:
     """Per bar that may be tried how many enter and how many leave; the agreed one alone where none may."""
-    kept = scan.FREE | scan.TRACK | scan.OVER | scan.UNDER | scan.WAS_READY | scan.KNOWN
-    found = _rows(
-        f"SELECT x.now, x.flags & {kept}, count(*) FROM {_ROWS}"  # noqa: S608
-        f" AND (x.flags & {scan.FREE | scan.WAS_READY}) > 0 GROUP BY 1, 2",
-        args,
-    )
     made: dict[str, list[int]] = {}
     for tried in range(bar.low, bar.high + 1) if bar else (0,):
         tally: Counter[str] = Counter()
-        for total, flags, n in found:
+        for (total, flags), n in near.items():
             tally[moves(total, flags, tried)] += n
         made[str(tried)] = [tally["enter"], tally["leave"]]
     return made
@@ -129,14 +137,8 @@ def moves(total: int, flags: int, bar: int) -> str:
     return "leave" if was and not now else ""
 
 
-def _grouped(by: str, args: Mapping[str, Json]) -> list[dict[str, Json]]:
-    """Per source or owner: open leads, grades up and down, MQL or no more."""
-    if by == "source":
-        key, joins = "l.first_source_key", ""
-        name = f"COALESCE(NULLIF(max(l.first_source), ''), '{NO_SOURCE}')"
-    else:
-        key, joins = "l.owner_id", "LEFT JOIN accounts_user u ON u.id = l.owner_id"
-        name = f"COALESCE(max(u.name), '{NO_OWNER}')"
+def _groups(args: Mapping[str, Json]) -> dict[str, list[dict[str, Json]]]:
+    """Per source and per owner: open leads, grades up and down, MQL or no more. One pass for both."""
     tests = (
         _OPEN,
         f"{_OPEN} AND x.was_grade > 0 AND x.now_grade < x.was_grade",
@@ -145,13 +147,25 @@ def _grouped(by: str, args: Mapping[str, Json]) -> list[dict[str, Json]]:
         f"(x.flags & {scan.STOPS}) > 0",
     )
     counts = ", ".join(f"count(*) FILTER (WHERE {test})" for test in tests)
-    rows = _rows(
-        f"SELECT COALESCE({key}::text, ''), {name}, {counts} FROM (SELECT x.* FROM {_ROWS}) x"  # noqa: S608
-        f" JOIN leads_lead l ON l.id = x.lead {joins} GROUP BY {key} ORDER BY 3 DESC, 2 LIMIT {NAMED}",
+    found = _rows(
+        f"SELECT l.first_source_key, l.owner_id, min(l.first_source), {counts}"  # noqa: S608
+        f" FROM (SELECT x.* FROM {_ROWS}) x JOIN leads_lead l ON l.id = x.lead GROUP BY 1, 2",
         args,
     )
-    names = ("key", "name", "open", "up", "down", "becomes", "stops")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    names = dict(User.objects.filter(pk__in={row[1] for row in found if row[1]}).values_list("pk", "name"))
+    made: dict[str, dict[str, dict[str, Json]]] = {"sources": {}, "owners": {}}
+    for source, owner, shown, *numbers in found:
+        for kind, key, name in (
+            ("sources", source or "", shown or NO_SOURCE),
+            ("owners", str(owner or ""), names.get(owner, NO_OWNER)),
+        ):
+            line = made[kind].setdefault(key, {"key": key, "name": name, **dict.fromkeys(GROUPED, 0)})
+            for column, n in zip(GROUPED, numbers, strict=True):
+                line[column] += n
+    return {
+        kind: sorted(lines.values(), key=lambda line: (-line["open"], line["name"]))[:NAMED]
+        for kind, lines in made.items()
+    }
 
 
 def queue_by(run: PreviewRun, bar: int, by: str, *, sample: bool) -> dict[str, tuple[int, int]]:
@@ -278,7 +292,3 @@ def _rows(text: str, args: Mapping[str, Json]) -> list[Any]:
 def _one(text: str, args: Mapping[str, Json]) -> Sequence[Any]:
     found: Sequence[Any] = _rows(text, args)[0]
     return found
-
-
-def _pairs(text: str, args: Mapping[str, Json]) -> dict[int, int]:
-    return dict(_rows(text, args))
