@@ -16,7 +16,7 @@ from scoring.program import Program
 KEPT = 12
 _WAITING = (Agreement.State.DRAFT, Agreement.State.PROPOSED, Agreement.State.SIGNED)
 _KINDS_MARK = (
-    "SELECT COALESCE(md5(string_agg(id || key || own_act || phrase, ',' ORDER BY id)), '') FROM "
+    "SELECT COALESCE(md5(string_agg(id || key || own_act || phrase, ',' ORDER BY id)), '') FROM "  # noqa: S608
     + ActivityKind._meta.db_table
 )
 # A draft has no hash yet, so its last save tells it from the one before.

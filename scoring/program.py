@@ -100,7 +100,12 @@ class Program:
         return build(compiler.columns, levels, final, source=source, zone=self.document.zone, joins=joins)
 
     def tried(
-        self, source: Source, over: Mapping[str, Any] | None, under: Mapping[str, Any] | None, *, present: bool
+        self,
+        source: Source,
+        over: Mapping[str, Any] | None,
+        under: Mapping[str, Any] | None,
+        *,
+        present: bool,
     ) -> Statement:
         """As `score` but for `next_change`, then TRIED_COLUMNS: whether the lead would be ready for sales by
         the conditions `over` and `under`, which stand for other bars. Fresh evidence is looked for in all
