@@ -143,7 +143,7 @@ def _trickle(total: int, room: Room) -> str:
         return f"{_leads(total)} wait, and no rep is there: they come in when somebody is."
     most = max(rep.per_day for rep in room.present)
     first = min(total, sum(rep.free_today for rep in room.reps))
-    pace = f"{_leads(total)} wait: at most {most} a day and rep, {first} of them today"
+    pace = f"{_leads(total)} wait: at most {most} a day and rep, {first} of them on the first day"
     day = done_on(total, room)
     if day is None:
         return f"{pace}. Not done within two months: as many come as there is room for."

@@ -225,20 +225,26 @@ def says(total: int, sales: room.Room, key: str, monkeypatch, agreement, at) -> 
 @pytest.mark.parametrize(
     ("total", "more", "usual", "words"),
     [
-        (31, {}, 0, "31 leads wait: at most 8 a day and rep, 8 of them today; done on Friday 27 November."),
-        (8, {}, 0, "8 leads wait: at most 8 a day and rep, 8 of them today; then it is done."),
+        (
+            31,
+            {},
+            0,
+            "31 leads wait: at most 8 a day and rep, 8 of them on the first day; done on Friday 27 November.",
+        ),
+        (8, {}, 0, "8 leads wait: at most 8 a day and rep, 8 of them on the first day; then it is done."),
         (
             31,
             {},
             80,
-            "31 leads wait: at most 8 a day and rep, 8 of them today; done on Wednesday 2 December, "
+            "31 leads wait: at most 8 a day and rep, 8 of them on the first day; done on Wednesday 2 December, "
             "beside the 4 a day that come anyway.",
         ),
         (
             31,
             {},
             160,
-            "31 leads wait: at most 8 a day and rep, 8 of them today. Not done within two months: "
+            "31 leads wait: at most 8 a day and rep, 8 of them on the first day. Not done within two "
+            "months: "
             "as many come as there is room for.",
         ),
         (31, {"present": False}, 0, "31 leads wait, and no rep is there: they come in when somebody is."),
@@ -291,6 +297,6 @@ def test_the_load_counts_who_is_above_the_bar_and_not_with_sales(at, people, mak
     found = load.above_the_bar(draft, clock.now())
     assert (found.count, found.fast, found.lately, found.exact) == (3, 0, 3, True)
     page = as_user(people.mia).get("/agreement/load/").content.decode()
-    assert "3 leads wait: at most 8 a day and rep, 3 of them today; then it is done." in page
+    assert "3 leads wait: at most 8 a day and rep, 3 of them on the first day; then it is done." in page
     assert "3 leads at once, 1 for each rep" in page
     assert not Handoff.objects.exists()
