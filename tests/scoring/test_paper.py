@@ -236,8 +236,8 @@ def says(total: int, sales: room.Room, key: str, monkeypatch, agreement, at) -> 
             31,
             {},
             80,
-            "31 leads wait: at most 8 a day and rep, 8 of them on the first day; done on Wednesday 2 December, "
-            "beside the 4 a day that come anyway.",
+            "31 leads wait: at most 8 a day and rep, 8 of them on the first day; done on Wednesday 2 "
+            "December, beside the 4 a day that come anyway.",
         ),
         (
             31,
