@@ -17,7 +17,7 @@ from leadflow.jobs import runner
 from leadflow.jobs.models import Job
 from leadflow.leads import intake
 from leadflow.leads.models import Lead, Stage
-from scoring import agreements, engine
+from scoring import agreements, engine, forecast
 from scoring.document import Document
 from scoring.models import Agreement, Crossing, LeadScore, PreviewPart, PreviewRun
 from scoring.whatif import bars, runs, scan, tally, weekly
@@ -353,3 +353,15 @@ def test_such_leads_are_those_just_above_the_bar():
     assert (found.count, found.accepted, found.of_hundred) == (20, 8, 40)
     assert (found.others, found.others_accepted) == (13, 13)
     assert not weekly.such({"53": [4, 1, 0]}, 53).enough
+
+
+def test_the_page_and_the_printed_agreement_expect_the_same_a_week(at, people):
+    force = in_force(people)
+    base_of(60)
+    work()
+    settle()
+    draft = drafted(people, other_points)
+    bar = bars.of(Document(draft.content))
+    for offered in (0.0, 12.0):
+        week = weekly.a_week(draft, bar, force, offered, at)
+        assert week["bars"]["46"] == pytest.approx(forecast.expected_a_week(draft, force, offered, at))
