@@ -38,7 +38,9 @@ def live(
         _work_off()
     play = Play(seed, people, cast, end)
     play.plan(start + (end - start) * SECOND_VERSION, lambda at: _second_version(cast, at))
-    play.plan(end - tools.SAT_DOWN, lambda at: tools.hold_workshop(cast, play.by_lead, seed))
+    # In a company of few weeks not before there are leads to talk about.
+    talk = max(end - tools.SAT_DOWN, start + (end - start) * SECOND_VERSION)
+    play.plan(talk, lambda at: tools.hold_workshop(cast, play.by_lead, seed))
     play.run(progress)
     with clock.use(end):
         _desks(cast, end)
