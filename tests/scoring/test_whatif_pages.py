@@ -5,6 +5,7 @@ import re
 import pytest
 from django.test import Client
 
+from leadflow.accounts.actors import person
 from leadflow.leads.models import Lead
 from scoring import agreements
 from scoring.models import PreviewRun
@@ -151,3 +152,18 @@ def test_the_page_asks_as_much_for_many_leads_as_for_few(
     # Session, person, frame (5), look and versions, room (6), count, lines, names, both explained (6).
     with django_assert_max_num_queries(22):
         mia.get(f"{PAGE}leads/?run={run.pk}&cell=open")
+
+
+def test_before_the_first_agreement_everybody_is_new(at, people, as_user):
+    base_of(30)
+    draft = agreements.create_draft(person(people.mia))
+    work()
+    page = as_user(people.mia).get(f"{PAGE}?v={draft.number}", **HTMX)
+    assert page.status_code == 200
+    found, exact = runs.answer(PreviewRun.objects.get())
+    assert exact
+    assert sum(found["was"]) == 0
+    assert sum(found["now"]) == found["open"] == 30
+    assert found["bars"][str(bar_of(draft))][1] == 0
+    whole = as_user(people.mia).get(PAGE)
+    assert "nothing in force yet" in text_of(whole)
