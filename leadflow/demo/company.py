@@ -93,7 +93,11 @@ def _draft_of_today(cast: Cast) -> None:
     draft = agreements.create_draft(person(cast.mia), note="Guides give too much")
     content = copy.deepcopy(draft.content)
     _rule(content, "b8")["points"], _rule(content, "b8")["max_points"] = 2, 6
-    _rule(content, "b3")["points"] = 6
+    _rule(content, "b3")["points"], _rule(content, "b3")["max_points"] = 8, 24
+    # Sales has room: ready a little sooner.
+    content["grade"]["numbers"][1][1] = 10
+    total = next(part for part in content["thresholds"]["sql_when"]["all"] if part.get("score") == "total")
+    total["value"] = 50
     agreements.save_draft(
         draft, content, person(cast.mia), draft.lock_version, what="guides less, prices more"
     )
