@@ -18,7 +18,7 @@ run: $(VENV)/run.stamp
 install: $(VENV)/dev.stamp
 
 test: install browser redis
-	@exec $(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
+	@exec $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=12 $(TESTS)
 
 lint: install
 	$(PYTHON) -m ruff check .

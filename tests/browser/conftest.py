@@ -2,12 +2,14 @@
 policy, a script error or a failed request of our own fails the test that saw it."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 
@@ -98,6 +100,22 @@ def open_as(browser: Browser, live_server: Any, watch: Watch) -> Iterator[Callab
     yield open_
     for context in contexts:
         context.close()
+    _let_requests_end()
+
+
+def _let_requests_end() -> None:
+    """Wait for what the server still answers to a page that is gone: emptying the tables would collide."""
+    busy = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND state <> 'idle'"
+    )
+    until = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < until:
+            cursor.execute(busy)
+            if cursor.fetchone() == (0,):
+                return
+            time.sleep(0.05)
 
 
 def _session(user: User, url: str) -> Any:
