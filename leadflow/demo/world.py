@@ -407,7 +407,7 @@ def _evaluator(rng: random.Random, p: Person) -> list[Event]:
     if rng.random() < 0.45:
         made.append(_titled(rng, _around(rng, p.created_at, 10), "download_educational", GUIDES))
     # Owners of tiny firms ask at once; nobody knows yet how small they are.
-    if rng.random() < (0.35 if p.tiny else 0.05):
+    if rng.random() < (0.15 if p.tiny else 0.05):
         made.append(
             Event(
                 _around(rng, at, 3),
