@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -23,7 +23,7 @@ from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
-from leadflow.web import csv_response, with_toast
+from leadflow.web import PageRequest, csv_response, with_toast
 
 PAGE = 25
 MARKETERS = (Role.MARKETER, Role.MARKETING_MANAGER)
@@ -40,7 +40,7 @@ RESULT_WORDS = {
 
 @require_GET
 @roles(*MARKETERS, Role.SALES_MANAGER)
-def page(request: HttpRequest) -> HttpResponseBase:
+def page(request: PageRequest) -> HttpResponseBase:
     """The MQLs of a view, closest to the bar first."""
     at, points = clock.now(), mqls.bar_points()
     view = request.GET.get("view", "close")
@@ -60,7 +60,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
         "points": points,
         "days": mqls.usual_days(at),
         "sort": sort,
-        "can_act": request.user.in_marketing or request.user.is_admin,  # type: ignore[union-attr]
+        "can_act": request.user.in_marketing or request.user.is_admin,
         "sources": sources(),
         "open_tasks": tasks.open_tasks().count(),
     }
@@ -87,7 +87,7 @@ def _csv(found: Any, at: datetime) -> HttpResponseBase:
 
 @require_GET
 @roles(*MARKETERS)
-def form(request: HttpRequest, pk: int, act: str) -> HttpResponse:
+def form(request: PageRequest, pk: int, act: str) -> HttpResponse:
     """The dialog of one act."""
     if act not in ACTS:
         raise NotVisible("There is no such act.")
@@ -107,26 +107,26 @@ def form(request: HttpRequest, pk: int, act: str) -> HttpResponse:
 
 @require_POST
 @roles(*MARKETERS)
-def do(request: HttpRequest, pk: int, act: str) -> HttpResponse:
+def do(request: PageRequest, pk: int, act: str) -> HttpResponse:
     """Carry out one act on the row and show the row as it is then."""
     deeds = {"track": _track, "contact": _contact, "handover": _hand_over, "park": _park}
     if act not in deeds:
         raise NotVisible("There is no such act.")
     words = deeds[act](request, pk)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(request.POST.get("next") or "feedback:mqls")
     return _fresh(request, pk, words)
 
 
-def _track(request: HttpRequest, pk: int) -> str:
-    made = nurture.start_by_hand(pk, request.POST.get("track", ""), person(request.user))  # type: ignore[arg-type]
+def _track(request: PageRequest, pk: int) -> str:
+    made = nurture.start_by_hand(pk, request.POST.get("track", ""), person(request.user))
     return f"{made.lead} is on the track “{made.track}”."
 
 
-def _contact(request: HttpRequest, pk: int) -> str:
+def _contact(request: PageRequest, pk: int) -> str:
     mqls.log_contact(
         pk,
-        person(request.user),  # type: ignore[arg-type]
+        person(request.user),
         kind=request.POST.get("kind", ""),
         result=request.POST.get("result", ""),
         note=request.POST.get("note", ""),
@@ -134,18 +134,18 @@ def _contact(request: HttpRequest, pk: int) -> str:
     return "Contact written down."
 
 
-def _hand_over(request: HttpRequest, pk: int) -> str:
+def _hand_over(request: PageRequest, pk: int) -> str:
     to = request.POST.get("to", "")
     made = mqls.hand_over(
         pk,
-        person(request.user),  # type: ignore[arg-type]
+        person(request.user),
         reason=request.POST.get("reason", ""),
         to=int(to) if to.isdecimal() else None,
     )
     return f"{made.lead} is offered to {made.owner or made.team or 'the pool'}."
 
 
-def _park(request: HttpRequest, pk: int) -> str:
+def _park(request: PageRequest, pk: int) -> str:
     day = date_of(request.POST.get("until", ""), "until")
     if day is None:
         raise BadInput("Park it until when?", [Fault("until", "Choose a day.")])
@@ -155,7 +155,7 @@ def _park(request: HttpRequest, pk: int) -> str:
     return f"{held.lead} is parked until {day.day} {day:%b}."
 
 
-def _fresh(request: HttpRequest, pk: int, words: str) -> HttpResponse:
+def _fresh(request: PageRequest, pk: int, words: str) -> HttpResponse:
     at, points = clock.now(), mqls.bar_points()
     lead = Lead.objects.select_related("company", "score").get(pk=pk)
     html = HttpResponse("")
@@ -172,7 +172,7 @@ def _fresh(request: HttpRequest, pk: int, words: str) -> HttpResponse:
 
 @require_GET
 @roles(*MARKETERS, Role.SALES_MANAGER)
-def task_page(request: HttpRequest) -> HttpResponse:
+def task_page(request: PageRequest) -> HttpResponse:
     """What marketing has to do: repairs, answers, steps of tracks."""
     page_of = Paginator(tasks.open_tasks(), PAGE).get_page(request.GET.get("page"))
     return render(request, "feedback/tasks.html", {"page": page_of, "at": clock.now()})
@@ -180,9 +180,9 @@ def task_page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @roles(*MARKETERS, Role.SALES_MANAGER)
-def task_done(request: HttpRequest, pk: int) -> HttpResponse:
+def task_done(request: PageRequest, pk: int) -> HttpResponse:
     """Finish, repair or give up a task."""
-    actor = person(request.user)  # type: ignore[arg-type]
+    actor = person(request.user)
     note = request.POST.get("note", "").strip()
     how = request.POST.get("how", "done")
     if how == "repair":
@@ -198,7 +198,7 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
         task, words = asking.decline(pk, actor, note=note), "Not yet: told to whoever asked."
     else:
         task, words = tasks.finish(pk, actor, result=note), "Done."
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return with_toast(HttpResponse(""), words, link=(f"/leads/{task.lead_id}/", str(task.lead)))
     return redirect(reverse("feedback:tasks"))
 
@@ -208,15 +208,15 @@ def task_done(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @roles(*SALES)
-def ask(request: HttpRequest, pk: int) -> HttpResponse:
+def ask(request: PageRequest, pk: int) -> HttpResponse:
     """Ask marketing for a lead: the dialog, and the question itself."""
     lead = get_object_or_404(Lead.objects.select_related("company"), pk=pk, erased_at=None)
     if request.method == "GET":
         return render(request, "feedback/_ask.html", {"lead": lead})
-    made = asking.ask(pk, person(request.user), why=request.POST.get("why", ""))  # type: ignore[arg-type]
+    made = asking.ask(pk, person(request.user), why=request.POST.get("why", ""))
     due = date_format(timezone.localtime(made.due_at), "D j M, H:i")
     messages.success(request, f"Asked: marketing answers by {due}.")
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         answer = HttpResponse(status=204)
         answer["HX-Refresh"] = "true"
         return answer

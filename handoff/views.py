@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
@@ -30,7 +30,7 @@ from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.accounts.templatetags.lf import due_text
 from leadflow.errors import BadInput, Conflict, Fault, NotVisible
-from leadflow.web import toast
+from leadflow.web import PageRequest, toast
 from scoring import history
 
 SALES = (Role.REP, Role.SALES_MANAGER)
@@ -47,7 +47,7 @@ CARD = re.compile(r"[1-3]-[0-9]{1,18}")
 
 @require_GET
 @roles(*SALES)
-def queue(request: HttpRequest) -> HttpResponse:
+def queue(request: PageRequest) -> HttpResponse:
     """The whole page; `?tab=`, `?later=1`, and `?lead=` the handoff that is open."""
     wanted = request.GET.get("lead", "")
     return render(request, "handoff/queue.html", _page(request, _id(wanted), single=bool(wanted)))
@@ -55,14 +55,14 @@ def queue(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @roles(*SALES)
-def one(request: HttpRequest, pk: int) -> HttpResponse:
+def one(request: PageRequest, pk: int) -> HttpResponse:
     """The page with this lead open; on a phone only the lead. Where a notice lands."""
     return render(request, "handoff/queue.html", _page(request, pk, single=True))
 
 
 @require_GET
 @roles(*SALES)
-def fresh(request: HttpRequest) -> HttpResponse:
+def fresh(request: PageRequest) -> HttpResponse:
     """List, panel and figures anew, after an act or on a click on "2 new"."""
     single = request.GET.get("single") == "1"
     context = _page(request, _id(request.GET.get("open", "")), single=single, lenient=True)
@@ -71,7 +71,7 @@ def fresh(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @roles(*SALES)
-def narrow(request: HttpRequest) -> HttpResponse:
+def narrow(request: PageRequest) -> HttpResponse:
     """The form that narrows the list: what the tab holds, by grade, source, campaign, kind."""
     user, now = _user(request), clock.now()
     tab = _tab(request, user)
@@ -87,7 +87,7 @@ def narrow(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-def waiting(request: HttpRequest) -> HttpResponse:
+def waiting(request: PageRequest) -> HttpResponse:
     """Who is ready and waits for room: marketing's until then; reps see their team's as a hint."""
     user, now = _user(request), clock.now()
     page = Paginator(selectors.waiting(user), WAITING_PAGE).get_page(request.GET.get("page"))
@@ -103,7 +103,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @roles(*SALES)
-def side(request: HttpRequest, pk: int) -> HttpResponse:
+def side(request: PageRequest, pk: int) -> HttpResponse:
     """The side panel of one lead."""
     user, now = _user(request), clock.now()
     found = selectors.panel(user, selectors.find(user, pk), now)
@@ -115,7 +115,7 @@ def side(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @roles(*SALES)
-def poll(request: HttpRequest) -> HttpResponse:
+def poll(request: PageRequest) -> HttpResponse:
     """What changed since the page was built: 204 for nothing, else rows to swap, in place."""
     user, now = _user(request), clock.now()
     tab, only = _tab(request, user), sieve.read(request.GET)
@@ -155,7 +155,7 @@ def poll(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _page(request: HttpRequest, pk: int | None, *, single: bool, lenient: bool = False) -> dict[str, Any]:
+def _page(request: PageRequest, pk: int | None, *, single: bool, lenient: bool = False) -> dict[str, Any]:
     """Everything of the page. `lenient`: a lead not visible any more is no error, the first row opens.
 
     Fifteen queries at most, the same at 3 rows and at 30: session with person and team, two of the frame,
@@ -229,7 +229,7 @@ def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, A
 
 @require_POST
 @roles(*SALES)
-def accept(request: HttpRequest, pk: int) -> HttpResponse:
+def accept(request: PageRequest, pk: int) -> HttpResponse:
     """Take the lead; from the pool this claims it too."""
     done = _apply(request, pk, "accept")
     return answered(request, done, "accept", f"Accepted {done.lead}.", detail=_next_due("First call", done))
@@ -237,7 +237,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(*SALES)
-def accept_all(request: HttpRequest) -> HttpResponse:
+def accept_all(request: PageRequest) -> HttpResponse:
     """Take several people of one company at once; each is an act of its own."""
     user = _user(request)
     ids = [pk for pk in map(_id, request.POST.getlist("handoff")[:ALL_LIMIT]) if pk is not None]
@@ -252,7 +252,7 @@ def accept_all(request: HttpRequest) -> HttpResponse:
     words = f"Accepted {many} {'person' if len(chosen) == 1 else 'people'}"
     words += f" at {company.name}." if company else "."
     detail = " ".join([*left, _next_due("First call", done[0])]).strip()
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         messages.success(request, f"{words} {detail}".strip())
         return redirect(_next(request) or reverse("handoff:queue"))
     back = f"{reverse('feedback:undo-all')}?{urlencode([('handoff', row.pk) for row in done])}"
@@ -265,7 +265,7 @@ def accept_all(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @roles(*SALES)
-def claim(request: HttpRequest, pk: int) -> HttpResponse:
+def claim(request: PageRequest, pk: int) -> HttpResponse:
     """Take the lead out of the pool; it still wants an answer."""
     done = _apply(request, pk, "claim")
     words = "The clock runs on: accept or reject."
@@ -274,7 +274,7 @@ def claim(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(*SALES)
-def contact(request: HttpRequest, pk: int) -> HttpResponse:
+def contact(request: PageRequest, pk: int) -> HttpResponse:
     """A contact with its result; the first one on an offer accepts too."""
     found = selectors.find(_user(request), pk)
     action = "log_contact" if found.state == State.WORKING else "touch"
@@ -290,7 +290,7 @@ def contact(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(*SALES)
-def snooze(request: HttpRequest, pk: int) -> HttpResponse:
+def snooze(request: PageRequest, pk: int) -> HttpResponse:
     """Let it sleep until a day, with a reason; the clock stands still."""
     until, reason = request.POST.get("until", ""), request.POST.get("reason", "")
     done = _apply(request, pk, "snooze", until=until, reason=reason)
@@ -303,7 +303,7 @@ def snooze(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(*SALES)
-def wake(request: HttpRequest, pk: int) -> HttpResponse:
+def wake(request: PageRequest, pk: int) -> HttpResponse:
     """The clock goes on."""
     done = _apply(request, pk, "wake")
     return answered(request, done, "wake", f"{done.lead} is awake, the clock runs.")
@@ -311,7 +311,7 @@ def wake(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(Role.SALES_MANAGER)
-def reassign(request: HttpRequest, pk: int) -> HttpResponse:
+def reassign(request: PageRequest, pk: int) -> HttpResponse:
     """A manager gives the lead to somebody else, with a reason."""
     reason = request.POST.get("reason", "").strip()
     if not reason:
@@ -324,7 +324,7 @@ def reassign(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @roles(Role.SALES_MANAGER)
-def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+def withdraw(request: PageRequest, pk: int) -> HttpResponse:
     """A manager takes the lead back from sales, with a reason."""
     reason = request.POST.get("reason", "").strip()
     if not reason:
@@ -336,7 +336,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @roles(*SALES)
-def own(request: HttpRequest) -> HttpResponse:
+def own(request: PageRequest) -> HttpResponse:
     """Add a lead that sales found itself: a form in the dialog, or a page of its own."""
     values = {name: request.POST.get(name, "") for name in OWN_FIELDS}
     faults: dict[str, str] = {}
@@ -349,7 +349,7 @@ def own(request: HttpRequest) -> HttpResponse:
             detail = "Marketing sees that sales found this lead."
             return answered(request, done, "open", f"{done.lead} is yours.", detail=detail, undo=False)
     context = {"values": values, "faults": faults, "fault": faults.get("", "")}
-    template = "handoff/_own.html" if request.htmx else "handoff/own.html"  # type: ignore[attr-defined]
+    template = "handoff/_own.html" if request.htmx else "handoff/own.html"
     return render(request, template, context, status=422 if faults else 200)
 
 
@@ -364,7 +364,7 @@ def _by_field(wrong: BadInput) -> dict[str, str]:
 
 @require_POST
 @roles(*SALES)
-def away(request: HttpRequest) -> HttpResponse:
+def away(request: PageRequest) -> HttpResponse:
     """Away until midnight, or back."""
     user = _user(request)
     if request.POST.get("back"):
@@ -376,7 +376,7 @@ def away(request: HttpRequest) -> HttpResponse:
     return redirect(_next(request) or reverse("handoff:queue"))
 
 
-def _apply(request: HttpRequest, pk: int, action: str, **args: Any) -> Handoff:
+def _apply(request: PageRequest, pk: int, action: str, **args: Any) -> Handoff:
     return machine.apply(action, pk, person(_user(request)), **args)
 
 
@@ -387,10 +387,10 @@ def _next_due(what: str, handoff: Handoff) -> str:
 
 
 def answered(
-    request: HttpRequest, handoff: Handoff, action: str, words: str, *, detail: str = "", undo: bool = True
+    request: PageRequest, handoff: Handoff, action: str, words: str, *, detail: str = "", undo: bool = True
 ) -> HttpResponse:
     """The answer to an act: for htmx a toast (with Undo) and the event that lists hear; else a redirect."""
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         back = reverse("feedback:undo", args=[handoff.pk]) if undo else ""
         response = HttpResponse(toast(words, detail=detail, undo=back))
         response["HX-Reswap"] = "none"
@@ -404,12 +404,12 @@ def answered(
 # ---- Reading requests -------------------------------------------------------------------------------------
 
 
-def _user(request: HttpRequest) -> User:
+def _user(request: PageRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
 
 
-def _tab(request: HttpRequest, user: User) -> str:
+def _tab(request: PageRequest, user: User) -> str:
     wanted = request.GET.get("tab", "")
     return wanted if wanted in selectors.tabs_of(user) else selectors.default_tab(user)
 
@@ -429,13 +429,13 @@ def _since(text: str) -> datetime:
     return found
 
 
-def _shown(request: HttpRequest) -> dict[int, str]:
+def _shown(request: PageRequest) -> dict[int, str]:
     """The rows that the page shows: their ids and stamps."""
     pairs = ((_id(text.partition(":")[0]), text) for text in request.GET.getlist("row")[:SEEN_LIMIT])
     return {pk: text for pk, text in pairs if pk is not None}
 
 
-def _cards(request: HttpRequest) -> dict[str, list[int]]:
+def _cards(request: PageRequest) -> dict[str, list[int]]:
     """The cards that the page shows: "1-77:5,9" is the card of company 77 in the first section."""
     found: dict[str, list[int]] = {}
     for text in request.GET.getlist("card")[:SEEN_LIMIT]:
@@ -445,6 +445,6 @@ def _cards(request: HttpRequest) -> dict[str, list[int]]:
     return found
 
 
-def _next(request: HttpRequest) -> str:
+def _next(request: PageRequest) -> str:
     wanted = request.POST.get("next", "")
     return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}) else ""

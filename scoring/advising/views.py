@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -14,6 +14,7 @@ from leadflow.errors import NotVisible
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job
 from leadflow.leads.models import Lead
+from leadflow.web import PageRequest
 from scoring import agreements
 from scoring.advising import acts, behind, looking, showing
 from scoring.advising.findings import DECIDED, KINDS
@@ -30,7 +31,7 @@ PAGE = 50
 
 @require_GET
 @writers
-def page(request: HttpRequest) -> HttpResponseBase:
+def page(request: PageRequest) -> HttpResponseBase:
     """What the figures say about a version: the draft, or what is in force."""
     versions = runs.versions()
     number = request.GET.get("version", "")
@@ -54,7 +55,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
     }
     if context["done"] and job is not None:
         context |= _findings(version, job)
-    template = "scoring/advice/_advice.html" if request.htmx else "scoring/advice/advice.html"  # type: ignore[attr-defined]
+    template = "scoring/advice/_advice.html" if request.htmx else "scoring/advice/advice.html"
     return render(request, template, context)
 
 
@@ -83,7 +84,7 @@ def _findings(version: Agreement, job: Job) -> dict[str, Any]:
 
 @require_POST
 @writers
-def look(request: HttpRequest) -> HttpResponseBase:
+def look(request: PageRequest) -> HttpResponseBase:
     """Begin a look at the version."""
     user: Any = request.user
     number = request.POST.get("version", "")
@@ -96,7 +97,7 @@ def look(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 @writers
-def leads(request: HttpRequest, pk: int) -> HttpResponseBase:
+def leads(request: PageRequest, pk: int) -> HttpResponseBase:
     """The leads behind a finding, a page at a time."""
     finding = acts.get(pk)
     found = behind.behind(finding)
@@ -116,7 +117,7 @@ def leads(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 @writers
-def take(request: HttpRequest, pk: int) -> HttpResponseBase:
+def take(request: PageRequest, pk: int) -> HttpResponseBase:
     """Put the change into the draft, then show who would move."""
     user: Any = request.user
     finding = acts.get(pk)
@@ -128,7 +129,7 @@ def take(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 @writers
-def dismiss(request: HttpRequest, pk: int) -> HttpResponseBase:
+def dismiss(request: PageRequest, pk: int) -> HttpResponseBase:
     """Put a finding away, or with `back` take it back."""
     user: Any = request.user
     finding = acts.get(pk)

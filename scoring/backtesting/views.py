@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -14,7 +14,7 @@ from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.errors import NotVisible
 from leadflow.jobs import runner
-from leadflow.web import csv_response
+from leadflow.web import PageRequest, csv_response
 from scoring import agreements
 from scoring.backtesting import cases, runs, showing
 from scoring.backtesting.measures import BEST
@@ -27,7 +27,7 @@ PAGE = 50
 
 @require_GET
 @writers
-def page(request: HttpRequest) -> HttpResponseBase:
+def page(request: PageRequest) -> HttpResponseBase:
     """How a version would have sorted the leads whose end is known; `against` another one beside it."""
     versions = runs.versions()
     version = _version(request.GET.get("version"), versions) or _default(versions)
@@ -62,7 +62,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
         return _csv(table, shown, beside, address)
     context |= _state(one, other, goal, against is not None)
     context |= _figures(shown, beside, address) if shown else {"shown": None}
-    template = "scoring/backtest/_backtest.html" if request.htmx else "scoring/backtest/backtest.html"  # type: ignore[attr-defined]
+    template = "scoring/backtest/_backtest.html" if request.htmx else "scoring/backtest/backtest.html"
     return render(request, template, context)
 
 
@@ -144,7 +144,7 @@ def _csv(table: str, shown: Shown | None, beside: Shown | None, address: str) ->
 
 @require_POST
 @writers
-def start(request: HttpRequest) -> HttpResponseBase:
+def start(request: PageRequest) -> HttpResponseBase:
     """Try the version (and the one beside it) on the past, both at the same instant."""
     user: Any = request.user
     versions = runs.versions()
@@ -164,7 +164,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 @writers
-def leads(request: HttpRequest) -> HttpResponseBase:
+def leads(request: PageRequest) -> HttpResponseBase:
     """The leads behind one figure, a page at a time; `?csv=1` all of them."""
     pk = request.GET.get("run", "")
     run = None

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from leadflow.accounts.actors import person
 from leadflow.errors import Conflict, NotVisible
-from leadflow.web import with_toast
+from leadflow.web import PageRequest, with_toast
 from scoring import agreements
 from scoring.editing import parts, tree
 from scoring.editing.parts import Part
@@ -20,7 +20,7 @@ from scoring.views.edit import again, done, gone, redirect_body, save
 @require_POST
 @writers
 @again
-def act(request: HttpRequest, kind: str, key: str, do: str) -> HttpResponseBase:
+def act(request: PageRequest, kind: str, key: str, do: str) -> HttpResponseBase:
     """Duplicate, remove, switch, move or put back one part."""
     desk = desk_of(request, drafting=True)
     content = desk.agreement.content
@@ -60,7 +60,7 @@ def _beneath(content: Mapping[str, Any], found: Part, copy: Part) -> dict[str, A
     return made
 
 
-def _restore(request: HttpRequest, desk: Desk, found: Part | None, kind: str, key: str) -> HttpResponseBase:
+def _restore(request: PageRequest, desk: Desk, found: Part | None, kind: str, key: str) -> HttpResponseBase:
     """As it was in the version before; what was not in it goes."""
     before = parts.part(desk.base.content, kind, key) if desk.base else None
     content = desk.agreement.content
@@ -96,7 +96,7 @@ def _moved(content: Mapping[str, Any], found: Part, by: int) -> dict[str, Any]:
 @require_POST
 @writers
 @again
-def order(request: HttpRequest, group: str) -> HttpResponseBase:
+def order(request: PageRequest, group: str) -> HttpResponseBase:
     """The criteria of a group in the order in which they were laid by hand; for reading only."""
     desk = desk_of(request, drafting=True)
     keys = request.POST.getlist("key")
@@ -114,33 +114,33 @@ def order(request: HttpRequest, group: str) -> HttpResponseBase:
             f"Order of the criteria: {parts.TABS[parts.GROUP_TABS[group]].lower()}",
             f"order-{group}",
         )
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect("scoring:tab", tab=parts.GROUP_TABS[group])
     return redirect_body(request, desk_of(request, drafting=True), parts.GROUP_TABS[group])
 
 
 @require_POST
 @writers
-def undo(request: HttpRequest) -> HttpResponseBase:
+def undo(request: PageRequest) -> HttpResponseBase:
     """Take the newest step of the draft back."""
     return _stepped(request, redo=False)
 
 
 @require_POST
 @writers
-def redo(request: HttpRequest) -> HttpResponseBase:
+def redo(request: PageRequest) -> HttpResponseBase:
     """Put the step undone last back."""
     return _stepped(request, redo=True)
 
 
-def _stepped(request: HttpRequest, *, redo: bool) -> HttpResponseBase:
+def _stepped(request: PageRequest, *, redo: bool) -> HttpResponseBase:
     desk = desk_of(request, drafting=True)
     seen = request.POST.get("lock", "")
     lock = int(seen) if seen.isdigit() and len(seen) < 9 else desk.agreement.lock_version
     _, what = agreements.undo(desk.agreement, person(desk.user), lock, redo=redo)
     tab = request.POST.get("tab", "")
     tab = tab if tab in parts.TABS else "behaviour"
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect("scoring:tab", tab=tab)
     response = redirect_body(request, desk_of(request, drafting=True), tab)
     return with_toast(response, f"{'Put back' if redo else 'Undone'}: {what or 'the last change'}")

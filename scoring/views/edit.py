@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from leadflow.accounts.actors import person
 from leadflow.errors import Conflict, Fault, NotVisible
-from leadflow.web import with_toast
+from leadflow.web import PageRequest, with_toast
 from scoring import agreements
 from scoring.conditions.check import check_condition
 from scoring.editing import merging, parts, steps, suggest, tree
@@ -41,7 +41,7 @@ def again(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
     """Look again and do it again when somebody saved another part in the same instant."""
 
     @wraps(view)
-    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def inner(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         for last in range(1, TRIES + 1):
             try:
                 return view(request, *args, **kwargs)
@@ -56,7 +56,7 @@ def again(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
 @require_http_methods(["GET", "POST"])
 @writers
 @again
-def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
+def edit(request: PageRequest, kind: str, key: str) -> HttpResponseBase:
     """The form of one part (GET), a change of its shape or its saving (POST)."""
     if kind not in parts.SHAPES:
         raise NotVisible
@@ -66,7 +66,7 @@ def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
     found = part_asked(request, desk, choices, kind, key)
     if request.method == "POST":
         return _posted(request, desk, found, choices, new)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(f"{reverse('scoring:tab', args=[found.tab])}?edit={found.slot}")
     if request.GET.get("close"):
         return focused(redirect_body(request, desk, found.tab), found)
@@ -74,7 +74,7 @@ def edit(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
     return render(request, "scoring/_form.html", {"form": form_view(desk, found, choices, new=new)})
 
 
-def part_asked(request: HttpRequest, desk: Desk, choices: tree.Choices, kind: str, key: str) -> Part:
+def part_asked(request: PageRequest, desk: Desk, choices: tree.Choices, kind: str, key: str) -> Part:
     """The part that an address names, or a new one. Raises Conflict when it is gone."""
     data = request.POST if request.method == "POST" else request.GET
     group = data.get("group", "fit")
@@ -94,7 +94,7 @@ def gone(desk: Desk, slot: str) -> Conflict:
 
 
 def _posted(
-    request: HttpRequest, desk: Desk, found: Part, choices: tree.Choices, new: bool
+    request: PageRequest, desk: Desk, found: Part, choices: tree.Choices, new: bool
 ) -> HttpResponseBase:
     draft = _read(request, desk, found, choices, new)
     if request.POST.get("act", "save") != "save":
@@ -109,13 +109,13 @@ def _posted(
     if content != desk.agreement.content:
         save(desk, content, f"{_title(found, draft.raw)}: {'new' if new else 'changed'}", found.slot)
     response = done(request, found)
-    if draft.merged and isinstance(response, HttpResponse) and request.htmx:  # type: ignore[attr-defined]
+    if draft.merged and isinstance(response, HttpResponse) and request.htmx:
         who = draft.rival.name if draft.rival else "somebody"
         with_toast(response, f"Saved. What {who} changed in it meanwhile stays.")
     return response
 
 
-def _read(request: HttpRequest, desk: Desk, found: Part, choices: tree.Choices, new: bool) -> Draft:
+def _read(request: PageRequest, desk: Desk, found: Part, choices: tree.Choices, new: bool) -> Draft:
     """The form, after the button that was pressed and after a merge with what others saved since."""
     data = request.POST
     draft = Draft(*parts.read_form(found, data, choices))
@@ -141,7 +141,7 @@ def _read(request: HttpRequest, desk: Desk, found: Part, choices: tree.Choices, 
 
 
 def _drawn(
-    request: HttpRequest,
+    request: PageRequest,
     desk: Desk,
     found: Part,
     choices: tree.Choices,
@@ -224,10 +224,10 @@ def save(desk: Desk, content: Mapping[str, Any], what: str, slot: str) -> None:
     agreements.save_draft(draft, content, person(desk.user), draft.lock_version, what=what, slot=slot)
 
 
-def done(request: HttpRequest, found: Part, tab: str = "") -> HttpResponseBase:
+def done(request: PageRequest, found: Part, tab: str = "") -> HttpResponseBase:
     """The tab as it now is, with the focus where the hand was."""
     tab = tab or found.tab
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(f"{reverse('scoring:tab', args=[tab])}#part-{found.slot}")
     desk = desk_of(request, drafting=True)
     return focused(redirect_body(request, desk, tab), found)
@@ -239,7 +239,7 @@ def focused(response: HttpResponse, found: Part) -> HttpResponse:
     return response
 
 
-def redirect_body(request: HttpRequest, desk: Desk, tab: str) -> HttpResponse:
+def redirect_body(request: PageRequest, desk: Desk, tab: str) -> HttpResponse:
     """The body of a tab as an answer to a form that stood in it."""
     response = render(request, "scoring/_body.html", page_context(request, desk, tab))
     response["HX-Retarget"] = "#agreement-body"

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from leadflow import clock
 from leadflow.errors import NotVisible
+from leadflow.web import PageRequest
 from scoring import current
 from scoring.conditions.check import check_condition
 from scoring.document import Document
@@ -21,7 +22,7 @@ from scoring.views.forms import COUNTED, form_view
 
 @require_GET
 @writers
-def values(request: HttpRequest) -> HttpResponseBase:
+def values(request: PageRequest) -> HttpResponseBase:
     """Values that leads have, with how many: of a fact, or of a property of some kinds of activity."""
     desk = desk_of(request)
     typed = request.GET.get("q", "")
@@ -39,7 +40,7 @@ def values(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
-def live(request: HttpRequest, group: str) -> HttpResponseBase:
+def live(request: PageRequest, group: str) -> HttpResponseBase:
     """What each criterion of a group matches now; asked for after the page stands."""
     desk = desk_of(request)
     program = current.of(desk.agreement).program
@@ -56,7 +57,7 @@ def live(request: HttpRequest, group: str) -> HttpResponseBase:
 
 @require_POST
 @writers
-def check(request: HttpRequest, kind: str, key: str) -> HttpResponseBase:
+def check(request: PageRequest, kind: str, key: str) -> HttpResponseBase:
     """What is wrong with the part that stands in an open form, and how many leads its rule matches."""
     if kind not in parts.SHAPES:
         raise NotVisible

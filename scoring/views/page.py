@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role
 from leadflow.errors import NotVisible
+from leadflow.web import PageRequest
 from scoring import agreements
 from scoring.editing import parts, suggest, tree
 from scoring.editing.parts import Part
@@ -22,7 +23,7 @@ DEFAULT_TAB = "behaviour"
 
 
 @require_GET
-def page(request: HttpRequest, tab: str = DEFAULT_TAB) -> HttpResponseBase:
+def page(request: PageRequest, tab: str = DEFAULT_TAB) -> HttpResponseBase:
     """One tab of the agreement, as a page or as its body."""
     if tab not in parts.TABS:
         raise NotVisible
@@ -37,12 +38,12 @@ def page(request: HttpRequest, tab: str = DEFAULT_TAB) -> HttpResponseBase:
             context["open_form"] = form_view(
                 desk, found, suggest.with_counts(tree.choices_for(desk.document))
             )
-    if request.htmx and request.htmx.target == "agreement-body":  # type: ignore[attr-defined]
+    if request.htmx and request.htmx.target == "agreement-body":
         return render(request, "scoring/_body.html", context)
     return render(request, "scoring/agreement.html", context)
 
 
-def _may_write(request: HttpRequest) -> bool:
+def _may_write(request: PageRequest) -> bool:
     user: Any = request.user
     return Role(user.role) in agreements.WRITERS
 
@@ -54,7 +55,7 @@ def _part_of_slot(desk: Desk, slot: str) -> Part | None:
 
 @require_POST
 @writers
-def start(request: HttpRequest) -> HttpResponseBase:
+def start(request: PageRequest) -> HttpResponseBase:
     """A new draft, of the version in force or of the one asked for."""
     user: Any = request.user
     number = request.POST.get("of", "")
@@ -68,7 +69,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 @writers
-def discard(request: HttpRequest) -> HttpResponseBase:
+def discard(request: PageRequest) -> HttpResponseBase:
     """Put the draft aside."""
     desk = desk_of(request, drafting=True)
     agreements.discard_draft(desk.agreement, person(desk.user))
@@ -76,6 +77,6 @@ def discard(request: HttpRequest) -> HttpResponseBase:
     return redirect("scoring:agreement")
 
 
-def tab_of(request: HttpRequest) -> str:
+def tab_of(request: PageRequest) -> str:
     tab = request.POST.get("tab", DEFAULT_TAB)
     return tab if tab in parts.TABS else DEFAULT_TAB

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.errors import BadInput, Fault, NotVisible
-from leadflow.web import csv_response
+from leadflow.web import PageRequest, csv_response
 from scoring import agreements, room
 from scoring.document import Document
 from scoring.models import PreviewRun
@@ -29,7 +29,7 @@ EXPLAINED = 2_000
 
 @require_GET
 @writers
-def page(request: HttpRequest) -> HttpResponseBase:
+def page(request: PageRequest) -> HttpResponseBase:
     """Who would move if the draft (or the version asked for by `v`) were in force now.
 
     The whole page is a frame that asks for its fragment; the fragment starts the look. `bar` tries a bar,
@@ -38,7 +38,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
     desk = desk_of(request)
     against = desk.in_force
     context: dict[str, Any] = {"desk": desk, "agreement": desk.agreement, "against": against}
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return render(request, "scoring/whatif/whatif.html", context)
     user: Any = request.user
     run = runs.start(desk.agreement, against, person(user), again="again" in request.GET)
@@ -47,7 +47,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 @writers
-def state(request: HttpRequest) -> HttpResponseBase:
+def state(request: PageRequest) -> HttpResponseBase:
     """How far the exact answer is; once it is there, it takes the place of the first one."""
     run = _run(request)
     shown = _shown(request, run)
@@ -61,7 +61,7 @@ def state(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 @writers
-def leads(request: HttpRequest) -> HttpResponseBase:
+def leads(request: PageRequest) -> HttpResponseBase:
     """The leads behind one number."""
     run = _run(request)
     shown = _shown(request, run)
@@ -119,7 +119,7 @@ def _lead_rows(shown: Shown, found: tally.Cell, args: dict[str, Any]) -> Iterato
 
 @require_GET
 @writers
-def table(request: HttpRequest) -> HttpResponseBase:
+def table(request: PageRequest) -> HttpResponseBase:
     """The figures of one part of the page as CSV."""
     run = _run(request)
     shown = _shown(request, run)
@@ -161,7 +161,7 @@ def _tables(shown: Shown, by: str) -> dict[str, tuple[Sequence[str], list[Sequen
 
 @require_POST
 @writers
-def put_bar(request: HttpRequest) -> HttpResponseBase:
+def put_bar(request: PageRequest) -> HttpResponseBase:
     """Put the tried bar into the draft; where there is none, into a new one."""
     user: Any = request.user
     actor = person(user)
@@ -181,28 +181,28 @@ def put_bar(request: HttpRequest) -> HttpResponseBase:
     )
     messages.success(request, f"The draft of v{draft.number} asks for {wanted} points now.")
     address = reverse("scoring:moves")
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         answer = HttpResponse(status=204)
         answer["HX-Redirect"] = address
         return answer
     return redirect(address)
 
 
-def _run(request: HttpRequest) -> PreviewRun:
+def _run(request: PageRequest) -> PreviewRun:
     key = request.GET.get("run", "")
     if not key.isdigit() or len(key) > 15:
         raise NotVisible
     return runs.get(int(key))
 
 
-def _shown(request: HttpRequest, run: PreviewRun) -> Shown:
+def _shown(request: PageRequest, run: PreviewRun) -> Shown:
     document = Document(run.draft.content)
     bar = bars.of(document) if runs.sha_of(run.draft) == run.draft_sha else None
     tried = bar.tried(request.GET.get("bar", "")) if bar else 0
     return Shown(run, bar, tried, room.ask(document, clock.now()))
 
 
-def _context(request: HttpRequest, run: PreviewRun) -> dict[str, Any]:
+def _context(request: PageRequest, run: PreviewRun) -> dict[str, Any]:
     shown = _shown(request, run)
     by = request.GET.get("by", "")
     context: dict[str, Any] = {"shown": shown, "by": by, "here": _page_address(run, shown)}

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -17,7 +17,7 @@ from leadflow.accounts.models import MANAGERS, Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Forbidden
 from leadflow.leads.models import Lead
-from leadflow.web import csv_response
+from leadflow.web import PageRequest, csv_response
 from scoring import agreements
 from scoring.conditions.explain import words_for
 from scoring.document import Document
@@ -44,14 +44,14 @@ COMMON = (
 MEANINGS = ((WorkshopVote.Vote.GOOD, "g"), (WorkshopVote.Vote.BAD, "n"), (WorkshopVote.Vote.UNSURE, "u"))
 
 
-def _user(request: HttpRequest) -> User:
+def _user(request: PageRequest) -> User:
     user = request.user
     assert isinstance(user, User)
     return user
 
 
 @require_GET
-def workshops(request: HttpRequest) -> HttpResponseBase:
+def workshops(request: PageRequest) -> HttpResponseBase:
     """The workshops that this person may open."""
     user = _user(request)
     mine = WorkshopMember.objects.filter(workshop=OuterRef("pk"), user=user)
@@ -76,7 +76,7 @@ def workshops(request: HttpRequest) -> HttpResponseBase:
 
 @require_http_methods(["GET", "POST"])
 @roles(*MANAGERS)
-def new(request: HttpRequest) -> HttpResponseBase:
+def new(request: PageRequest) -> HttpResponseBase:
     """Set one up: how many leads of how many days, and who sorts."""
     faults: dict[str, str] = {}
     status = 200
@@ -114,7 +114,7 @@ def new(request: HttpRequest) -> HttpResponseBase:
 
 @require_GET
 @roles(*MANAGERS)
-def pool(request: HttpRequest) -> HttpResponseBase:
+def pool(request: PageRequest) -> HttpResponseBase:
     """What would be drawn, while the numbers are typed."""
     cards, days = _whole(request, "cards", drawing.USUAL), _whole(request, "days", drawing.USUAL_DAYS)
     return render(request, "scoring/workshop/_pool.html", _pool(cards, days))
@@ -136,7 +136,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 18
 
 
-def _whole(request: HttpRequest, name: str, default: int = 0) -> int:
+def _whole(request: PageRequest, name: str, default: int = 0) -> int:
     text = (request.POST if request.method == "POST" else request.GET).get(name, "").strip()
     if not text and request.method == "GET":
         return default
@@ -144,7 +144,7 @@ def _whole(request: HttpRequest, name: str, default: int = 0) -> int:
 
 
 @require_GET
-def workshop(request: HttpRequest, pk: int) -> HttpResponseBase:
+def workshop(request: PageRequest, pk: int) -> HttpResponseBase:
     """How far one is, or how far all are; the comparison once one may see it."""
     user = _user(request)
     found, seat = sorting.get(pk, user)
@@ -171,7 +171,7 @@ def _far(row: list[sorting.Place]) -> dict[str, Any]:
 
 
 @require_http_methods(["GET", "POST"])
-def card(request: HttpRequest, pk: int, n: int) -> HttpResponseBase:
+def card(request: PageRequest, pk: int, n: int) -> HttpResponseBase:
     """One card to be sorted. A POST keeps the answer and stays, or goes on where `go` says."""
     found, seat = sorting.get(pk, _user(request))
     if seat is None:
@@ -189,14 +189,14 @@ def card(request: HttpRequest, pk: int, n: int) -> HttpResponseBase:
     if to is None:
         return _elsewhere(request, reverse("scoring:workshop", args=[pk]))
     address = reverse("scoring:workshop_card", args=[pk, to])
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return redirect(address)
     answer = _show_card(request, found, to)
     answer["HX-Push-Url"] = address
     return answer
 
 
-def _keep(request: HttpRequest, found: Workshop, n: int) -> bool:
+def _keep(request: PageRequest, found: Workshop, n: int) -> bool:
     """Keep what was said, if anything was; a text without an answer is refused, so that it is not lost."""
     vote = request.POST.get("vote", "")
     reason, wanted = request.POST.get("reason", ""), request.POST.get("wanted", "")
@@ -216,7 +216,7 @@ def _beside(row: list[sorting.Place], n: int, go: str) -> int | None:
     return (beside[-1] if go == "prev" else beside[0]) if beside else n
 
 
-def _show_card(request: HttpRequest, found: Workshop, n: int, *, fresh: bool = False) -> HttpResponse:
+def _show_card(request: PageRequest, found: Workshop, n: int, *, fresh: bool = False) -> HttpResponse:
     user = _user(request)
     one = sorting.card(found, n)
     row = sorting.places(found, user)
@@ -236,18 +236,18 @@ def _show_card(request: HttpRequest, found: Workshop, n: int, *, fresh: bool = F
         "focus": fresh and bool(request.POST.get("vote")),
         **_far(row),
     }
-    whole = not request.htmx  # type: ignore[attr-defined]
+    whole = not request.htmx
     return render(request, f"scoring/workshop/{'card' if whole else '_card'}.html", context)
 
 
-def _elsewhere(request: HttpRequest, address: str) -> HttpResponse:
-    if request.htmx:  # type: ignore[attr-defined]
+def _elsewhere(request: PageRequest, address: str) -> HttpResponse:
+    if request.htmx:
         return HttpResponse(headers={"HX-Redirect": address})
     return redirect(address)
 
 
 @require_POST
-def finish(request: HttpRequest, pk: int) -> HttpResponseBase:
+def finish(request: PageRequest, pk: int) -> HttpResponseBase:
     """One's answers are done."""
     found, _ = sorting.get(pk, _user(request))
     sorting.finish(found, person(_user(request)))
@@ -256,7 +256,7 @@ def finish(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @require_POST
-def leave(request: HttpRequest, pk: int) -> HttpResponseBase:
+def leave(request: PageRequest, pk: int) -> HttpResponseBase:
     """See the comparison of a closed workshop without having finished."""
     found, _ = sorting.get(pk, _user(request))
     sorting.leave(found, person(_user(request)))
@@ -265,7 +265,7 @@ def leave(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 @roles(*MANAGERS)
-def close(request: HttpRequest, pk: int) -> HttpResponseBase:
+def close(request: PageRequest, pk: int) -> HttpResponseBase:
     """End the sorting before everybody has finished."""
     found, _ = sorting.get(pk, _user(request))
     sorting.close(found, person(_user(request)))
@@ -273,7 +273,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponseBase:
     return redirect("scoring:workshop", pk=pk)
 
 
-def _compared(request: HttpRequest, pk: int) -> Comparison:
+def _compared(request: PageRequest, pk: int) -> Comparison:
     """The comparison, for who may see it; nobody sees another's answers before the own ones are done."""
     found, seat = sorting.get(pk, _user(request))
     if not sorting.may_compare(found, seat):
@@ -284,7 +284,7 @@ def _compared(request: HttpRequest, pk: int) -> Comparison:
 
 
 @require_GET
-def result(request: HttpRequest, pk: int) -> HttpResponseBase:
+def result(request: PageRequest, pk: int) -> HttpResponseBase:
     """Where the sides agree and split, what the score says, what marks the good ones, what could change."""
     comparison = _compared(request, pk)
     if request.GET.get("csv"):
@@ -315,7 +315,7 @@ def _agreement(comparison: Comparison) -> Any:
 
 @require_POST
 @writers
-def suggest(request: HttpRequest, pk: int) -> HttpResponseBase:
+def suggest(request: PageRequest, pk: int) -> HttpResponseBase:
     """Put one suggestion into the draft, then see who would move."""
     comparison = _compared(request, pk)
     found = marks.find(comparison, words_for(Document(_agreement(comparison))))
