@@ -1,12 +1,13 @@
 """The way back: disputes, nurture, tasks, and answers to reps."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
 
 from handoff.models import Handoff
 from leadflow.accounts.models import Team
-from leadflow.leads.models import Lead
+from leadflow.leads.models import Content, Lead
 
 USER = settings.AUTH_USER_MODEL
 
@@ -116,3 +117,147 @@ class Task(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="task_open", condition=Q(done_at__isnull=True))]
+
+
+class Question(models.Model):
+    """What a prospect asked, objected or said about the market, as sales heard it."""
+
+    class Kind(models.TextChoices):
+        QUESTION = "question", "Question"
+        OBJECTION = "objection", "Objection"
+        COMPETITOR = "competitor", "Competitor"
+        CHANGE = "change", "Change in the market"
+
+    lead = models.ForeignKey(Lead, null=True, on_delete=models.CASCADE, related_name="questions")
+    handoff = models.ForeignKey(Handoff, null=True, on_delete=models.SET_NULL, related_name="questions")
+    text = models.TextField()
+    # Folded, for the trigram index that finds similar ones.
+    text_key = models.TextField()
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.QUESTION)
+    asked_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+    # The first question of its group; null: it is the first itself.
+    group = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="similar")
+    content = models.ForeignKey(Content, null=True, on_delete=models.SET_NULL, related_name="answers")
+    answer = models.TextField(blank=True)
+    answered_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    answered_at = models.DateTimeField(null=True)
+    # Somebody of marketing writes a new piece for it by this day.
+    wanted_by = models.DateField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-at"], name="question_at"),
+            models.Index(fields=["group"], name="question_group"),
+            GinIndex(OpClass("text_key", name="gin_trgm_ops"), name="question_trgm"),
+        ]
+
+
+class ContentUse(models.Model):
+    """A piece of content that was given to a lead: by a rep in a handoff or by a step of a track."""
+
+    content = models.ForeignKey(Content, on_delete=models.CASCADE, related_name="uses")
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="content_uses")
+    handoff = models.ForeignKey(Handoff, null=True, on_delete=models.SET_NULL, related_name="content_uses")
+    step = models.ForeignKey(StepRun, null=True, on_delete=models.SET_NULL, related_name="content_uses")
+    by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["content", "at"], name="contentuse_content")]
+
+
+class PulseRound(models.Model):
+    """One month's short survey among sales. The first round is the benchmark."""
+
+    month = models.DateField(unique=True)
+    opens_at = models.DateTimeField()
+    closes_at = models.DateTimeField()
+
+
+class PulseAnswer(models.Model):
+    """An anonymous answer: the hash keeps a person from answering twice and names nobody."""
+
+    round = models.ForeignKey(PulseRound, on_delete=models.CASCADE, related_name="answers")
+    user_hash = models.CharField(max_length=64)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    # 1 (not at all) to 5 (fully): acceptable, in time, with context.
+    q1 = models.PositiveSmallIntegerField()
+    q2 = models.PositiveSmallIntegerField()
+    q3 = models.PositiveSmallIntegerField()
+    open = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["round", "user_hash"], name="pulse_once")]
+
+
+class Review(models.Model):
+    """The monthly meeting of both sides: what its page was prefilled with, and the notes taken."""
+
+    month = models.DateField(unique=True)
+    # One text for each of the four questions, by key.
+    notes = models.JSONField(default=dict)
+    # The figures as they stood when the meeting was closed.
+    figures = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    lock_version = models.PositiveIntegerField(default=1)
+
+
+class Decision(models.Model):
+    """What the review decided: who does what until when, and the figure that it should move."""
+
+    review = models.ForeignKey(Review, on_delete=models.CASCADE, related_name="decisions")
+    text = models.CharField(max_length=300)
+    owner = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    due = models.DateField()
+    # Name of a figure of the review page, and what it was when this was decided.
+    figure = models.CharField(max_length=40, blank=True)
+    figure_before = models.DecimalField(max_digits=12, decimal_places=3, null=True)
+    # The draft that it opened.
+    agreement_id = models.BigIntegerField(null=True)
+    done_at = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+
+class Goal(models.Model):
+    """A revenue goal: how much until when, and rates that somebody typed where data is thin."""
+
+    name = models.CharField(max_length=80)
+    amount = models.DecimalField(max_digits=14, decimal_places=2)
+    starts_on = models.DateField()
+    ends_on = models.DateField()
+    rates = models.JSONField(default=dict)
+    created_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+
+class ReportRollup(models.Model):
+    """Figures of a report for one day and key, kept so that long ranges stay quick; rebuildable."""
+
+    report = models.CharField(max_length=30)
+    key = models.CharField(max_length=120)
+    day = models.DateField()
+    figures = models.JSONField(default=dict)
+    built_at = models.DateTimeField()
+    dirty = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["report", "key", "day"], name="rollup_once")]
+        indexes = [models.Index(fields=["report", "day"], name="rollup_dirty", condition=Q(dirty=True))]
+
+
+class WeeklyMail(models.Model):
+    """A report, with its filters, that a person gets by mail each week."""
+
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="weekly_mails")
+    report = models.CharField(max_length=30)
+    query = models.CharField(max_length=500, blank=True)
+    weekday = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["next_at"], name="weeklymail_due")]

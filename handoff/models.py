@@ -343,6 +343,7 @@ class Outbox(models.Model):
         BELL = "bell"
         EMAIL = "email"
         WEBHOOK = "webhook"
+        CHAT = "chat"
 
     key = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=40)
@@ -357,6 +358,9 @@ class Outbox(models.Model):
     delivered_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True)
+    endpoint = models.ForeignKey(
+        "WebhookEndpoint", null=True, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
 
     class Meta:
         indexes = [
@@ -364,6 +368,41 @@ class Outbox(models.Model):
                 fields=["next_try_at", "id"], name="outbox_due", condition=Q(next_try_at__isnull=False)
             )
         ]
+
+
+class WebhookEndpoint(models.Model):
+    """Where others hear from us: a signed webhook, or a channel of a chat with an incoming webhook."""
+
+    class Shape(models.TextChoices):
+        SIGNED = "signed", "Signed webhook"
+        SLACK = "slack", "Slack channel"
+        TEAMS = "teams", "Teams channel"
+
+    name = models.CharField(max_length=80)
+    shape = models.CharField(max_length=10, choices=Shape, default=Shape.SIGNED)
+    url = models.URLField(max_length=500)
+    secret = models.CharField(max_length=80, blank=True)
+    # Names of events; a name that ends with `.*` takes all of its family.
+    events = models.JSONField(default=list)
+    # Only handoffs of this team; null: of all.
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE, related_name="endpoints")
+    active = models.BooleanField(default=True)
+    created_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+
+class DeliveryLog(models.Model):
+    """One attempt to deliver a message of the outbox to an endpoint, with what came back."""
+
+    message = models.ForeignKey(Outbox, on_delete=models.CASCADE, related_name="tries")
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="tries")
+    at = models.DateTimeField()
+    status = models.PositiveSmallIntegerField(null=True)
+    took_ms = models.PositiveIntegerField(default=0)
+    answer = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["endpoint", "-at"], name="delivery_endpoint")]
 
 
 class Notice(models.Model):
