@@ -513,3 +513,15 @@ class DraftStep(models.Model):
                 condition=Q(undone_at__isnull=True),
             )
         ]
+
+
+class DraftPresence(models.Model):
+    """Somebody who has the editor of a draft open, and which part of it; old rows say nothing."""
+
+    agreement = models.ForeignKey(Agreement, on_delete=models.CASCADE, related_name="present")
+    user = models.ForeignKey(USER, on_delete=models.CASCADE, related_name="+")
+    slot = models.CharField(max_length=120, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agreement", "user"], name="draft_presence_once")]
