@@ -52,7 +52,16 @@
     openRow(row);
   });
 
+  /* An answer to a question about rows that have left since would find no place for them: while the list is
+     made anew nothing is asked, and what was asked before is dropped. */
+  var busy = 0;
+  function hush() {
+    busy += 1;
+    if (window.htmx) window.htmx.trigger("#queue-poll", "htmx:abort");
+  }
+
   function refresh(open) {
+    hush();
     var place = queue(), single = place.dataset.single === "1";
     if (single && !open) { location.assign("/queue/?" + place.dataset.here); return; }
     var top = document.getElementById("queue-list").scrollTop;
@@ -61,7 +70,7 @@
       document.getElementById("queue-list").scrollTop = top;
       var row = current();
       if (row) { row.scrollIntoView({ block: "nearest" }); history.replaceState(null, "", row.href); }
-    });
+    }).catch(function () { /* the toast has said it */ }).then(function () { busy -= 1; });
   }
 
   /* An act was done, here or by the toast's Undo: build the page anew, the next row opens by itself. */
@@ -117,6 +126,7 @@
   /* Another tab takes a moment: rows of the same height stand in for what comes. */
   document.addEventListener("click", function (event) {
     var link = event.target.closest("#queue-tabs a[data-tab]"), bones = document.getElementById("queue-loading");
+    if (link && !event.metaKey && !event.ctrlKey) hush();
     if (!link || !bones || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     setTimeout(function () {
       var list = document.getElementById("queue-list");
@@ -130,7 +140,7 @@
   LF.keys.on("z", undo, "undo the last act, 10 minutes");
   /* What others do ------------------------------------------------------------------------------------ */
   function poll() {
-    if (!document.hidden && window.htmx) window.htmx.trigger("#queue-poll", "poll");
+    if (!busy && !document.hidden && window.htmx) window.htmx.trigger("#queue-poll", "poll");
   }
   setInterval(poll, EVERY);
   document.addEventListener("visibilitychange", poll);
