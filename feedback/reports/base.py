@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from leadflow import clock
-from leadflow.accounts.models import Organisation, Team
+from leadflow.accounts.models import Organisation, Team, User
 from leadflow.charts import Chart
 from leadflow.errors import BadInput, Fault
 
@@ -29,9 +29,14 @@ class Filters:
     zone: str = "UTC"
     team: int | None = None
     source: str = ""
-    # Of sales' answers only: grouped by source, campaign or rep; one reason.
+    # The code of the lead's first campaign; the key of the persona that it was at its offer.
+    campaign: str = ""
+    persona: str = ""
+    # Of sales' answers only: how grouped, one reason, one rep, one criterion that gave points at the offer.
     by: str = ""
     reason: str = ""
+    rep: int | None = None
+    criterion: str = ""
 
     @property
     def low(self) -> datetime:
@@ -56,13 +61,10 @@ class Filters:
         pairs = {"from": self.start.isoformat(), "to": self.end.isoformat()}
         if self.team:
             pairs["team"] = str(self.team)
-        if self.source:
-            pairs["source"] = self.source
-        if self.by:
-            pairs["by"] = self.by
-        if self.reason:
-            pairs["reason"] = self.reason
-        return pairs
+        if self.rep:
+            pairs["rep"] = str(self.rep)
+        named = ("source", "campaign", "persona", "by", "reason", "criterion")
+        return pairs | {name: getattr(self, name) for name in named if getattr(self, name)}
 
     @property
     def words(self) -> str:
@@ -81,7 +83,7 @@ def _midnight(day: date, zone: str) -> datetime:
 
 
 def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filters:
-    """The filters of an address (`from`, `to`, `team`, `source`); without dates the last `days` days.
+    """The filters of an address (`from`, `to`, `team`, `source`, …); without dates the last `days` days.
 
     Raises BadInput in words for what is no date, a reversed or endless range, an unknown team.
     """
@@ -96,16 +98,9 @@ def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filte
         )
     if end - start > LONGEST:
         raise BadInput("That period is longer than five years.", [Fault("from", "Choose a later first day.")])
-    return Filters(
-        start,
-        end,
-        now,
-        zone,
-        _team(query.get("team", "")),
-        query.get("source", "").strip(),
-        query.get("by", "").strip(),
-        query.get("reason", "").strip(),
-    )
+    names = ("source", "campaign", "persona", "by", "reason", "criterion")
+    said = {name: query.get(name, "").strip() for name in names}
+    return Filters(start, end, now, zone, _team(query.get("team", "")), rep=_rep(query.get("rep", "")), **said)
 
 
 def _date(query: Mapping[str, str], name: str) -> date | None:
@@ -127,6 +122,14 @@ def _team(text: str) -> int | None:
     if not text.isdecimal() or not Team.objects.filter(pk=int(text)).exists():
         raise BadInput("There is no such team.", [Fault("team", "Choose one of the teams.")])
     return int(text)
+
+
+def _rep(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not (text.isascii() and text.isdecimal()) or not User.objects.filter(pk=int(text[:18])).exists():
+        raise BadInput("There is no such person.", [Fault("rep", "Choose one of the reps.")])
+    return int(text[:18])
 
 
 @dataclass(frozen=True)
