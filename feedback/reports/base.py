@@ -100,7 +100,8 @@ def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filte
         raise BadInput("That period is longer than five years.", [Fault("from", "Choose a later first day.")])
     names = ("source", "campaign", "persona", "by", "reason", "criterion")
     said = {name: query.get(name, "").strip() for name in names}
-    return Filters(start, end, now, zone, _team(query.get("team", "")), rep=_rep(query.get("rep", "")), **said)
+    team, rep = _team(query.get("team", "")), _rep(query.get("rep", ""))
+    return Filters(start, end, now, zone, team, rep=rep, **said)
 
 
 def _date(query: Mapping[str, str], name: str) -> date | None:
