@@ -249,6 +249,31 @@ class ReportRollup(models.Model):
         indexes = [models.Index(fields=["report", "day"], name="rollup_dirty", condition=Q(dirty=True))]
 
 
+class LeadJourney(models.Model):
+    """When a lead first reached each step, one narrow row per lead, kept so that cohorts of years are quick.
+
+    Derived from the ledgers and rebuildable at any time: `feedback.reports.journeys` writes it, `audit`
+    compares. `gone`: merged or erased. `persona` is the key of the agreement's persona at the last look.
+    """
+
+    lead = models.OneToOneField(Lead, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField()
+    first_source = models.CharField(max_length=80, blank=True)
+    first_campaign_id = models.BigIntegerField(null=True)
+    persona = models.CharField(max_length=40, blank=True)
+    gone = models.BooleanField(default=False)
+    mql_at = models.DateTimeField(null=True)
+    offered_at = models.DateTimeField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    opportunity_at = models.DateTimeField(null=True)
+    customer_at = models.DateTimeField(null=True)
+    # A deal without a date: it counts, but not for how long things take.
+    undated = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="leadjourney_created", condition=Q(gone=False))]
+
+
 class WeeklyMail(models.Model):
     """A report, with its filters, that a person gets by mail each week."""
 
