@@ -366,7 +366,18 @@ class Outbox(models.Model):
         indexes = [
             models.Index(
                 fields=["next_try_at", "id"], name="outbox_due", condition=Q(next_try_at__isnull=False)
-            )
+            ),
+            # What was tried and has not arrived: the list for the admin.
+            models.Index(
+                fields=["-id"],
+                name="outbox_stuck",
+                condition=Q(attempts__gt=0, delivered_at__isnull=True, cancelled_at__isnull=True),
+            ),
+            models.Index(
+                fields=["endpoint", "next_try_at", "id"],
+                name="outbox_endpoint",
+                condition=Q(endpoint__isnull=False),
+            ),
         ]
 
 
@@ -387,6 +398,8 @@ class WebhookEndpoint(models.Model):
     # Only handoffs of this team; null: of all.
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE, related_name="endpoints")
     active = models.BooleanField(default=True)
+    # How far each ledger has been read for it: {"score": {"upto": id, "mark": [id, transaction]}, …}.
+    cursors = models.JSONField(default=dict)
     created_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
 
