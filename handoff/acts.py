@@ -215,7 +215,7 @@ def _contacted(act: Act, when: datetime) -> None:
         handoff.reached_at = handoff.reached_at or when
     if handoff.snoozed_until is not None:
         _wake(act)
-    promises.start_follow_up(handoff, act.calendar, when)
+    promises.start_follow_up(handoff, act.calendar, when, act.args.get("call_back"))
     _record_contact(act, when)
 
 

@@ -223,7 +223,8 @@ def attempts_missing(handoff: Handoff, give_up: Any, calendar: Any, at: datetime
 
 
 def contact(act: Act) -> None:
-    """A contact has a known result and channel, and lies between the offer and now."""
+    """A contact has a known result and channel, and lies between the offer and now; a call back that was
+    agreed on lies within what may wait."""
     result = str(act.args.get("result") or "talked")
     channel = str(act.args.get("channel") or ("email" if result == "email" else "phone"))
     faults = []
@@ -236,10 +237,35 @@ def contact(act: Act) -> None:
         faults.append(Fault("occurred_at", "A date and time."))
     elif when > act.at + CLICK_SLACK:
         faults.append(Fault("occurred_at", "A contact lies in the past."))
+    back, wrong = _call_back(act)
+    faults += wrong
     if faults:
         raise BadInput("The contact cannot be noted like that.", faults)
     act.text("note")
-    act.args |= {"result": result, "channel": channel, "occurred_at": min(when, act.at)}
+    act.args |= {"result": result, "channel": channel, "occurred_at": min(when, act.at), "call_back": back}
+
+
+def _call_back(act: Act) -> tuple[datetime | None, list[Fault]]:
+    """Until when to call back: a day means until its closing time; no longer than what sleeps may sleep."""
+    raw = act.args.get("call_back")
+    back = instant_of(raw, act.calendar, "call_back")
+    if back is None:
+        return None, []
+    if not isinstance(raw, datetime) and len(str(raw)) <= 10:
+        midnight = datetime.combine(
+            back.astimezone(act.calendar.zone).date() + timedelta(days=1), time(), act.calendar.zone
+        )
+        back = act.calendar.add(midnight, -timedelta(seconds=1)) + timedelta(seconds=1)
+    days = act.terms.snooze.working_days
+    if back <= act.at:
+        return None, [Fault("call_back", "Choose a time after now.")]
+    if back > act.calendar.add(act.at, WORKING_DAY * (days + 1)):
+        words = f"At most {days} working days ahead, as agreed; for later give the lead back with a date."
+        return None, [Fault("call_back", words)]
+    act.args["note"] = (
+        f"Call back by {back.astimezone(act.calendar.zone):%a %-d %b, %H:%M}. {act.text('note')}"
+    )
+    return back, []
 
 
 def deal(act: Act) -> None:
@@ -409,7 +435,7 @@ def day_of(value: Any) -> date | None:
         raise BadInput("That is no date.", [Fault("date", "Write it as 2026-12-01.")]) from None
 
 
-def instant_of(value: Any, calendar: Any) -> datetime | None:
+def instant_of(value: Any, calendar: Any, name: str = "until") -> datetime | None:
     """An instant from a datetime, a date (its opening) or ISO text. Raises BadInput for what is none."""
     if value in (None, ""):
         return None
@@ -417,7 +443,7 @@ def instant_of(value: Any, calendar: Any) -> datetime | None:
         try:
             value = datetime.fromisoformat(value) if len(value) > 10 else date.fromisoformat(value)
         except ValueError:
-            raise BadInput("That is no time.", [Fault("until", "Write it as 2026-12-01T09:00.")]) from None
+            raise BadInput("That is no time.", [Fault(name, "Write it as 2026-12-01T09:00.")]) from None
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=calendar.zone)
     return opening_of(value, calendar)

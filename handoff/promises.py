@@ -79,24 +79,34 @@ def start_offer(handoff: Handoff, calendar: WorkCalendar, policy: Policy, at: da
     show(handoff)
 
 
-def start_follow_up(handoff: Handoff, calendar: WorkCalendar, contact_at: datetime) -> None:
-    """Start (or renew) the follow-up from the last contact; whatever ran before is over."""
+def start_follow_up(
+    handoff: Handoff, calendar: WorkCalendar, contact_at: datetime, agreed: datetime | None = None
+) -> None:
+    """Start (or renew) the follow-up from the last contact; whatever ran before is over.
+
+    `agreed`: until when to call back, as agreed with the lead; by default the policy's next attempt.
+    """
     handoff.last_contact_at = contact_at
     handoff.sla_ticks = []
-    due = _start_holder(handoff, Promise.FOLLOW_UP, calendar, policy_of(handoff), contact_at)
+    due = _start_holder(handoff, Promise.FOLLOW_UP, calendar, policy_of(handoff), contact_at, agreed)
     handoff.lead_followup_due_at = due
     handoff.sla_ticks += [_due_tick(Promise.FOLLOW_UP, SlaResult.Scope.LEAD, due, contact_at)]
     show(handoff)
 
 
 def restart_for_holder(handoff: Handoff, calendar: WorkCalendar, at: datetime) -> None:
-    """Give a new holder the policy's full time. The lead's own dues and their ticks stay as they are."""
+    """Give a new holder the policy's full time, and not less than until a call back that was agreed on.
+
+    The lead's own dues and their ticks stay as they are.
+    """
     kept = [tick for tick in handoff.sla_ticks if tick.get("scope") == SlaResult.Scope.LEAD]
     others = [tick for tick in handoff.sla_ticks if tick["do"] == "remind"]
     handoff.sla_ticks = [*kept, *others]
     policy = policy_of(handoff)
     for promise in RUNNING.get(handoff.state, ()):
-        _start_holder(handoff, promise, calendar, policy, at)
+        full = calendar.add(at, timedelta(minutes=policy.minutes(promise)))
+        own = handoff.lead_followup_due_at if promise == Promise.FOLLOW_UP else None
+        _start_holder(handoff, promise, calendar, policy, at, own if own and own > full else None)
     handoff.warned_at = handoff.breached_at = None
     show(handoff)
 
@@ -258,10 +268,15 @@ def start_of(handoff: Handoff, promise: Promise, scope: SlaResult.Scope) -> date
 
 
 def _start_holder(
-    handoff: Handoff, promise: Promise, calendar: WorkCalendar, policy: Policy, at: datetime
+    handoff: Handoff,
+    promise: Promise,
+    calendar: WorkCalendar,
+    policy: Policy,
+    at: datetime,
+    agreed: datetime | None = None,
 ) -> datetime:
-    length = timedelta(minutes=policy.minutes(promise))
-    due = calendar.add(at, length)
+    length = calendar.between(at, agreed) if agreed else timedelta(minutes=policy.minutes(promise))
+    due = agreed or calendar.add(at, length)
     setattr(handoff, HOLDER_DUE[promise], due)
     warns = [_tick(calendar.add(at, length * share), "warn", promise) for share in policy.warn]
     steps = [

@@ -112,7 +112,7 @@ _ROWS = (
         (*_HANDS, Who.POOL, Who.SYSTEM),
         "l",
         guards=("mine_or_pool", "contact"),
-        takes=("channel", "result", "note", "occurred_at"),
+        takes=("channel", "result", "note", "occurred_at", "call_back"),
         done="contacted",
     ),
     Action(
@@ -123,7 +123,7 @@ _ROWS = (
         (*_HANDS, Who.SYSTEM),
         "l",
         guards=("contact",),
-        takes=("channel", "result", "note", "occurred_at"),
+        takes=("channel", "result", "note", "occurred_at", "call_back"),
         done="contacted",
     ),
     Action(
