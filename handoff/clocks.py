@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
@@ -29,7 +29,7 @@ MOST_DOUBLINGS = 12
 TICK = """
 WITH due AS MATERIALIZED (
     SELECT id FROM handoff_handoff
-    WHERE sla_tick_at <= %(at)s
+    WHERE sla_tick_at <= %(at)s AND (%(only)s::bigint[] IS NULL OR id = ANY(%(only)s::bigint[]))
     ORDER BY sla_tick_at, id LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 ), split AS MATERIALIZED (
@@ -38,20 +38,21 @@ WITH due AS MATERIALIZED (
            h.acceptance_due_at, h.first_touch_due_at, h.followup_due_at, t.*
     FROM due JOIN handoff_handoff h USING (id)
     CROSS JOIN LATERAL (
-        SELECT jsonb_agg(e.v ORDER BY e.v->>'at') FILTER (WHERE e.now AND NOT e.row) AS fired,
-               jsonb_agg(e.v ORDER BY e.v->>'at') FILTER (WHERE NOT e.now OR e.row) AS rest,
+        SELECT jsonb_agg(e.v ORDER BY e.at, e.n) FILTER (WHERE e.now AND NOT e.row) AS fired,
+               jsonb_agg(e.v ORDER BY e.at, e.n) FILTER (WHERE NOT e.now OR e.row) AS rest,
                min(e.at) FILTER (WHERE NOT e.now OR e.row) AS next,
                bool_or(e.now AND e.row) AS step,
                min(e.at) FILTER (WHERE e.now AND e.act = 'warn') AS warned,
                min(e.at) FILTER (WHERE e.now AND e.act = 'due' AND e.v->>'scope' = 'holder') AS late,
                array_agg(e.v->>'promise') FILTER (WHERE e.now AND e.act = 'exception') AS listed
-        FROM (SELECT v, (v->>'at')::timestamptz AS at, v->>'do' AS act,
+        FROM (SELECT v, n, (v->>'at')::timestamptz AS at, v->>'do' AS act,
                      (v->>'at')::timestamptz <= %(at)s AS now, v->>'do' = ANY(%(row_steps)s) AS row
-              FROM jsonb_array_elements(h.sla_ticks) v) e
+              FROM jsonb_array_elements(h.sla_ticks) WITH ORDINALITY t(v, n)) e
     ) t
 ), fired AS MATERIALIZED (
     SELECT s.id, s.lead_id, s.owner_id, s.team_id, s.grade, s.why_now, s.attempts, s.listed,
            e.v->>'do' AS act, e.v->>'promise' AS promise, e.v->>'scope' AS scope,
+           COALESCE(e.v->>'tell', '') <> 'no' AS told,
            (e.v->>'at')::timestamptz AS due, (e.v->>'from')::timestamptz AS start,
            CASE e.v->>'promise' WHEN 'acceptance' THEN s.acceptance_due_at
                 WHEN 'first_touch' THEN s.first_touch_due_at ELSE s.followup_due_at END AS promised
@@ -63,6 +64,9 @@ WITH due AS MATERIALIZED (
         sla_tick_at = COALESCE(s.next, %(at)s + interval '1 day'),
         warned_at = COALESCE(s.warned, h.warned_at),
         breached_at = COALESCE(h.breached_at, s.late),
+        -- It ran through: what stumbled before is over, unless its step per lead is still to come.
+        tick_failures = CASE WHEN s.step THEN h.tick_failures ELSE 0 END,
+        tick_error = CASE WHEN s.step THEN h.tick_error ELSE '' END,
         lock_version = h.lock_version + 1, changed_at = %(at)s
     FROM split s WHERE h.id = s.id AND (s.fired IS NOT NULL OR s.rest IS NULL)
 ), missed AS (
@@ -81,16 +85,19 @@ WITH due AS MATERIALIZED (
     UPDATE handoff_lateexception x SET step_done = 'exception' FROM fired f
     WHERE f.act = 'exception' AND x.handoff_id = f.id AND x.promise = f.promise AND x.cleared_at IS NULL
 ), people AS (
-    -- The owner hears of warning, lateness and reminder; the manager of lateness, by mail too.
+    -- The owner hears of warning, lateness and reminder; the manager of lateness where the policy says so, by
+    -- mail too. After an outage nobody is warned of what is late already.
     SELECT f.*, f.owner_id AS reader, 'bell' AS channel,
            CASE f.act WHEN 'warn' THEN 'warn' WHEN 'remind' THEN 'remind' ELSE 'late' END AS kind
     FROM fired f
-    WHERE f.owner_id IS NOT NULL AND (f.act IN ('warn', 'remind') OR f.act = 'due' AND f.scope = 'holder')
+    WHERE f.owner_id IS NOT NULL
+      AND (f.act IN ('remind', 'notify') OR f.act = 'due' AND f.scope = 'holder'
+           OR f.act = 'warn' AND COALESCE(f.promised > %(at)s, TRUE))
     UNION ALL
     SELECT f.*, t.manager_id, c.channel, 'late_of'
     FROM fired f JOIN accounts_team t ON t.id = f.team_id CROSS JOIN (VALUES ('bell'), ('email')) c(channel)
     WHERE t.manager_id IS NOT NULL AND t.manager_id IS DISTINCT FROM f.owner_id
-      AND (f.act IN ('notify', 'exception') OR f.act = 'due' AND f.scope = 'holder')
+      AND (f.act IN ('notify', 'exception') OR f.act = 'due' AND f.scope = 'holder' AND f.told)
 ), letters AS (
     INSERT INTO handoff_outbox (key, kind, channel, recipient, user_id, payload, created_at, not_before,
                                 next_try_at, attempts, error)
@@ -113,15 +120,45 @@ SELECT s.id, s.step, (SELECT count(*) FROM letters) FROM split s ORDER BY s.sla_
 
 def tick(at: datetime, limit: int = 5_000) -> int:
     """Handle what has come due by `at`, at most `limit` handoffs; returns how many. Call until it is 0."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(TICK, {"at": at, "limit": limit, "row_steps": list(ROW_STEPS)})
-        rows = cursor.fetchall()
-    if rows and rows[0][2]:
+    try:
+        rows = _statement(at, limit)
+    except OperationalError:
+        raise
+    except DatabaseError:
+        # One row that cannot be read would hold up all others: find it, push it ahead, do the rest.
+        due = Handoff.objects.filter(sla_tick_at__lte=at).order_by("sla_tick_at", "pk")
+        rows = _by_halves(list(due.values_list("pk", flat=True)[:limit]), at)
+    if any(row[2] for row in rows[:1]):
         nudge.wake("clock.deliver")
     for handoff_id, step, _ in rows:
         if step:
             _step(handoff_id, at)
     return len(rows)
+
+
+def _statement(at: datetime, limit: int, only: Sequence[int] | None = None) -> list[tuple[int, bool, int]]:
+    chosen = None if only is None else [*only]
+    bound: dict[str, Any] = {"at": at, "limit": limit, "row_steps": list(ROW_STEPS), "only": chosen}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(TICK, bound)
+        return list(cursor.fetchall())
+
+
+def _by_halves(ids: Sequence[int], at: datetime) -> list[tuple[int, bool, int]]:
+    """The same in ever smaller parts, until the rows that raise stand alone."""
+    if not ids:
+        return []
+    try:
+        return _statement(at, len(ids), ids)
+    except OperationalError:
+        raise
+    except DatabaseError as problem:
+        if len(ids) == 1:
+            log.exception("the clock of handoff %s stumbled", ids[0])
+            _push_ahead(ids[0], at, _told(problem))
+            return []
+    middle = len(ids) // 2
+    return _by_halves(ids[:middle], at) + _by_halves(ids[middle:], at)
 
 
 def _step(handoff_id: int, at: datetime) -> None:
@@ -130,7 +167,13 @@ def _step(handoff_id: int, at: datetime) -> None:
             escalation.run(handoff_id, at)
     except Exception as problem:
         log.exception("the clock of handoff %s stumbled", handoff_id)
-        _push_ahead(handoff_id, at, f"{type(problem).__name__}: {problem}"[:2_000])
+        _push_ahead(handoff_id, at, _told(problem))
+    else:
+        _forgive(handoff_id)
+
+
+def _told(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}".strip()[:2_000]
 
 
 def _push_ahead(handoff_id: int, at: datetime, error: str) -> None:
@@ -145,10 +188,28 @@ def _push_ahead(handoff_id: int, at: datetime, error: str) -> None:
     )
 
 
+def _forgive(handoff_id: int) -> None:
+    Handoff.objects.filter(pk=handoff_id, tick_failures__gt=0).update(tick_failures=0, tick_error="")
+
+
 def stumbling(limit: int = 100) -> list[Handoff]:
     """Handoffs whose clock raised, for the admin, worst first."""
     rows = Handoff.objects.filter(tick_failures__gt=0, sla_tick_at__isnull=False)
     return list(rows.select_related("lead", "owner").order_by("-tick_failures", "id")[:limit])
+
+
+def try_again(handoff_id: int, at: datetime) -> bool:
+    """Let a clock that stumbled run now instead of at its next attempt; whether it went well this time.
+
+    False also for a handoff that does not stumble (any more).
+    """
+    row = Handoff.objects.filter(pk=handoff_id, tick_failures__gt=0, sla_tick_at__isnull=False)
+    if not row.update(sla_tick_at=at):
+        return False
+    for _, step, _ in _by_halves([handoff_id], at):
+        if step:
+            _step(handoff_id, at)
+    return not Handoff.objects.filter(pk=handoff_id, tick_failures__gt=0).exists()
 
 
 def oldest_due(at: datetime) -> timedelta | None:

@@ -146,7 +146,9 @@ def test_after_an_outage_everything_due_is_handled_once_with_its_true_lateness(o
     handoff = offered()
     tick(2026, 11, 26, 17, 0)
     assert fresh(handoff).breached_at == handoff.sla_due_at
+    # Of acceptance and first touch; and nobody is warned of what is late already.
     assert Outbox.objects.filter(kind="late", user=handoff.owner).count() == 2
+    assert letters("warn") == set()
     assert set(SlaResult.objects.values_list("due", flat=True)) == {
         handoff.acceptance_due_at,
         handoff.first_touch_due_at,
@@ -200,6 +202,25 @@ def test_a_row_that_raises_is_pushed_ahead_and_the_rest_goes_on(offered, monkeyp
     assert clocks.stumbling() == [after]
     assert fresh(sound).owner != sound.owner
     assert calls.count(broken.pk) == 1
+
+
+def test_a_row_that_cannot_even_be_read_holds_up_no_other(offered):
+    rows = [offered(company=f"Firm {n}") for n in range(4)]
+    broken = rows[1]
+    Handoff.objects.filter(pk=broken.pk).update(sla_ticks=[{"at": "soon", "do": "warn", "promise": ""}])
+    assert tick(2026, 11, 24, 14, 12) == 3
+    after = fresh(broken)
+    assert after.tick_failures == 1
+    assert after.tick_error.startswith("DataError: invalid input syntax")
+    assert after.sla_tick_at == berlin(2026, 11, 24, 14, 17)
+    assert all(fresh(row).breached_at == row.sla_due_at for row in rows if row != broken)
+    assert not clocks.try_again(broken.pk, berlin(2026, 11, 24, 14, 14))
+    assert fresh(broken).tick_failures == 2
+    Handoff.objects.filter(pk=broken.pk).update(sla_ticks=broken.sla_ticks)
+    assert clocks.try_again(broken.pk, berlin(2026, 11, 24, 14, 15))
+    healed = fresh(broken)
+    assert (healed.tick_failures, healed.tick_error, healed.breached_at) == (0, "", broken.sla_due_at)
+    assert not clocks.try_again(broken.pk, berlin(2026, 11, 24, 14, 16))
 
 
 def test_the_figures_count_a_running_clock_past_due_as_missed_before_any_tick(offered, people):
