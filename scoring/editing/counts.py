@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from psycopg2.sql import SQL, Composable
+from psycopg2.sql import SQL, Composable, Literal
 
 from scoring import rows
 from scoring.conditions.compile import Compiler
 from scoring.conditions.parse import parse
 from scoring.document import Criterion
 from scoring.editing import sampling
-from scoring.program import Program
+from scoring.program import Level, Program
 from scoring.rows import build
 
 Json = Any
@@ -125,21 +125,133 @@ def of_criteria(program: Program, criteria: Sequence[Criterion], at: datetime) -
     return {c.id: counted for c, counted in zip(criteria, found, strict=True)}
 
 
+@dataclass(frozen=True)
+class Group:
+    """A group of criteria on the leads as they are now.
+
+    `criteria`: what each matches; `at_limit`: how many leads get all that a criterion gives at most;
+    `at_cap`, `at_floor`: for how many the group is at its limits. All of those looked at (see `about`).
+    """
+
+    seen: Seen | None
+    criteria: dict[str, Counted]
+    at_limit: dict[str, int]
+    at_cap: int
+    at_floor: int
+
+    def about(self, count: int) -> int:
+        """A count of those looked at, for the whole base."""
+        return Counted(self.seen, count, 0, 0).about if self.seen else count
+
+
+def of_group(program: Program, group: str, at: datetime) -> Group:
+    """Everything that the page of a group says in figures. One statement whatever the number of criteria."""
+    found = _group(program, group)
+    if not found.criteria:
+        return Group(None, {}, {}, 0, 0)
+    marks = [*found.at_limit.values(), found.at_cap, found.at_floor]
+    holds = [found.compiler.holds(c) for c in found.criteria]
+    counted = _count(program, found.compiler, holds, at, levels=found.levels, marks=marks)
+    plain = [one.leads for one in counted[len(holds) :]]
+    return Group(
+        counted[0].seen,
+        {c.id: one for c, one in zip(found.criteria, counted, strict=False)},
+        dict(zip(found.at_limit, plain, strict=False)),
+        plain[-2],
+        plain[-1],
+    )
+
+
+def leads_of_group(program: Program, group: str, wanted: str, at: datetime) -> tuple[Seen, list[int]] | None:
+    """The leads behind a figure of a group, best score first: `matches:ID`, `limit:ID`, `cap` or `floor`.
+
+    None for any other name. Of a large base those of the spread that was looked at.
+    """
+    found = _group(program, group)
+    kind, _, key = wanted.partition(":")
+    one = next((c for c in found.criteria if c.id == key), None)
+    mark: Composable | None = {"cap": found.at_cap, "floor": found.at_floor}.get(wanted)
+    if kind == "limit":
+        mark = found.at_limit.get(key)
+    elif kind == "matches" and one is not None:
+        mark = SQL("b.hit")
+    if mark is None:
+        return None
+    levels = list(found.levels)
+    if one is not None and kind == "matches":
+        levels.insert(0, ("held", [SQL("{} AS hit").format(found.compiler.holds(one))]))
+    base = sampling.size()
+    whole = base <= sampling.BOUND
+    statement = build(
+        found.compiler.columns,
+        levels,
+        [SQL("b.lead")],
+        source="whole" if whole else "subjects",
+        zone=program.document.zone,
+        joins=_LIVING + SQL("LEFT JOIN scoring_leadscore o ON o.lead_id = b.lead"),
+        where=SQL("{} ORDER BY o.total DESC NULLS LAST, b.lead").format(mark),
+    )
+    ids = [] if whole else sampling.people(SPREAD, base).ids
+    args = _range(at) if whole else (ids, ids, [at] * len(ids), [at] * len(ids))
+    seen = Seen(base, base if whole else len(ids), 0, 0, whole)
+    return seen, [row[0] for row in rows.run(statement, args)]
+
+
+@dataclass(frozen=True)
+class _Group:
+    compiler: Compiler
+    criteria: list[Criterion]
+    levels: list[Level]
+    at_limit: dict[str, Composable]
+    at_cap: Composable
+    at_floor: Composable
+
+
+def _group(program: Program, group: str) -> _Group:
+    compiler = program.compiler(present=True)
+    criteria = [c for c in program.document.active_criteria if c.group == group]
+    points = [SQL(f"{{}} AS q{i}").format(compiler.points(c)) for i, c in enumerate(criteria)]
+    total = SQL(" + ").join([SQL(f"b.q{i}") for i in range(len(criteria))] or [SQL("0")])
+    limits = program.document.groups[group]
+    return _Group(
+        compiler,
+        criteria,
+        [("points", points), ("sum", [SQL("({})::int AS whole").format(total)])],
+        {
+            c.id: SQL(f"abs(b.q{i}) >= {{}}").format(Literal(c.max_points * 100))
+            for i, c in enumerate(criteria)
+            if c.max_points
+        },
+        # A group is rounded to whole points: half a point below the cap is the cap.
+        SQL("b.whole >= {}").format(Literal(limits.cap * 100 - 50)),
+        SQL("b.whole <= {}").format(Literal(limits.floor * 100 + 50)),
+    )
+
+
 def of_condition(program: Program, condition: Json, at: datetime) -> Counted:
     """What one condition over facts and behaviour matches now."""
     compiler = program.compiler(present=True)
     return _count(program, compiler, [compiler.node(parse(condition))], at)[0]
 
 
-def _count(program: Program, compiler: Compiler, holds: Sequence[Composable], at: datetime) -> list[Counted]:
+def _count(
+    program: Program,
+    compiler: Compiler,
+    holds: Sequence[Composable],
+    at: datetime,
+    *,
+    levels: Sequence[Level] = (),
+    marks: Sequence[Composable] = (),
+) -> list[Counted]:
+    """What each of `holds` matches, then each of `marks`, which look at what `levels` add."""
     base = sampling.size()
     whole = base <= sampling.BOUND
     final: list[Composable] = []
-    for test in (SQL("TRUE"), *(SQL(f"b.m{i}") for i in range(len(holds)))):
-        final += [SQL(f"count(*) FILTER (WHERE {{}} AND f.{flag})").format(test) for flag in _FLAGS]
+    for test in (SQL("TRUE"), *(SQL(f"b.m{i}") for i in range(len(holds))), *marks):
+        final += [SQL(f"count(*) FILTER (WHERE ({{}}) AND f.{flag})").format(test) for flag in _FLAGS]
     statement = build(
         compiler.columns,
-        [("held", [SQL(f"{{}} AS m{i}").format(hold) for i, hold in enumerate(holds)])],
+        [("held", [SQL(f"{{}} AS m{i}").format(hold) for i, hold in enumerate(holds)]), *levels],
         final,
         source="whole" if whole else "subjects",
         zone=program.document.zone,
@@ -148,7 +260,7 @@ def _count(program: Program, compiler: Compiler, holds: Sequence[Composable], at
     args = _range(at) if whole else _subjects(base, at)
     looked, won, lost, *rest = rows.run(statement, args)[0]
     seen = Seen(base, looked, won, lost, whole)
-    return [Counted(seen, *rest[3 * i : 3 * i + 3]) for i in range(len(holds))]
+    return [Counted(seen, *rest[3 * i : 3 * i + 3]) for i in range(len(holds) + len(marks))]
 
 
 def _range(at: datetime) -> tuple[Any, ...]:

@@ -33,6 +33,7 @@ def page_context(request: HttpRequest, desk: Desk, tab: str) -> dict[str, Any]:
         "sections": sections_of(desk, tab),
         "group": parts.TAB_GROUPS.get(tab, ""),
         "limits": limits_of(desk, tab),
+        "floor_holds": tab in parts.TAB_GROUPS and desk.document.groups[parts.TAB_GROUPS[tab]].floor < 0,
         "signers": signers(desk),
         "recent": authors(desk),
     }

@@ -2,19 +2,22 @@
 
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from leadflow import clock
 from leadflow.errors import NotVisible
+from leadflow.leads.models import Lead
 from leadflow.web import PageRequest
 from scoring import current
 from scoring.conditions.check import check_condition
 from scoring.document import Document
-from scoring.editing import counts, parts, suggest, tree
+from scoring.editing import counts, parts, presence, steps, suggest, tree
 from scoring.editing.counts import Counted
 from scoring.editing.parts import Part
+from scoring.models import Agreement
 from scoring.views.desk import desk_of, writers
 from scoring.views.edit import faults_in, part_asked
 from scoring.views.forms import COUNTED, form_view
@@ -39,20 +42,101 @@ def values(request: PageRequest) -> HttpResponseBase:
     return render(request, "scoring/_values.html", {"found": found, "sample": sample})
 
 
+# By this status htmx asks no more.
+STOP_ASKING = 286
+
+
+@require_POST
+@writers
+def here(request: PageRequest) -> HttpResponseBase:
+    """The page says every few seconds that it is open, and hears who else is in the draft."""
+    user: Any = request.user
+    number = request.POST.get("v", "")
+    draft = Agreement.objects.filter(state=Agreement.State.DRAFT).order_by("number").last()
+    if draft is None or number != str(draft.number):
+        return render(request, "scoring/_here.html", {"ended": True}, status=STOP_ASKING)
+    at, opened = clock.now(), request.POST.get("open", "")
+    presence.say(draft, user, opened, at)
+    last = steps.next_undo(draft) if request.POST.get("lock") != str(draft.lock_version) else None
+    context = {
+        "others": presence.others(draft, user, at),
+        "rival": last.by if last and last.by_id != user.pk else None,
+        "what": last.what if last else "",
+        "opened": opened,
+        "tab": request.POST.get("tab", ""),
+    }
+    return render(request, "scoring/_here.html", context)
+
+
 @require_GET
 def live(request: PageRequest, group: str) -> HttpResponseBase:
-    """What each criterion of a group matches now; asked for after the page stands."""
+    """What each criterion of a group matches now, and who is at a limit; asked for after the page stands."""
+    if group not in parts.GROUP_TABS:
+        raise NotVisible
     desk = desk_of(request)
-    program = current.of(desk.agreement).program
-    criteria = [c for c in desk.document.active_criteria if c.group == group]
-    found = counts.of_criteria(program, criteria, clock.now())
+    found = counts.of_group(current.of(desk.agreement).program, group, clock.now())
     items = [
-        {"slot": p.slot, "found": found.get(p.key)}
+        {
+            "slot": p.slot,
+            "key": p.key,
+            "found": found.criteria.get(p.key),
+            "at_limit": found.about(found.at_limit.get(p.key, 0)),
+        }
         for p in parts.parts_of(desk.agreement.content, "criterion")
         if p.raw.get("group") == group
     ]
-    seen = next((one.seen for one in found.values()), None)
-    return render(request, "scoring/_live.html", {"items": items, "seen": seen})
+    limits = desk.document.groups[group]
+    context = {
+        "items": items,
+        "seen": found.seen,
+        "group": group,
+        "v": desk.agreement.number,
+        "linked": desk.may_write,
+        "at_cap": found.about(found.at_cap),
+        # A floor of nothing holds nobody.
+        "at_floor": found.about(found.at_floor) if limits.floor < 0 else None,
+    }
+    return render(request, "scoring/_live.html", context)
+
+
+PAGE = 50
+
+
+@require_GET
+@writers
+def matching(request: PageRequest, group: str) -> HttpResponseBase:
+    """The leads behind a figure beside a criterion or a group: `of` is matches:ID, limit:ID, cap or floor."""
+    if group not in parts.GROUP_TABS:
+        raise NotVisible
+    desk = desk_of(request)
+    wanted = request.GET.get("of", "")
+    found = counts.leads_of_group(current.of(desk.agreement).program, group, wanted, clock.now())
+    if found is None:
+        raise NotVisible
+    seen, ids = found
+    page = Paginator(ids, PAGE).get_page(request.GET.get("page"))
+    by_id = Lead.objects.select_related("company", "score").in_bulk(list(page.object_list))
+    context = {
+        "title": _behind(desk.document, group, wanted),
+        "agreement": desk.agreement,
+        "in_force": desk.in_force,
+        "seen": seen,
+        "page": page,
+        "leads": [by_id[i] for i in page.object_list if i in by_id],
+        "tab": parts.GROUP_TABS[group],
+    }
+    return render(request, "scoring/matching.html", context)
+
+
+def _behind(document: Document, group: str, wanted: str) -> str:
+    kind, _, key = wanted.partition(":")
+    name = parts.GROUP_NAMES[group]
+    if kind in ("cap", "floor"):
+        limit = getattr(document.groups[group], kind)
+        return f"{name}: at the {'most' if kind == 'cap' else 'least'}, {limit} points"
+    criterion = document.criterion(key)
+    text = criterion.text if criterion else key
+    return f"{text}: all {criterion.max_points} points" if kind == "limit" and criterion else text
 
 
 @require_POST

@@ -24,6 +24,19 @@
     });
   }
 
+  /* Who else has a part open is said on its row too. */
+  function markOthers() {
+    document.querySelectorAll(".lf-heretag").forEach(function (tag) { tag.remove(); });
+    document.querySelectorAll("#presence [data-at]").forEach(function (one) {
+      var row = document.getElementById("part-" + one.dataset.at), place = row && row.querySelector(".lf-sent, header, h3");
+      if (!place) return;
+      var tag = document.createElement("span");
+      tag.className = "lf-tag soon lf-heretag";
+      tag.textContent = one.dataset.who + " is in this";
+      place.append(" ", tag);
+    });
+  }
+
   /* A control is found again by its name and by which of that name it was: the form was drawn anew. */
   function remember(control) {
     var form = control.closest && control.closest(".lf-edit");
@@ -72,7 +85,8 @@
     document.body.addEventListener("htmx:beforeRequest", function (event) { remember(event.detail.elt); });
     document.body.addEventListener("htmx:afterSettle", function (event) {
       sortable(document);
-      refocus(event.detail.elt);
+      markOthers();
+      if (event.detail.elt.id !== "presence") refocus(event.detail.elt);
     });
     document.body.addEventListener("lf:focus", function (event) {
       var row = document.getElementById(event.detail.value || event.detail);

@@ -196,6 +196,8 @@ TABLE: list[tuple[str, str, str]] = [
     ("scoring:file_take", "post", "MKSA"),
     ("scoring:values", "get", "MKSA"),
     ("scoring:check", "post", "MKSA"),
+    ("scoring:here", "post", "MKSA"),
+    ("scoring:matching", "get", "MKSA"),
     ("scoring:redo", "post", "MKSA"),
     ("scoring:start", "post", "MKSA"),
     ("scoring:discard", "post", "MKSA"),

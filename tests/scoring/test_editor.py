@@ -1,10 +1,13 @@
 """The agreement's editor: every part opens, saves unchanged, and tells what is wrong under the field."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.http import QueryDict
 
+from leadflow import clock
+from leadflow.accounts.actors import person
 from scoring import agreements
 from scoring.document import canonical
 from scoring.editing import changes, parts, tree
@@ -229,7 +232,48 @@ def test_live_counts_come_with_a_fixed_number_of_queries(
     with django_assert_max_num_queries(16):
         text = mia.get("/agreement/live/fit/").content.decode()
     assert "Counted over all 3 leads; too few customers to compare." in text
-    assert re.search(r'id="live-criterion-f1"[^>]*><span>matches <b>2</b> leads', text)
+    assert re.search(r'id="live-criterion-f1"[^>]*><span>matches <a [^>]*><b>2</b> leads', text)
+
+
+def test_beside_a_group_stands_who_is_at_its_cap_and_each_figure_leads_to_its_leads(draft, mia, make_lead):
+    content = agreements.get(draft.pk).content
+    content["groups"]["fit"]["cap"] = 10
+    type(draft).objects.filter(pk=draft.pk).update(content=content)
+    chief, _ = make_lead(title="CEO"), make_lead(title="Clerk")
+    text = mia.get("/agreement/live/fit/").content.decode()
+    assert re.search(r'id="live-cap"[^>]*><a href="([^"]*)">1 lead</a>', text)
+    for of in ("cap", "matches:f1"):
+        page = mia.get(f"/agreement/matching/fit/?v={draft.number}&of={of}").content.decode()
+        assert page.count('class="who"') == 1
+        assert f"/leads/{chief.pk}/" in page
+    assert mia.get("/agreement/matching/fit/?of=limit:nothing").status_code == 404
+
+
+def test_two_people_in_one_draft_hear_of_each_other(
+    at, draft, mia, as_user, people, django_assert_max_num_queries
+):
+    noah = as_user(people.noah)
+    page = {"v": draft.number, "lock": draft.lock_version, "tab": "who", "open": ""}
+    noah.post("/agreement/here/", page | {"open": "criterion-f2"})
+    with django_assert_max_num_queries(12):
+        text = mia.post("/agreement/here/", page).content.decode()
+    title = parts.part(draft.content, "criterion", "f2").title
+    assert f"{people.noah.name.split()[0]} is here, editing" in text
+    assert title in text
+    assert 'data-at="criterion-f2"' in text
+    agreements.save_draft(
+        draft, {**draft.content, "title": "Ours"}, person(people.noah), draft.lock_version, what="the title"
+    )
+    assert (
+        f"{people.noah.name} changed the draft: the title"
+        in mia.post("/agreement/here/", page).content.decode()
+    )
+    with clock.use(at + timedelta(seconds=20)):
+        assert "is here" not in mia.post("/agreement/here/", page).content.decode()
+    agreements.discard_draft(agreements.get(draft.pk), person(people.noah))
+    ended = mia.post("/agreement/here/", page)
+    assert ended.status_code == 286
+    assert "put aside" in ended.content.decode()
 
 
 def test_see_who_moves_names_those_who_enter_the_queue(draft, mia, make_lead, did, people):
