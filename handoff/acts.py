@@ -196,6 +196,7 @@ def _accepted(act: Act, when: datetime) -> None:
     act.handoff.accepted_at = when
     act.over(Promise.ACCEPTANCE, kept=True, at=when)
     act.handoff.state = State.ACCEPTED
+    promises.start_touch(act.handoff, act.calendar, when)
     promises.show(act.handoff)
     act.answer(Answer.Kind.ACCEPTED)
 

@@ -299,6 +299,9 @@ def _time_of(micros: int) -> time:
     return (EPOCH + timedelta(microseconds=micros % DAY)).time()
 
 
+# Every hour there is, for promises that run around the clock.
+AROUND_THE_CLOCK = WorkCalendar("UTC", {day: [(time(0), time(0))] for day in range(7)})
+
 # ---- The calendars of teams -------------------------------------------------------------------------------
 
 # As text: hours that did not change are the calendar made before.

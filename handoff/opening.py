@@ -5,7 +5,7 @@ turns behind one advisory lock; no reader and no act on an open handoff waits fo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from django.db import connection, transaction
 from handoff import acting, calendars, many, notices, outbox, promises, why
 from handoff.acting import COUNTED
 from handoff.models import CLOSED, OPEN, Handoff, Outbox, RoomWait, State, Transition
-from handoff.promises import Policy
 from handoff.routing import Ask, Route, Router
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, Actor
@@ -26,6 +25,7 @@ from scoring import current, engine, personas, release
 from scoring.current import Current
 from scoring.document import Document
 from scoring.models import Crossing
+from scoring.sla import Late, Policy
 
 ADMISSION_LOCK = 0x1EAD_F10
 # A lead that waits for room is looked at again at least this often.
@@ -33,7 +33,7 @@ CHECK_EVERY = timedelta(minutes=30)
 # These go back to who had the lead last; a customer's new interest only where the account has no owner.
 BACK_TO_THE_SAME = (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED, Crossing.Kind.EXISTING_CUSTOMER)
 LATER = Route(None, None, "every lead is being scored anew: the best come first", wait=True)
-NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), ((0, "notify"), (480, "exception")))
+NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), (Late(0, "notify"), Late(480, "exception")))
 
 
 @dataclass(frozen=True)
@@ -472,12 +472,13 @@ def _row(
         first_offered_at=at,
         frozen={
             **terms,
+            **policy.terms_for(terms),
             **known,
             "facts": why.facts(offer.lead),
             "score": {**explanation.groups, "total": explanation.total, "grade": explanation.grade},
             "explanation": [why.line(line) for line in explanation.lines],
             "why_now": offer.why_now,
-            "sla": asdict(policy) | {"late": [{"after": a, "do": do} for a, do in policy.late]},
+            "sla": policy.frozen(),
         },
         why_now=offer.why_now[:300],
         total=explanation.total,
@@ -515,16 +516,7 @@ def _policies(offers: Sequence[Offer], terms: Document, at: datetime) -> dict[in
     left, found = set(given), {}
     for policy in terms.sla:
         holds = left if policy.when is None else set(engine.match(policy.when, sorted(left), at, given=given))
-        chosen = Policy(
-            policy.key,
-            policy.text,
-            policy.accept,
-            policy.first_touch,
-            policy.next_attempt,
-            policy.warn,
-            tuple((step.after, step.do) for step in policy.late),
-        )
-        found.update(dict.fromkeys(holds & left, chosen))
+        found.update(dict.fromkeys(holds & left, policy))
         left -= holds
         if not left:
             break

@@ -2,17 +2,17 @@
 the machine holds the lock and saves.
 
 A tick is {"at", "do", "promise", "scope", "from"}: instants as ISO text in UTC. `do` is warn, due (with the
-scope whose promise falls due and the instant it ran from), a step of the policy (notify, reassign, pool,
-exceptions), wake (a snooze ends) or remind (an opportunity's next date).
+scope whose promise falls due and the instant it ran from; "tell": "no" where the policy does not tell the
+manager at once), a step of the policy (notify, reassign, pool, exception), wake (a snooze ends) or remind
+(an opportunity's next date).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from handoff.calendars import WorkCalendar
+from handoff.calendars import AROUND_THE_CLOCK, WorkCalendar
 from handoff.models import OPEN, Handoff, Promise, SlaResult, State
+from scoring.sla import ACCEPT, Policy
 
 Tick = dict[str, str]
 SCOPES = (SlaResult.Scope.LEAD, SlaResult.Scope.HOLDER)
@@ -22,6 +22,12 @@ HOLDER_DUE = {
     Promise.FOLLOW_UP: "followup_due_at",
 }
 LEAD_DUE = {promise: f"lead_{column}" for promise, column in HOLDER_DUE.items()}
+# As the agreement's policy names the promise.
+CLOCK = {
+    Promise.ACCEPTANCE: "accept",
+    Promise.FIRST_TOUCH: "first_touch",
+    Promise.FOLLOW_UP: "next_attempt",
+}
 # Which promises run in which state.
 RUNNING: dict[str, tuple[Promise, ...]] = {
     State.OFFERED: (Promise.ACCEPTANCE, Promise.FIRST_TOUCH),
@@ -30,53 +36,52 @@ RUNNING: dict[str, tuple[Promise, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Policy:
-    """One SLA policy of the agreement. Minutes of working time; `warn` are shares of the way to the due."""
-
-    key: str
-    text: str
-    accept: int
-    first_touch: int
-    next_attempt: int
-    warn: tuple[float, ...] = ()
-    late: tuple[tuple[int, str], ...] = ()
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> "Policy":
-        """A policy as the agreement (or a handoff's `frozen["sla"]`) writes it."""
-        return cls(
-            key=str(raw["key"]),
-            text=str(raw.get("text", "")),
-            accept=int(raw["accept"]),
-            first_touch=int(raw["first_touch"]),
-            next_attempt=int(raw["next_attempt"]),
-            warn=tuple(float(share) for share in raw.get("warn") or ()),
-            late=tuple((int(step["after"]), str(step["do"])) for step in raw.get("late") or ()),
-        )
-
-    def minutes(self, promise: Promise) -> int:
-        """How long the promise may take."""
-        return {
-            Promise.ACCEPTANCE: self.accept,
-            Promise.FIRST_TOUCH: self.first_touch,
-            Promise.FOLLOW_UP: self.next_attempt,
-        }[promise]
-
-
 def policy_of(handoff: Handoff) -> Policy:
     """The policy that was frozen when the lead was offered."""
-    return Policy.of(handoff.frozen["sla"])
+    return Policy.of(handoff.frozen.get("sla") or {})
+
+
+def minutes(policy: Policy, promise: Promise) -> int:
+    """How long the promise may take."""
+    return int(getattr(policy, CLOCK[promise]))
+
+
+def hours_of(policy: Policy, promise: Promise | str, calendar: WorkCalendar) -> WorkCalendar:
+    """The hours by which a promise is counted: the team's, or every hour there is."""
+    always = promise in CLOCK and CLOCK[Promise(promise)] in policy.always
+    return AROUND_THE_CLOCK if always else calendar
 
 
 def start_offer(handoff: Handoff, calendar: WorkCalendar, policy: Policy, at: datetime) -> None:
-    """Start acceptance and first touch, both from the offer: a late accept buys no time."""
+    """Start acceptance and first touch, both from the offer: a late accept buys no time.
+
+    Unless the policy lets the first touch run from the acceptance: then that starts with `start_touch`.
+    """
     handoff.sla_ticks = []
-    for promise in RUNNING[State.OFFERED]:
-        due = _start_holder(handoff, promise, calendar, policy, at)
-        setattr(handoff, LEAD_DUE[promise], due)
-        handoff.sla_ticks += [_due_tick(promise, SlaResult.Scope.LEAD, due, at)]
+    for promise in _of_offer(policy):
+        _start_both(handoff, promise, calendar, policy, at)
     show(handoff)
+
+
+def start_touch(handoff: Handoff, calendar: WorkCalendar, at: datetime) -> None:
+    """Start the first touch at the acceptance, where the policy says so and it does not run yet."""
+    policy = policy_of(handoff)
+    if policy.first_touch_from == ACCEPT and handoff.lead_first_touch_due_at is None:
+        _start_both(handoff, Promise.FIRST_TOUCH, calendar, policy, at)
+        show(handoff)
+
+
+def _of_offer(policy: Policy) -> tuple[Promise, ...]:
+    """The promises that run from the offer."""
+    return (Promise.ACCEPTANCE,) if policy.first_touch_from == ACCEPT else RUNNING[State.OFFERED]
+
+
+def _start_both(
+    handoff: Handoff, promise: Promise, calendar: WorkCalendar, policy: Policy, at: datetime
+) -> None:
+    due = _start_holder(handoff, promise, calendar, policy, at)
+    setattr(handoff, LEAD_DUE[promise], due)
+    handoff.sla_ticks += [_due_tick(promise, SlaResult.Scope.LEAD, due, at)]
 
 
 def start_follow_up(
@@ -103,8 +108,9 @@ def restart_for_holder(handoff: Handoff, calendar: WorkCalendar, at: datetime) -
     others = [tick for tick in handoff.sla_ticks if tick["do"] == "remind"]
     handoff.sla_ticks = [*kept, *others]
     policy = policy_of(handoff)
-    for promise in RUNNING.get(handoff.state, ()):
-        full = calendar.add(at, timedelta(minutes=policy.minutes(promise)))
+    running = _of_offer(policy) if handoff.state == State.OFFERED else RUNNING.get(handoff.state, ())
+    for promise in running:
+        full = _full(policy, promise, calendar, at)
         own = handoff.lead_followup_due_at if promise == Promise.FOLLOW_UP else None
         _start_holder(handoff, promise, calendar, policy, at, own if own and own > full else None)
     handoff.warned_at = handoff.breached_at = None
@@ -206,6 +212,7 @@ def end(
 ) -> None:
     """Note how a promise ended, at `at`: kept → met in time, else missed; not kept → missed past due, else
     cancelled. A promise that fell due before has its row already; that one is finished."""
+    calendar = hours_of(policy_of(handoff), promise, calendar)
     for scope in scopes:
         due = getattr(handoff, (LEAD_DUE if scope == SlaResult.Scope.LEAD else HOLDER_DUE)[promise])
         if due is None:
@@ -264,6 +271,12 @@ def start_of(handoff: Handoff, promise: Promise, scope: SlaResult.Scope) -> date
     holder = scope == SlaResult.Scope.HOLDER
     if promise == Promise.FOLLOW_UP and handoff.last_contact_at:
         return max(handoff.last_contact_at, handoff.offered_at) if holder else handoff.last_contact_at
+    if (
+        promise == Promise.FIRST_TOUCH
+        and handoff.accepted_at
+        and policy_of(handoff).first_touch_from == ACCEPT
+    ):
+        return max(handoff.accepted_at, handoff.offered_at) if holder else handoff.accepted_at
     return handoff.offered_at if holder else handoff.first_offered_at
 
 
@@ -275,32 +288,46 @@ def _start_holder(
     at: datetime,
     agreed: datetime | None = None,
 ) -> datetime:
-    length = calendar.between(at, agreed) if agreed else timedelta(minutes=policy.minutes(promise))
-    due = agreed or calendar.add(at, length)
+    hours = hours_of(policy, promise, calendar)
+    due = agreed or _full(policy, promise, calendar, at)
+    length = hours.between(at, due)
     setattr(handoff, HOLDER_DUE[promise], due)
-    warns = [_tick(calendar.add(at, length * share), "warn", promise) for share in policy.warn]
+    warns = [_tick(hours.add(at, length * share), "warn", promise) for share in policy.warn]
+    late = [step for step in policy.late if step.clock in ("", CLOCK[promise])]
+    # The notice at the due itself goes out with the due tick.
+    told = any((step.after, step.do) == (0, "notify") for step in late)
     steps = [
-        _tick(calendar.add(due, timedelta(minutes=after)) if after else due, do, promise)
-        for after, do in policy.late
-        # The notice at the due itself goes out with the due tick.
-        if (after, do) != (0, "notify")
+        _tick(hours.add(due, timedelta(minutes=step.after)) if step.after else due, step.do, promise)
+        for step in late
+        if (step.after, step.do) != (0, "notify")
     ]
-    handoff.sla_ticks += [*warns, _due_tick(promise, SlaResult.Scope.HOLDER, due, at), *steps]
+    tick = _due_tick(promise, SlaResult.Scope.HOLDER, due, at)
+    handoff.sla_ticks += [*warns, tick if told else {**tick, "tell": "no"}, *steps]
     return due
+
+
+def _full(policy: Policy, promise: Promise, calendar: WorkCalendar, at: datetime) -> datetime:
+    """When the promise is due that starts at `at`."""
+    return hours_of(policy, promise, calendar).add(at, timedelta(minutes=minutes(policy, promise)))
 
 
 def _shift(handoff: Handoff, calendar: WorkCalendar, at: datetime, until: datetime) -> None:
     """Move every due and tick after `at` so that the working time left counts from `until`."""
 
-    def moved(instant: datetime) -> datetime:
-        return calendar.add(until, calendar.between(at, instant)) if instant > at else instant
+    policy = policy_of(handoff)
 
-    for column in (*HOLDER_DUE.values(), *LEAD_DUE.values()):
-        due = getattr(handoff, column)
-        if due is not None:
-            setattr(handoff, column, moved(due))
+    def moved(instant: datetime, promise: Promise | str) -> datetime:
+        hours = hours_of(policy, promise, calendar)
+        return hours.add(until, hours.between(at, instant)) if instant > at else instant
+
+    for columns in (HOLDER_DUE, LEAD_DUE):
+        for promise, column in columns.items():
+            due = getattr(handoff, column)
+            if due is not None:
+                setattr(handoff, column, moved(due, promise))
     handoff.sla_ticks = [
-        {**tick, "at": _text(moved(datetime.fromisoformat(tick["at"])))} for tick in handoff.sla_ticks
+        {**tick, "at": _text(moved(datetime.fromisoformat(tick["at"]), tick["promise"]))}
+        for tick in handoff.sla_ticks
     ]
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from scoring.sla import Policy
+
 Json = Any
 Condition = Mapping[str, Json]
 
@@ -143,28 +145,6 @@ class StageRow:
     text: str
     owner: str
     condition: Condition | None
-
-
-@dataclass(frozen=True)
-class Late:
-    """What happens `after` minutes of working time past due: do notify | reassign | exception."""
-
-    after: int
-    do: str
-
-
-@dataclass(frozen=True)
-class SlaPolicy:
-    """A promise in minutes of working time. `when` None: everybody else."""
-
-    key: str
-    text: str
-    when: Condition | None
-    accept: int
-    first_touch: int
-    next_attempt: int
-    warn: tuple[float, ...]
-    late: tuple[Late, ...]
 
 
 @dataclass(frozen=True)
@@ -430,9 +410,9 @@ class Document:
         return Admission(**_known(Admission, self._map("admission")))
 
     @cached_property
-    def sla(self) -> tuple[SlaPolicy, ...]:
+    def sla(self) -> tuple[Policy, ...]:
         """The promises of sales in order; the first whose `when` holds counts."""
-        return tuple(_policy(raw) for raw in self._list("sla"))
+        return tuple(Policy.of(raw) for raw in self._list("sla"))
 
     @cached_property
     def give_up(self) -> GiveUp:
@@ -529,21 +509,6 @@ def _persona(raw: Mapping[str, Json]) -> Persona:
         condition=raw.get("condition") or None,
         not_ideal=NotIdeal(
             str(twin.get("name") or ""), str(twin.get("text") or ""), twin.get("condition") or None
-        ),
-    )
-
-
-def _policy(raw: Mapping[str, Json]) -> SlaPolicy:
-    return SlaPolicy(
-        key=str(raw.get("key", "")),
-        text=str(raw.get("text") or ""),
-        when=raw.get("when") or None,
-        accept=int(raw.get("accept") or 0),
-        first_touch=int(raw.get("first_touch") or 0),
-        next_attempt=int(raw.get("next_attempt") or 0),
-        warn=tuple(float(w) for w in raw.get("warn") or ()),
-        late=tuple(
-            Late(int(step.get("after") or 0), str(step.get("do", ""))) for step in raw.get("late") or ()
         ),
     )
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Level, Stage
+from scoring import sla
 from scoring.conditions import nodes as n
 from scoring.conditions.leaves import ConditionChecker, Surroundings, surroundings
 from scoring.conditions.parse import parse, parse_measure
@@ -16,7 +17,7 @@ from scoring.document import DECAYS, GROUPS, MODES, Criterion, Document, Limits
 
 MAX_CRITERIA = 200
 MAX_POINTS = 1_000
-SALES_PROMISES = ("accept", "first_touch", "next_attempt")
+
 REASON_KINDS = ("fit", "timing", "person", "data", "process", "other")
 EFFECTS = ("close", "track", "callback", "repair", "process")
 BACKS = ("criteria", "fields", "any", "none", "repair")
@@ -266,14 +267,10 @@ class _Checker(ConditionChecker):
             self.condition(track.condition, f"{path}.condition", "bar")
 
     def _promises(self) -> None:
-        policies = self.document.sla
-        for i, policy in enumerate(policies):
+        for i, policy in enumerate(self.document.sla):
             if policy.when:
                 self.condition(policy.when, f"sla[{i}].when", "handoff")
-            for name in SALES_PROMISES:
-                self._whole(getattr(policy, name), f"sla[{i}].{name}", 1, 480 * 60)
-        if policies and policies[-1].when:
-            self.fault(f"sla[{len(policies) - 1}].when", "The last promise must be for everybody else.")
+        self.faults += sla.faults(self.document.content.get("sla"), complete=self.complete)
 
     def _reasons(self) -> None:
         tracks = {track.key for track in self.document.tracks}
