@@ -11,8 +11,9 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from handoff import acting, calendars, many, notices, outbox, promises, why
+from handoff import acting, calendars, many, notices, outbox, promises, sentences, why
 from handoff.acting import COUNTED
+from handoff.calendars import WorkCalendar
 from handoff.models import CLOSED, OPEN, Handoff, Outbox, RoomWait, State, Transition
 from handoff.routing import Ask, Route, Router
 from leadflow import clock
@@ -60,7 +61,10 @@ def open_pending(at: datetime, limit: int = 500) -> int:
     Returns how many crossings were handled. The number of statements does not grow with them (an
     exclusion with an open handoff is an act of its own, and rare).
     """
-    done = _withdraw_excluded(at, limit)
+    kinds = set(Crossing.objects.filter(handled_at=None).order_by().values_list("kind", flat=True).distinct())
+    done = _withdraw_excluded(at, limit) if Crossing.Kind.EXCLUDE in kinds else 0
+    if not kinds - {Crossing.Kind.EXCLUDE}:
+        return done
     with transaction.atomic():
         take_turn()
         pending = list(
@@ -108,7 +112,7 @@ def _route_and_open(
     befores: Mapping[int, int],
 ) -> tuple[list[Crossing], list[Crossing]]:
     terms = agreement.program.document
-    explained = engine.explain_many([c.lead_id for c in crossings], at)
+    explained = engine.explain_many([c.lead_id for c in crossings], at, agreement)
     standing = release.standing(agreement.agreement_id, at)
     asks = {}
     for c in crossings:
@@ -136,7 +140,7 @@ def _route_and_open(
         )
         for c in opened
     ]
-    make(offers, at, agreement)
+    make(offers, at, agreement, hours=router.hours)
     acting.count_offers(router.counts())
     router.save_turns()
     _wait([(c, routes[c.pk], asks[c.pk]) for c in waiting], leads, at, agreement)
@@ -192,30 +196,56 @@ def _wait(
     at: datetime,
     agreement: Current,
 ) -> None:
-    many.insert(
+    if not waiting:
+        return
+    many.add(
+        RoomWait,
         [
-            RoomWait(
-                lead_id=crossing.lead_id,
-                crossing_id=crossing.pk,
-                kind=kind_of(crossing),
-                team_id=route.team_id,
-                total=ask.total,
-                entered_at=at,
-                next_check=at + CHECK_EVERY,
-            )
+            {
+                "lead_id": crossing.lead_id,
+                "crossing_id": crossing.pk,
+                "kind": kind_of(crossing),
+                "team_id": route.team_id,
+                "total": ask.total,
+                "entered_at": at,
+                "next_check": at + CHECK_EVERY,
+            }
             for crossing, route, ask in waiting
-        ]
+        ],
     )
+    _alarm([route for _, route, _ in waiting if route.alarm], at)
     moves = [
         stages.Move(c.lead_id, Stage.SALES_QUALIFIED, "ready, waiting for room")
         for c, _, _ in waiting
         if leads[c.lead_id].stage != Stage.CUSTOMER
     ]
-    stages.move(moves, at=at, agreement_id=agreement.agreement_id)
+    stages.move(moves, at=at, agreement_id=agreement.agreement_id, locked=True)
+
+
+def _alarm(routes: Sequence[Route], at: datetime) -> None:
+    """Ready leads wait because nobody is there (or no sentence fits): the managers hear it once a day."""
+    if not routes:
+        return
+    teams = {route.team_id for route in routes}
+    managers = Team.objects.filter(kind=Team.Kind.SALES, manager__isnull=False)
+    if None not in teams:
+        managers = managers.filter(pk__in=[team for team in teams if team is not None])
+    told = {"text": "Nobody is there: ready leads wait for room in sales", "url": "/queue/waiting/"}
+    outbox.put(
+        [
+            outbox.Letter(f"nobody:{at.date()}:{manager}:{channel}", "said", channel, manager, told)
+            for manager in set(managers.values_list("manager", flat=True))
+            if manager is not None
+            for channel in (Outbox.Channel.BELL, Outbox.Channel.EMAIL)
+        ],
+        at,
+    )
 
 
 def _leave(waits: Mapping[int, RoomWait], lead_ids: Iterable[int], at: datetime, why_left: str) -> None:
     ids = [waits[lead_id].pk for lead_id in lead_ids if lead_id in waits]
+    if not ids:
+        return
     RoomWait.objects.filter(pk__in=ids).update(left_at=at, left_why=why_left)
 
 
@@ -332,7 +362,7 @@ def _open_one(
         assert lead is not None
         assert agreement is not None
         engine.end_hold(lead_id, at=at, by="handed over")
-        explanation = engine.explain_many([lead_id], at)[lead_id]
+        explanation = engine.explain_many([lead_id], at, agreement)[lead_id]
         ask = Ask(
             lead_id, str(kind), False, explanation.total, explanation.grade,
             company_id=lead.company_id, company_owner_id=lead.company.owner_id if lead.company else None,
@@ -377,38 +407,45 @@ def make(
     agreement: Current,
     actor: Actor = SYSTEM,
     note: str = "",
+    hours: Mapping[int | None, WorkCalendar] | None = None,
 ) -> list[Handoff]:
     """Write handoffs with their clocks, transitions, answers, stages and letters; the leads are locked.
 
-    A fixed number of statements, whatever the number of offers.
+    A fixed number of statements, whatever the number of offers. `hours`: calendars that are known already.
     """
     if not offers:
         return []
     terms = agreement.program.document
-    frozen = _frozen_terms(agreement)
     policies = _policies(offers, terms, at)
-    hours = calendars.for_teams({offer.route.team_id for offer in offers})
+    hours = dict(hours or {})
+    hours |= (
+        calendars.for_teams(unknown) if (unknown := {o.route.team_id for o in offers} - set(hours)) else {}
+    )
     known = _known_of(offers, agreement, at)
+    frozen = _frozen_terms(agreement)
+    written = {policy: _written(policy, frozen) for policy in set(policies.values())}
     rows = [
-        _row(offer, policies[offer.lead.pk], known[offer.lead.pk], frozen, hours, at, agreement)
-        for offer in offers
+        _row(offer, policies[offer.lead.pk], known[offer.lead.pk], hours, at, agreement) for offer in offers
     ]
-    many.insert(rows)
-    many.insert(
+    for row in rows:
+        row.frozen |= written[policies[row.lead_id]]
+    # The terms are the same for all, and the longest part of a row: they travel once.
+    many.insert(rows, shared={"frozen": frozen})
+    many.add(
+        Transition,
         [
-            Transition(
-                handoff=row,
-                action="open",
-                from_state="",
-                to_state=State.OFFERED,
-                actor=actor.user,
-                api_key_id=actor.api_key.pk if actor.api_key else None,
-                at=at,
-                note=note,
-                owner_after_id=row.owner_id,
-            )
+            {
+                "handoff_id": row.pk,
+                "action": "open",
+                "to_state": State.OFFERED,
+                "actor_id": actor.user_id,
+                "api_key_id": actor.api_key.pk if actor.api_key else None,
+                "at": at,
+                "note": note,
+                "owner_after_id": row.owner_id,
+            }
             for row in rows
-        ]
+        ],
     )
     ledgers.record_answers(
         [
@@ -431,8 +468,11 @@ def make(
         at=at,
         actor=actor,
         agreement_id=agreement.agreement_id,
+        locked=True,
     )
     _announce(rows, offers, at)
+    for row in rows:
+        row.frozen = {**frozen, **row.frozen}
     return rows
 
 
@@ -454,8 +494,7 @@ def _row(
     offer: Offer,
     policy: Policy,
     known: Mapping[str, Any],
-    terms: Mapping[str, Any],
-    hours: Mapping[int | None, calendars.WorkCalendar],
+    hours: Mapping[int | None, WorkCalendar],
     at: datetime,
     agreement: Current,
 ) -> Handoff:
@@ -471,14 +510,11 @@ def _row(
         offered_at=at,
         first_offered_at=at,
         frozen={
-            **terms,
-            **policy.terms_for(terms),
             **known,
             "facts": why.facts(offer.lead),
             "score": {**explanation.groups, "total": explanation.total, "grade": explanation.grade},
             "explanation": [why.line(line) for line in explanation.lines],
             "why_now": offer.why_now,
-            "sla": policy.frozen(),
         },
         why_now=offer.why_now[:300],
         total=explanation.total,
@@ -495,6 +531,11 @@ def _row(
     return row
 
 
+def _written(policy: Policy, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy as it is frozen, with what of the terms is another under it."""
+    return {"sla": policy.frozen(), **policy.terms_for(terms)}
+
+
 def _frozen_terms(agreement: Current) -> dict[str, Any]:
     """The terms that hold for an episode from its offer to its end, even when a new agreement comes."""
     kept = ("give_up", "snooze", "undo_minutes", "reasons")
@@ -505,17 +546,12 @@ def _frozen_terms(agreement: Current) -> dict[str, Any]:
 def _policies(offers: Sequence[Offer], terms: Document, at: datetime) -> dict[int, Policy]:
     """The first policy of the agreement whose condition holds, for each lead."""
     given = {
-        offer.lead.pk: {
-            "kind": offer.kind,
-            "fast_track": "" if offer.fast_track_no is None else str(offer.fast_track_no),
-            "letter": offer.explanation.grade[:1],
-            "team_hours": False,
-        }
+        offer.lead.pk: sentences.given_of(offer.kind, offer.fast_track_no, offer.explanation.grade, False)
         for offer in offers
     }
     left, found = set(given), {}
     for policy in terms.sla:
-        holds = left if policy.when is None else set(engine.match(policy.when, sorted(left), at, given=given))
+        holds = sentences.holding(policy.when, {lead: given[lead] for lead in left}, at)
         found.update(dict.fromkeys(holds & left, policy))
         left -= holds
         if not left:

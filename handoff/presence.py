@@ -1,15 +1,16 @@
 """Who is there, and how much room each has, read in a fixed number of queries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from handoff import calendars
-from handoff.models import OPEN, Absence, DailyOffer
-from leadflow.accounts.models import Role, Team, User
+from handoff.models import OPEN, Absence, DailyOffer, Handoff
+from leadflow.accounts.models import SALES, Role, Team, User
 
 
 @dataclass
@@ -47,25 +48,66 @@ class Seat:
             self.taken += 1
 
 
+@dataclass(frozen=True)
+class Present:
+    """Sales at one instant: the active reps, others who were asked for, and the hours of their teams."""
+
+    reps: list[Seat]
+    others: list[Seat]
+    hours: dict[int | None, calendars.WorkCalendar]
+
+    def clear_desks(self) -> None:
+        """As if everybody was there with an empty desk (to try sentences)."""
+        for seat in (*self.reps, *self.others):
+            seat.present, seat.open_now, seat.given = True, 0, 0
+
+
 def seats(at: datetime, *, capacity: int, per_day: int, users: Iterable[int] | None = None) -> list[Seat]:
     """The active reps (or just `users`, whatever their role) with their load; three queries.
 
     `capacity` and `per_day` are the agreement's; a person's own capacity goes first.
     """
-    people = (
+    people = _people(at)
+    people = people.filter(_REPS) if users is None else people.filter(pk__in=list(users))
+    return _seated(list(people), at, capacity, per_day)[0]
+
+
+def of_sales(at: datetime, *, capacity: int, per_day: int, others: Iterable[int] = ()) -> Present:
+    """The active reps, and those of `others` who are in sales (a manager who keeps an account); three
+    queries."""
+    people = _people(at).filter(_REPS | Q(pk__in=list(others), role__in=SALES))
+    rows: list[Any] = list(people)
+    found, hours = _seated(rows, at, capacity, per_day)
+    reps = {row.pk for row in rows if row.role == Role.REP and row.in_sales_team}
+    return Present(
+        [s for s in found if s.user_id in reps], [s for s in found if s.user_id not in reps], hours
+    )
+
+
+_REPS = Q(role=Role.REP, team__kind=Team.Kind.SALES)
+
+
+def _people(at: datetime) -> QuerySet[User]:
+    opened = Handoff.objects.filter(owner=OuterRef("pk"), state__in=[s.value for s in OPEN]).order_by()
+    return (
         User.objects.filter(is_active=True)
+        .only("name", "role", "team", "weight", "capacity_open")
         .annotate(
             away=Exists(absences(at).filter(user=OuterRef("pk"))),
-            open_now=Count("handoffs", filter=Q(handoffs__state__in=[s.value for s in OPEN])),
+            # A look into the index of open ones: closed handoffs grow without end.
+            open_now=Coalesce(Subquery(opened.values("owner").annotate(n=Count("pk")).values("n")), 0),
+            in_sales_team=Q(team__kind=Team.Kind.SALES),
         )
         .order_by("pk")
     )
-    if users is None:
-        people = people.filter(role=Role.REP, team__kind=Team.Kind.SALES)
-    else:
-        people = people.filter(pk__in=list(users))
-    rows = list(people)
-    hours = calendars.for_teams({row.team_id for row in rows}) if rows else {}
+
+
+def _seated(
+    rows: Sequence[Any], at: datetime, capacity: int, per_day: int
+) -> tuple[list[Seat], dict[int | None, calendars.WorkCalendar]]:
+    if not rows:
+        return [], {}
+    hours = calendars.for_teams({row.team_id for row in rows})
     days = {team: hours[team].working_date(at) for team in hours}
     given = {
         (user, day): count
@@ -73,7 +115,7 @@ def seats(at: datetime, *, capacity: int, per_day: int, users: Iterable[int] | N
             user__in=[row.pk for row in rows], date__in=set(days.values())
         ).values_list("user_id", "date", "count")
     }
-    return [_seat(row, at, hours, days, given, capacity, per_day) for row in rows]
+    return [_seat(row, at, hours, days, given, capacity, per_day) for row in rows], hours
 
 
 def _seat(

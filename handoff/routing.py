@@ -3,32 +3,35 @@
 Nothing here decides what goes to sales, only to whom; when nobody has room the lead waits (`admission`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import connection
 
-from handoff import calendars, presence
+from handoff import calendars, presence, sentences
+from handoff.calendars import WorkCalendar
 from handoff.models import OPEN, Handoff, RoundRobin, RouteRule, State, Transition
 from handoff.presence import Seat
-from leadflow.accounts.models import SALES, Role, Team, User
-from scoring import engine
+from leadflow.accounts.models import Role, Team
 from scoring.document import Document
 
 # An owner who is away longer than this gets a colleague instead, and is told.
 SHORT_ABSENCE = timedelta(hours=4)
 
+STRATEGIES = {"round_robin": "round robin", "fewest_open": "fewest open"}
+
 DEFAULT_RULES: tuple[tuple[str, dict[str, Any] | None, dict[str, Any]], ...] = (
-    ("The company has an owner: that rep", None, {"to": "company_owner"}),
+    ("The company has an owner", None, {"to": "company_owner"}),
     (
-        "Fast track: whoever is in working hours with the fewest open leads",
+        "Fast track",
         {"handoff": "kind", "op": "is", "value": "fast_track"},
         {"to": "team", "team": None, "strategy": "fewest_open"},
     ),
     (
-        "Everybody else: in turn, by weight and free room",
+        "Everybody else",
         None,
         {"to": "team", "team": None, "strategy": "round_robin"},
     ),
@@ -69,6 +72,8 @@ class Route:
     alarm: bool = False
     # The owner who is away and is told that a colleague got it.
     away_id: int | None = None
+    # Which sentence sent it, counted from 1; 0: none did.
+    rule: int = 0
 
 
 @dataclass
@@ -89,42 +94,64 @@ class _Turns:
 
 
 class Router:
-    """One round of handing out, with the world read once: rules, people, load, turns."""
+    """One round of handing out, with the world read once: rules, people, load, turns.
 
-    def __init__(self, asks: Sequence[Ask], at: datetime, terms: Document) -> None:
+    `rules`: other sentences than those in use, to try them; `everybody`: as if all were there with an empty
+    desk, and turns began anew.
+    """
+
+    def __init__(
+        self,
+        asks: Sequence[Ask],
+        at: datetime,
+        terms: Document,
+        *,
+        rules: Sequence[RouteRule] | None = None,
+        each: Mapping[int, datetime] | None = None,
+        everybody: bool = False,
+    ) -> None:
         self.at = at
         admission = terms.admission
         self.per_day = admission.new_per_rep_per_day
-        found = presence.seats(at, capacity=admission.capacity_open, per_day=self.per_day)
-        extra = {a for ask in asks for a in (ask.company_owner_id, ask.before_id) if a} - {
-            s.user_id for s in found
-        }
-        self.reps = found
-        self.seats = {seat.user_id: seat for seat in found}
-        self.seats.update({seat.user_id: seat for seat in _sales_seats(extra, at, terms)})
-        self.rules = list(RouteRule.objects.filter(active=True)) or _unsaved_rules()
-        self.matches = [self._matching(rule, asks) for rule in self.rules]
-        self.turns = _Turns(dict(RoundRobin.objects.values_list("user_id", "current")))
-        self.away = presence.away_until([s.user_id for s in self.seats.values() if not s.present], at)
-        self.hours = calendars.for_teams({s.team_id for s in self.seats.values()}) if self.seats else {}
-        self.company_holder = _company_holders(asks)
-        self.teams = {t.pk: t for t in Team.objects.filter(kind=Team.Kind.SALES)}
-        self.pool_taken = _pool_taken(at, self.hours)
+        self.rules = rules_in_use() if rules is None else [rule for rule in rules if rule.active]
+        extra = {a for ask in asks for a in (ask.company_owner_id, ask.before_id) if a}
+        extra |= {int(rule.target["user"]) for rule in self.rules if rule.target.get("to") == "user"}
+        found = presence.of_sales(at, capacity=admission.capacity_open, per_day=self.per_day, others=extra)
+        if everybody:
+            found.clear_desks()
+        self.reps = found.reps
+        self.seats = {seat.user_id: seat for seat in (*found.reps, *found.others)}
+        self.hours = found.hours
+        self.matches = [self._matching(rule, asks, each) for rule in self.rules]
+        self.turns = _Turns({} if everybody else dict(RoundRobin.objects.values_list("user_id", "current")))
+        self.company_holder = {} if everybody else _company_holders(asks)
 
-    def _matching(self, rule: RouteRule, asks: Sequence[Ask]) -> set[int] | None:
+    @cached_property
+    def away(self) -> dict[int, datetime]:
+        """Until when those are away who are."""
+        return presence.away_until([s.user_id for s in self.seats.values() if not s.present], self.at)
+
+    @cached_property
+    def teams(self) -> dict[int, str]:
+        """The sales teams by name."""
+        return dict(Team.objects.filter(kind=Team.Kind.SALES).order_by("pk").values_list("pk", "name"))
+
+    @cached_property
+    def pool_taken(self) -> dict[int, int]:
+        """New leads that each pool got today."""
+        return _pool_taken(self.at, self.hours)
+
+    def _matching(
+        self, rule: RouteRule, asks: Sequence[Ask], each: Mapping[int, datetime] | None
+    ) -> set[int] | None:
         """The leads for which a sentence holds; None: for all."""
         if not rule.condition:
             return None
+        open_now = any(seat.in_hours for seat in self.reps)
         given = {
-            ask.lead_id: {
-                "kind": ask.kind,
-                "fast_track": "" if ask.fast_track_no is None else str(ask.fast_track_no),
-                "letter": ask.grade[:1],
-                "team_hours": any(seat.in_hours for seat in self.reps),
-            }
-            for ask in asks
+            ask.lead_id: sentences.given_of(ask.kind, ask.fast_track_no, ask.grade, open_now) for ask in asks
         }
-        return engine.match(rule.condition, list(given), self.at, given=given) if given else set()
+        return sentences.holding(rule.condition, given, self.at, each=each)
 
     def route(self, ask: Ask) -> Route:
         """Find the place of one lead and note the load."""
@@ -146,49 +173,51 @@ class Router:
         for n, (rule, matching) in enumerate(zip(self.rules, self.matches, strict=True), start=1):
             if matching is not None and ask.lead_id not in matching:
                 continue
-            route = self._by_rule(ask, rule.target, f"rule {n}: {rule.text}")
+            route = self._by_rule(ask, rule, f"rule {n}: {rule.text}")
             if route is not None:
-                return route
+                return replace(route, rule=n)
         return None
 
-    def _by_rule(self, ask: Ask, target: Mapping[str, Any], text: str) -> Route | None:
-        to = target.get("to")
+    def _by_rule(self, ask: Ask, rule: RouteRule, text: str) -> Route | None:
+        target = rule.target
+        to, team = target.get("to"), target.get("team")
         if to == "company_owner":
             return self._company_owner(ask, text)
         if to == "user":
             seat = self.seats.get(int(target["user"]))
             return self._to_person(ask, seat, text) if seat else None
         if to == "pool":
-            return self._to_pool(ask, target.get("team"), text)
-        return self._to_team(ask, target.get("team"), str(target.get("strategy") or "round_robin"), text)
+            return self._to_pool(ask, team, text)
+        if team is not None and int(team) not in self.teams:
+            return None
+        strategy = str(target.get("strategy") or "round_robin")
+        members = [s for s in self.reps if team is None or s.team_id == team]
+        where = "all teams" if team is None else f"team {self.teams[int(team)]}"
+        return self._pick(ask, members, strategy, f"{text} → {where}; {STRATEGIES[strategy]}")
 
     def _company_owner(self, ask: Ask, text: str) -> Route | None:
         if ask.company_owner_id in self.seats:
             return self._to_person(ask, self.seats[ask.company_owner_id], text)
         holder = self.company_holder.get(ask.company_id) if ask.company_id is not None else None
         if holder in self.seats and self.seats[holder].present:
-            return self._to_person(ask, self.seats[holder], "same company: the same rep")
+            return self._to_person(ask, self.seats[holder], f"{text} → same company, same rep")
         return None
 
     def _to_person(self, ask: Ask, seat: Seat, text: str) -> Route:
         if not seat.present and not self._back_soon(seat):
             colleagues = [s for s in self.reps if s.team_id == seat.team_id and s.user_id != seat.user_id]
-            found = self._pick(ask, colleagues, "fewest_open", f"{text}; {seat.name} is away")
+            found = self._pick(ask, colleagues, "fewest_open", f"{text} → {seat.name} is away; a colleague")
             if found is None:
-                text = f"{text}; {seat.name} is away, nobody else is there"
+                text = f"{text} → {seat.name} is away, nobody else is there"
                 return Route(None, seat.team_id, text, pool=True, wait=ask.counted, alarm=True)
-            return Route(found.owner_id, found.team_id, found.text, wait=found.wait, away_id=seat.user_id)
+            return replace(found, away_id=seat.user_id)
         if ask.counted and seat.left(past_day=ask.past_day) <= 0:
-            return Route(None, seat.team_id, f"{text}; {seat.name} has no room today", wait=True)
-        return Route(seat.user_id, seat.team_id, f"{text}: {self._load(seat)}")
+            return Route(None, seat.team_id, f"{text} → {seat.name} has no room today", wait=True)
+        return Route(seat.user_id, seat.team_id, f"{text} → {self._load(seat)}")
 
     def _back_soon(self, seat: Seat) -> bool:
         until = self.away.get(seat.user_id)
         return until is None or self.hours[seat.team_id].between(self.at, until) <= SHORT_ABSENCE
-
-    def _to_team(self, ask: Ask, team_id: int | None, strategy: str, text: str) -> Route | None:
-        members = [s for s in self.reps if team_id is None or s.team_id == team_id]
-        return self._pick(ask, members, strategy, text)
 
     def _pick(self, ask: Ask, members: Sequence[Seat], strategy: str, text: str) -> Route | None:
         there = [seat for seat in members if seat.present]
@@ -196,25 +225,28 @@ class Router:
             return None
         free = [seat for seat in there if seat.left(past_day=ask.past_day) > 0] if ask.counted else there
         if not free:
-            return Route(None, _one_team(there), f"{text}; nobody has room today", wait=True)
+            return Route(None, _one_team(there), f"{text}: nobody has room today", wait=True)
+        # Whoever is at work now answers sooner; outside all hours everybody is in the round.
+        at_work = [seat for seat in free if seat.in_hours] or free
         if strategy == "fewest_open":
-            chosen = min(free, key=lambda s: (not s.in_hours, s.open_now, s.given, s.user_id))
+            chosen = min(at_work, key=lambda s: (s.open_now, s.given, s.user_id))
         else:
-            chosen = self.turns.next(free)
+            chosen = self.turns.next(at_work)
         return Route(chosen.user_id, chosen.team_id, f"{text}: {self._load(chosen)}")
 
-    def _to_pool(self, ask: Ask, team_id: int | None, text: str) -> Route:
-        there = sum(1 for s in self.reps if s.present and (team_id is None or s.team_id == team_id))
-        team = team_id if team_id is not None else min(self.teams, default=None)
-        full = ask.counted and self.pool_taken.get(team or 0, 0) >= self.per_day * there
-        return Route(
-            None, team, f"{text}{'; the pool is full today' if full else ''}", pool=not full, wait=full
-        )
+    def _to_pool(self, ask: Ask, team_id: int | None, text: str) -> Route | None:
+        team = int(team_id) if team_id is not None else min(self.teams, default=None)
+        if team is None or team not in self.teams:
+            return None
+        there = sum(1 for s in self.reps if s.present and s.team_id == team)
+        full = ask.counted and self.pool_taken.get(team, 0) >= self.per_day * there
+        words = f"{text} → pool of {self.teams[team]}"
+        return Route(None, team, f"{words}{', full today' if full else ''}", pool=not full, wait=full)
 
     def _nobody(self, ask: Ask) -> Route:
         team = min(self.teams, default=None)
         if ask.counted:
-            return Route(None, team, "nobody is there today", wait=True)
+            return Route(None, team, "nobody is there today", wait=True, alarm=True)
         return Route(None, team, "nobody was there: the team's pool", pool=True, alarm=True)
 
     def _load(self, seat: Seat) -> str:
@@ -257,6 +289,12 @@ def ensure_rules() -> int:
     return len(RouteRule.objects.bulk_create(_unsaved_rules()))
 
 
+def rules_in_use() -> list[RouteRule]:
+    """The sentences that are on, in their order; as they ship where nobody wrote any."""
+    rules = list(RouteRule.objects.all())
+    return [rule for rule in rules if rule.active] if rules else _unsaved_rules()
+
+
 def _unsaved_rules() -> list[RouteRule]:
     return [
         RouteRule(position=n, text=text, condition=condition, target=target)
@@ -264,22 +302,14 @@ def _unsaved_rules() -> list[RouteRule]:
     ]
 
 
-def _sales_seats(users: Iterable[int], at: datetime, terms: Document) -> list[Seat]:
-    """Seats of owners who are no reps (a sales manager who keeps an account)."""
-    ids = list(User.objects.filter(pk__in=list(users), role__in=SALES).values_list("pk", flat=True))
-    admission = terms.admission
-    if not ids:
-        return []
-    return presence.seats(
-        at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=ids
-    )
-
-
 def _company_holders(asks: Sequence[Ask]) -> dict[int, int]:
     """Companies that a rep knows: who has an open lead of it, else who won its last deal."""
+    companies = {ask.company_id for ask in asks if ask.company_id is not None}
+    if not companies:
+        return {}
     rows = (
         Handoff.objects.filter(
-            lead__company__in={ask.company_id for ask in asks if ask.company_id is not None},
+            lead__company__in=companies,
             state__in=(*OPEN, State.WON),
             owner__isnull=False,
             owner__is_active=True,
@@ -293,9 +323,9 @@ def _company_holders(asks: Sequence[Ask]) -> dict[int, int]:
     return won | {company: owner for company, owner, is_won in known if not is_won}
 
 
-def _pool_taken(at: datetime, hours: Mapping[int | None, calendars.WorkCalendar]) -> dict[int, int]:
+def _pool_taken(at: datetime, hours: Mapping[int | None, WorkCalendar]) -> dict[int, int]:
     """New leads that each pool got today (of the counted kinds)."""
-    calendar = hours.get(None) or calendars.for_team(None) if not hours else next(iter(hours.values()))
+    calendar = next(iter(hours.values()), None) or calendars.for_team(None)
     midnight = at.astimezone(calendar.zone).replace(hour=0, minute=0, second=0, microsecond=0)
     rows = Transition.objects.filter(
         action="open",

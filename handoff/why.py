@@ -36,24 +36,21 @@ def lines(found: Sequence[tuple[Crossing, Lead, Any]]) -> dict[int, str]:
     """One line per crossing: what made the lead ready, then its strongest behaviour. One query."""
     acts = {c.cause["activity"] for c, _, _ in found if c.cause.get("activity")}
     said = {
-        activity.pk: activity
-        for activity in Activity.objects.filter(pk__in=acts).select_related("kind", "content")
+        pk: f"{phrase} “{title}”" if title else f"{phrase} {path}" if path else str(phrase)
+        for pk, phrase, title, path in Activity.objects.filter(pk__in=acts).values_list(
+            "pk", "kind__phrase", "content__title", "path"
+        )
     }
     return {
-        crossing.pk: _line(crossing, explanation, said.get(crossing.cause.get("activity", 0)))
+        crossing.pk: _line(crossing, explanation, said.get(crossing.cause.get("activity", 0), ""))
         for crossing, _, explanation in found
     }
 
 
-def _line(crossing: Crossing, explanation: Any, activity: Activity | None) -> str:
+def _line(crossing: Crossing, explanation: Any, act: str) -> str:
     parts = [BEGINNINGS[Crossing.Kind(crossing.kind)]] if crossing.kind in BEGINNINGS else []
-    if activity is not None:
-        what = activity.kind.phrase
-        if activity.content is not None:
-            what += f" “{activity.content.title}”"
-        elif activity.path:
-            what += f" {activity.path}"
-        parts.append(what)
+    if act:
+        parts.append(act)
     strongest = sorted(
         (line for line in explanation.lines if line.group == "behaviour" and line.points > 0 and line.text),
         key=lambda line: -line.points,

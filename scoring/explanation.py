@@ -161,12 +161,20 @@ def explain_moments(moments: Sequence[Moment]) -> list[Explanation | None]:
 
 
 def explain_many(
-    lead_ids: Iterable[int], at: datetime, agreement: Agreement | None = None
+    lead_ids: Iterable[int],
+    at: datetime,
+    agreement: Agreement | Current | None = None,
+    *,
+    evidence: bool = True,
 ) -> dict[int, Explanation]:
-    """Explanations of many leads at one instant, in a few statements. Empty without an agreement."""
-    now = applied.of(agreement) if agreement else applied.current()
+    """Explanations of many leads at one instant, in a few statements. Empty without an agreement.
+
+    Without `evidence` the lines do not name the acts behind them: one statement less.
+    """
+    now = agreement if isinstance(agreement, Current) else None
+    now = now or (applied.of(agreement) if isinstance(agreement, Agreement) else applied.current())
     ids = list(dict.fromkeys(lead_ids))
-    return _explain([(i, at, at) for i in ids], now) if now and ids else {}
+    return _explain([(i, at, at) for i in ids], now, evidence=evidence) if now and ids else {}
 
 
 def score_at(lead_id: int, at: datetime, *, known_now: bool = False) -> Explanation | None:
@@ -206,26 +214,28 @@ def fires(lead_id: int, at: datetime, now: Current) -> tuple[Explanation, list[F
     return told, teller.fires(answers[0], evidence)
 
 
-def _explain(subjects: Sequence[tuple[int, datetime, datetime]], now: Current) -> dict[int, Explanation]:
-    return {subjects[place][0]: told for place, told in _explain_each(subjects, now)}
+def _explain(
+    subjects: Sequence[tuple[int, datetime, datetime]], now: Current, *, evidence: bool = True
+) -> dict[int, Explanation]:
+    return {subjects[place][0]: told for place, told in _explain_each(subjects, now, evidence=evidence)}
 
 
 def _explain_each(
-    subjects: Sequence[tuple[int, datetime, datetime]], now: Current
+    subjects: Sequence[tuple[int, datetime, datetime]], now: Current, *, evidence: bool = True
 ) -> list[tuple[int, Explanation]]:
     program = now.program
     args = [list(range(len(subjects))), *map(list, zip(*subjects, strict=True))]
     answers = rows.run(program.explain, args)
-    evidence: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
-    if program.evidence is not None:
+    acts: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
+    if evidence and program.evidence is not None:
         for row in rows.run(program.evidence, args):
-            evidence[row[0], row[1]].append(row[2:])
+            acts[row[0], row[1]].append(row[2:])
     words = Words(program.document, program.catalogue, program.kinds.phrases)
     found = []
     for row in answers:
         lead_id, at, known_at = subjects[row[0]]
         teller = _Teller(program, words, at)
-        found.append((row[0], teller.tell(lead_id, at, known_at, now, row, evidence)))
+        found.append((row[0], teller.tell(lead_id, at, known_at, now, row, acts)))
     return found
 
 

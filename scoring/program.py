@@ -154,6 +154,15 @@ class Program:
 
     def facts_of(self, criterion: Criterion) -> tuple[str, ...]:
         """The facts that a criterion looks at, in order."""
+        if criterion.id not in self._facts:
+            self._facts[criterion.id] = self._facts_of(criterion)
+        return self._facts[criterion.id]
+
+    @cached_property
+    def _facts(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def _facts_of(self, criterion: Criterion) -> tuple[str, ...]:
         if criterion.mode == "bands":
             measure = parse_measure(criterion.of)
             return (measure.key,) if isinstance(measure, n.FactIs) else ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max, Min
+from django.db.models import Max, Min, OuterRef, Subquery
 
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, Actor
@@ -54,14 +54,16 @@ def start(agreement: Agreement, actor: Actor) -> Job:
 
 
 def standing(agreement_id: int, at: datetime) -> Standing:
-    """How far the release of this version is at `at`. Two queries."""
-    found = Agreement.objects.filter(pk=agreement_id).values_list("release", "release_job_id").first()
-    choice, job_id = found or ("", None)
-    job = Job.objects.filter(pk=job_id).values_list("state", "finished_at").first() if job_id else None
-    running = job is not None and job[0] in runner.OPEN
-    if choice != Agreement.Release.ALL_NOW or job is None:
+    """How far the release of this version is at `at`. One query."""
+    job = Job.objects.filter(pk=OuterRef("release_job_id"))
+    rows = Agreement.objects.filter(pk=agreement_id).values_list(
+        "release", Subquery(job.values("state")), Subquery(job.values("finished_at"))
+    )
+    choice, state, finished_at = rows.first() or ("", None, None)
+    running = state in runner.OPEN
+    if choice != Agreement.Release.ALL_NOW or state is None:
         return Standing(running, None)
-    return Standing(running, at if running else job[1])
+    return Standing(running, at if running else finished_at)
 
 
 def again_if_failed(agreement: Agreement, at: datetime) -> Job | None:

@@ -28,10 +28,11 @@ def move(
     known_at: datetime | None = None,
     actor: Actor = SYSTEM,
     agreement_id: int | None = None,
+    locked: bool = False,
 ) -> int:
     """Move leads; returns how many really changed. A lead named twice takes the last move.
 
-    1. Locks the leads in id order (no effect where the caller holds them already).
+    1. Locks the leads in id order, unless the caller says that it holds them already (`locked`).
     2. In a fresh statement changes those whose stage differs and writes their StageChange.
     """
     wanted = {m.lead_id: m for m in moves}
@@ -45,7 +46,8 @@ def move(
         {"lead_id": "bigint", "to": "text", "cause": "text", "handoff_id": "bigint"}, rows
     )
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        lock(wanted)
+        if not locked:
+            lock(wanted)
         cursor.execute(
             f"""
             WITH wanted AS (

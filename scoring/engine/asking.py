@@ -76,11 +76,13 @@ def match(
     at: datetime,
     given: Mapping[int, Mapping[str, Any]] | None = None,
     agreement: Agreement | None = None,
+    each: Mapping[int, datetime] | None = None,
 ) -> set[int]:
     """The leads (None: of all) for which a condition holds at `at`, in the words of the agreement.
 
-    `given` tells per lead what handoff leaves ask for: kind, fast_track, letter, team_hours. Raises
-    BadInput for a condition that cannot be read; without any agreement nothing matches.
+    `given` tells per lead what handoff leaves ask for: kind, fast_track, letter, team_hours. `each`: the
+    instant at which a lead is asked about, by what was known then. Raises BadInput for a condition that
+    cannot be read; without any agreement nothing matches.
     """
     now = applied.of(agreement) if agreement else applied.current()
     if now is None:
@@ -90,7 +92,8 @@ def match(
         return {row[0] for row in rows.run(statement, (0, 2**62, at, at))}
     ids = list(lead_ids)
     statement = now.program.match(condition, "subjects")
-    args: list[Any] = [ids, ids, [at] * len(ids), [at] * len(ids)]
+    instants = [each.get(i, at) for i in ids] if each else [at] * len(ids)
+    args: list[Any] = [ids, ids, instants, instants]
     if len(statement.types) > len(args):
         args.append([_json(given.get(i, {}) if given else {}) for i in ids])
     return {row[0] for row in rows.run(statement, args)}
