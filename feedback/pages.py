@@ -7,10 +7,11 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from feedback import answers as said
-from feedback import nurture
+from feedback import letters
 from feedback.pages_reports import sources
 from feedback.reports import answers
 from feedback.reports.base import read_filters
@@ -127,11 +128,16 @@ def put_away(request: PageRequest, pk: int) -> HttpResponse:
     return redirect("feedback:feedback")
 
 
+@csrf_exempt
 @login_not_required
 def stop(request: PageRequest, token: str) -> HttpResponse:
-    """The page behind the link in each e-mail to a lead: one button, no login."""
+    """The page behind the link in each e-mail to a lead: one button, no login.
+
+    A mail program presses the button itself (RFC 8058) and has no page to take a token from; the signed
+    link names one lead and does one thing.
+    """
     if request.method == "POST":
-        nurture.stop_mail(token)
+        letters.stop_mail(token)
         return render(request, "feedback/stopped.html", {"done": True})
-    nurture.lead_of_token(token)
+    letters.lead_of_token(token)
     return render(request, "feedback/stopped.html", {"done": False})

@@ -1,12 +1,13 @@
 """What the agreement says about an answer of sales: its reasons and its nurture tracks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from handoff.models import Handoff
 from leadflow.errors import BadInput, Fault
 from scoring import agreements
-from scoring.document import Document, Reason, Track
+from scoring.document import Document, Reason, Step, Track
 from scoring.models import Agreement
 
 
@@ -54,3 +55,10 @@ def track_named(document: Document, key: str) -> Track:
     if track is None:
         raise BadInput("This track is not in the agreement.", [Fault("track", "Choose one of the tracks.")])
     return track
+
+
+def step_at(start: datetime, steps: Sequence[Step], number: int, document: Document) -> datetime | None:
+    """When a step of a track is due; no sooner than sales' answer can be taken back. None after the last."""
+    if number >= len(steps):
+        return None
+    return start + max(timedelta(days=steps[number].day), timedelta(minutes=document.undo_minutes))

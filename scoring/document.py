@@ -185,11 +185,26 @@ class Reason:
 
 @dataclass(frozen=True)
 class Step:
-    """A nurture step on a day counted from the start of the track."""
+    """A nurture step on a day counted from the start of the track.
+
+    `text` is the subject of a mail, the wish of a task, the name of an audience; `body` what the mail says;
+    `link` where it leads (a piece of content, the page of a webinar).
+    """
 
     day: int
     kind: str
     text: str
+    body: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """For whom a track starts by itself: at one of these places ("mql", "prospect/investigator") and, where
+    personas are named, one of those. Without a place only a reason or a person starts it."""
+
+    places: tuple[str, ...] = ()
+    personas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,6 +214,7 @@ class Track:
     key: str
     name: str
     steps: tuple[Step, ...]
+    start: Start = Start()
 
 
 @dataclass(frozen=True)
@@ -435,17 +451,7 @@ class Document:
 
     @cached_property
     def tracks(self) -> tuple[Track, ...]:
-        return tuple(
-            Track(
-                str(raw.get("key", "")),
-                str(raw.get("name") or raw.get("key", "")),
-                tuple(
-                    Step(int(s.get("day") or 0), str(s.get("kind") or "email"), str(s.get("text") or ""))
-                    for s in raw.get("steps") or ()
-                ),
-            )
-            for raw in self._list("tracks")
-        )
+        return tuple(_track(raw) for raw in self._list("tracks"))
 
     def track(self, key: str) -> Track | None:
         return next((t for t in self.tracks if t.key == key), None)
@@ -529,6 +535,28 @@ def _reason(raw: Mapping[str, Json]) -> Reason:
         return_only=bool(raw.get("return_only")),
         closes=bool(raw.get("closes")),
         says=str(raw.get("says") or ""),
+    )
+
+
+def _track(raw: Mapping[str, Json]) -> Track:
+    start = raw.get("start") or {}
+    return Track(
+        str(raw.get("key", "")),
+        str(raw.get("name") or raw.get("key", "")),
+        tuple(
+            Step(
+                int(step.get("day") or 0),
+                str(step.get("kind") or "email"),
+                str(step.get("text") or ""),
+                str(step.get("body") or ""),
+                str(step.get("link") or ""),
+            )
+            for step in raw.get("steps") or ()
+        ),
+        Start(
+            tuple(str(place) for place in start.get("places") or ()),
+            tuple(str(key) for key in start.get("personas") or ()),
+        ),
     )
 
 

@@ -7,7 +7,8 @@ five reps. Every number has its why beside it.
 from typing import Any
 
 from scoring.default.rules import criteria, exclusions, thresholds
-from scoring.default.terms import definitions, personas, promises, reasons, sla, stages, tracks
+from scoring.default.terms import definitions, personas, promises, reasons, sla, stages
+from scoring.default.tracks import tracks
 
 Json = Any
 SEATS = {"key": "seats_wanted", "subject": "lead", "type": "number", "label": "Seats wanted"}

@@ -286,55 +286,6 @@ def reasons() -> list[Json]:
     ]
 
 
-def tracks() -> list[Json]:
-    def track(key: str, name: str, *steps: tuple[int, str, str]) -> Json:
-        return {"key": key, "name": name, "steps": [{"day": d, "kind": k, "text": t} for d, k, t in steps]}
-
-    return [
-        track(
-            "educate",
-            "Educate",
-            (1, "email", "The guide"),
-            (10, "email", "A case study"),
-            (20, "webinar", "Webinar invitation"),
-        ),
-        track(
-            "sleep",
-            "Sleep until the date",
-            (30, "email", "One useful mail"),
-            (60, "email", "One useful mail"),
-            (90, "email", "One useful mail"),
-        ),
-        track(
-            "find_buyer",
-            "Find the buyer",
-            (1, "email", "The business case for the boss"),
-            (7, "task", "Ask: who else decides?"),
-        ),
-        track(
-            "newsletter",
-            "Newsletter",
-            (30, "email", "Newsletter"),
-            (60, "email", "Newsletter"),
-            (90, "email", "Newsletter"),
-        ),
-        track(
-            "re_warm",
-            "Re-warm",
-            (14, "email", "A short question"),
-            (30, "email", "Something new"),
-            (45, "email", "The last mail"),
-        ),
-        track(
-            "early",
-            "Early",
-            (1, "email", "The guide"),
-            (7, "email", "The comparison"),
-            (14, "webinar", "Webinar invitation"),
-        ),
-    ]
-
-
 def promises() -> dict[str, dict[str, Json]]:
     return {
         "marketing": {

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from feedback import answers as said
-from feedback import nurture, verdicts
+from feedback import letters, nurture, verdicts
 from feedback.models import Dispute, Enrolment, RepAnswer, Task
 from handoff.models import OPEN, Handoff
 from leadflow import clock
@@ -324,7 +324,7 @@ def test_tasks_are_done_on_their_page(rejected, offered, people, as_user):
 
 def test_the_link_in_a_mail_stops_mail_and_needs_no_login(mql, client, at):
     lead = mql()
-    address = urlsplit(f"/stop/{nurture.stop_token(lead.pk)}/").path
+    address = urlsplit(f"/stop/{letters.stop_token(lead.pk)}/").path
     assert client.get(address).status_code == 200
     lead.refresh_from_db()
     assert lead.unsubscribed_at is None
