@@ -13,21 +13,39 @@ def recordset(types: Mapping[str, str], rows: Iterable[Row]) -> tuple[str, str]:
     `types` names the columns and their PostgreSQL types in order; missing values are NULL.
     """
     columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
-    return f"json_to_recordset(%s) AS r({columns})", json.dumps(list(rows), default=str)
+    data = [{name: row.get(name) for name in types} for row in rows]
+    return f"json_to_recordset(%s) AS r({columns})", json.dumps(data, default=str)
 
 
 def insert(
     cursor: Any, table: str, types: Mapping[str, str], rows: Sequence[Row], end: str = "", order: str = ""
 ) -> int:
-    """INSERT the rows into `table`; `end` is what follows (ON CONFLICT …, RETURNING …). Returns the count."""
+    """INSERT the rows into `table`; `end` is what follows (ON CONFLICT …, RETURNING …). Returns the count.
+
+    What all rows have in common is written once beside the rows, not in each of them.
+    """
     if not rows:
         return 0
+    first = rows[0]
+    common = {name for name in types if all(row.get(name) == first.get(name) for row in rows)}
+    own = {name: kind for name, kind in types.items() if name not in common}
+    source, data = recordset(own, rows) if own else ("generate_series(1, %s)", len(rows))
+    values = ", ".join(
+        f'%s::{kind} AS "{name}"' if name in common else f'r."{name}"' for name, kind in types.items()
+    )
     names = ", ".join(f'"{name}"' for name in types)
-    source, data = recordset(types, rows)
-    ordered = f" ORDER BY {order}" if order else ""
+    params = [_bound(first.get(name), kind) for name, kind in types.items() if name in common]
+    ordered = f" ORDER BY {order}" if order and own else ""
     # Names come from this package only, values are bound.
-    cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {source}{ordered} {end}", [data])  # noqa: S608
+    cursor.execute(
+        f"INSERT INTO {table} ({names}) SELECT {values} FROM {source}{ordered} {end}",  # noqa: S608
+        [*params, data],
+    )
     return int(cursor.rowcount)
+
+
+def _bound(value: Any, kind: str) -> Any:
+    return json.dumps(value, default=str) if kind == "jsonb" and value is not None else value
 
 
 def update(cursor: Any, table: str, types: Mapping[str, str], rows: Sequence[Row]) -> int:

@@ -64,6 +64,8 @@ class ActivityRow:
     channel: str = ""
     result: str = ""
     properties: dict[str, Any] = field(default_factory=dict)
+    # Its id is one that we have just made: nobody can have sent it before.
+    ours: bool = False
     person: Any = None
 
 
@@ -168,13 +170,9 @@ class ActivityReader:
         if not isinstance(row, Mapping):
             raise Bad([Fault("", "An activity is an object of names and values.")])
         faults: list[Fault] = []
-        unknown = sorted(str(name)[:80] for name in row if name not in _ACTIVITY_NAMES)
-        faults += [
-            Fault(name, f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}.")
-            for name in unknown
-        ]
-        got = {name: _try(reader, name, row.get(name), faults) for name, reader in _ACTIVITY_READERS.items()}
-        if got["source"] is None and got["external_id"] is None and self.ours:
+        got = _fields(row, faults)
+        ours = bool(self.ours) and got["source"] is None and got["external_id"] is None
+        if ours:
             got["source"], got["external_id"] = self.ours()
         for name in ("source", "external_id"):
             if got[name] is None and not any(f.path == name for f in faults):
@@ -213,6 +211,7 @@ class ActivityReader:
             channel=got["channel"] or "",
             result=got["result"] or "",
             properties=properties,
+            ours=ours,
         )
 
     def _kind(self, raw: Any, faults: list[Fault]) -> ActivityKind | None:
@@ -298,16 +297,24 @@ _ACTIVITY_READERS: dict[str, Any] = {
     "result": _line(20),
 }
 _ACTIVITY_NAMES = (*_ACTIVITY_READERS, "kind", "occurred_at", "properties")
+_NOTHING = dict.fromkeys(_ACTIVITY_READERS)
 
 
-def _try(reader: Any, name: str, raw: Any, faults: list[Fault]) -> Any:
-    if raw is None:
-        return None
-    try:
-        return reader(raw)
-    except Unreadable as wrong:
-        faults.append(Fault(name, str(wrong)))
-        return None
+def _fields(row: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+    """The plain fields of a row, None for what it leaves out."""
+    got: dict[str, Any] = _NOTHING.copy()
+    for name, raw in row.items():
+        reader = _ACTIVITY_READERS.get(name)
+        if reader is None:
+            if name not in _ACTIVITY_NAMES:
+                words = f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}."
+                faults.append(Fault(str(name)[:80], words))
+        elif raw is not None:
+            try:
+                got[name] = reader(raw)
+            except Unreadable as wrong:
+                faults.append(Fault(name, str(wrong)))
+    return got
 
 
 def _properties(raw: Any, kind: ActivityKind | None, faults: list[Fault]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from leadflow.leads.taking import (
 
 OURS = "leadflow"
 DERIVED = "derived"
+BOUNCE = "email_bounced"
 VISIT_GAP = "30 minutes"
 ROUNDS = 8
 Found = TypeVar("Found")
@@ -305,7 +306,11 @@ def record_activities(
     rejected += _unknown_people(read, actor)
     # Only a row with an address can change what a lead is.
     known = known_facts() if any(row.email_key for row in read) else {}
-    result, clashes = _rounds(lambda cursor: _take_activities(cursor, read, actor, at, known, quiet, noted))
+    # Who is named by our own number is there already: nothing is made that another could make meanwhile.
+    alone = all(row.lead_id and not row.email_key and not row.visitor for row in read)
+    result, clashes = _rounds(
+        lambda cursor: _take_activities(cursor, read, actor, at, known, quiet, noted), alone=alone
+    )
     _finish(result, rejected, clashes, at)
     return result
 
@@ -366,7 +371,9 @@ def _take_activities(
     done = settle(cursor, people, actor=actor, cause="activity", at=at, known=known)
     ids = _write_activities(cursor, good, browsers, done.at, result)
     kept = [row for row in good if (row.source, row.external_id) in ids]
-    _derive_visits(cursor, [ids[r.source, r.external_id] for r in kept if r.kind.key == "page_view"])
+    for known_person in (True, False):
+        views = [r for r in kept if r.kind.key == "page_view" and (r.person is not None) is known_person]
+        _derive_visits(cursor, [ids[r.source, r.external_id] for r in views], known_person)
     _note(cursor, kept, ids, done.at, noted)
     _join(cursor, [(visitor, person.id) for visitor, person in joins.items()], done.at, actor.user_id)
     result.accepted = [ids[r.source, r.external_id] for r in kept]
@@ -381,6 +388,8 @@ def _take_activities(
 
 def _only_new(cursor: Any, read: Sequence[ActivityRow], result: Result) -> list[ActivityRow]:
     """The rows that are neither recorded already nor twice in the batch."""
+    if all(row.ours for row in read):
+        return list(read)
     cursor.execute(
         "SELECT a.source, a.external_id FROM unnest(%s::text[], %s::text[]) AS w(source, external_id)"
         " JOIN leads_activity a ON a.source = w.source AND a.external_id = w.external_id",
@@ -521,32 +530,28 @@ def _write_activities(
     return ids
 
 
-def _derive_visits(cursor: Any, page_views: Sequence[int]) -> None:
+def _derive_visits(cursor: Any, page_views: Sequence[int], known_person: bool) -> None:
     """A page view with none of the same person in the 30 minutes before is also a visit."""
     if not page_views:
         return
-    for person in (
-        "a.lead_id = b.lead_id",
-        "a.lead_id IS NULL AND b.lead_id IS NULL AND a.visitor_id = b.visitor_id",
-    ):
-        mine = "a.lead_id IS NOT NULL" if person.startswith("a.lead_id =") else "a.lead_id IS NULL"
-        cursor.execute(
-            f"""
-            INSERT INTO leads_activity
-                (source, external_id, kind_id, lead_id, first_lead_id, visitor_id, occurred_at, recorded_at,
-                 path, campaign_id, message_key, channel, result, properties)
-            SELECT %s, 'visit-' || a.id, v.id, a.lead_id, a.lead_id, a.visitor_id, a.occurred_at,
-                a.recorded_at,
-                a.path, a.campaign_id, '', '', '', '{{}}'::jsonb
-            FROM leads_activity a JOIN leads_activitykind v ON v.key = 'visit'
-            WHERE a.id = ANY(%s) AND {mine} AND NOT EXISTS (
-                SELECT 1 FROM leads_activity b WHERE {person} AND b.kind_id = a.kind_id
-                AND b.occurred_at > a.occurred_at - %s::interval
-                AND (b.occurred_at, b.id) < (a.occurred_at, a.id))
-            ON CONFLICT (source, external_id) DO NOTHING
-            """,  # noqa: S608 - two fixed conditions of our own
-            [DERIVED, list(page_views), VISIT_GAP],
-        )
+    person = "a.lead_id = b.lead_id" if known_person else "b.lead_id IS NULL AND a.visitor_id = b.visitor_id"
+    cursor.execute(
+        f"""
+        INSERT INTO leads_activity
+            (source, external_id, kind_id, lead_id, first_lead_id, visitor_id, occurred_at, recorded_at,
+             path, campaign_id, message_key, channel, result, properties)
+        SELECT %s, 'visit-' || a.id, v.id, a.lead_id, a.lead_id, a.visitor_id, a.occurred_at,
+            a.recorded_at,
+            a.path, a.campaign_id, '', '', '', '{{}}'::jsonb
+        FROM leads_activity a JOIN leads_activitykind v ON v.key = 'visit'
+        WHERE a.id = ANY(%s) AND NOT EXISTS (
+            SELECT 1 FROM leads_activity b WHERE {person} AND b.kind_id = a.kind_id
+            AND b.occurred_at > a.occurred_at - %s::interval
+            AND (b.occurred_at, b.id) < (a.occurred_at, a.id))
+        ON CONFLICT (source, external_id) DO NOTHING
+        """,  # noqa: S608 - two fixed conditions of our own
+        [DERIVED, list(page_views), VISIT_GAP],
+    )
 
 
 def _note(
@@ -575,7 +580,14 @@ def _note(
         nudge.wake("flow.open")
     if bulk.insert(cursor, "leads_tracksignal", {**types, "kind": "text"}, signals):
         nudge.wake("clock.tick")
-    _bookkeep(cursor, [ids[r.source, r.external_id] for r in kept if r.person is not None])
+    _bookkeep(
+        cursor,
+        [ids[r.source, r.external_id] for r in kept if r.person is not None and _leaves_a_mark(r.kind)],
+    )
+
+
+def _leaves_a_mark(kind: ActivityKind) -> bool:
+    return kind.own_act or kind.stop or kind.key == BOUNCE
 
 
 def _bookkeep(cursor: Any, activity_ids: Sequence[int]) -> None:
@@ -592,16 +604,16 @@ def _bookkeep(cursor: Any, activity_ids: Sequence[int]) -> None:
         FROM (
             SELECT a.lead_id,
                 max(a.occurred_at) FILTER (WHERE k.own_act) AS own,
-                max(a.occurred_at) FILTER (WHERE k.key = 'email_bounced'
+                max(a.occurred_at) FILTER (WHERE k.key = %s
                     AND coalesce(a.properties->>'hard', 'true') <> 'false') AS bounced,
                 max(a.occurred_at) FILTER (WHERE k.stop) AS stopped
             FROM leads_activity a JOIN leads_activitykind k ON k.id = a.kind_id
-            WHERE a.id = ANY(%s) AND (k.own_act OR k.stop OR k.key = 'email_bounced')
+            WHERE a.id = ANY(%s) AND (k.own_act OR k.stop OR k.key = %s)
             GROUP BY a.lead_id
         ) n
         WHERE l.id = n.lead_id
         """,
-        [REVIEW_AFTER, list(activity_ids)],
+        [REVIEW_AFTER, BOUNCE, list(activity_ids), BOUNCE],
     )
 
 
@@ -678,9 +690,14 @@ def _read(
     return good, rejected
 
 
-def _rounds(step: Callable[[Any], Found]) -> Found:
-    """Carry out a step; when another transaction was quicker, roll it back and look again."""
+def _rounds(step: Callable[[Any], Found], alone: bool = False) -> Found:
+    """Carry out a step; when another transaction was quicker, roll it back and look again.
+
+    `alone`: the step cannot meet another one, so there is nothing to come back to.
+    """
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        if alone:
+            return step(cursor)
         for _ in range(ROUNDS):
             try:
                 with transaction.atomic():

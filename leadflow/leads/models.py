@@ -109,7 +109,7 @@ class Lead(models.Model):
     name = models.CharField(max_length=200, blank=True)
     name_key = models.CharField(blank=True)
     email = models.CharField(max_length=254, blank=True)
-    email_key = models.CharField(null=True, unique=True)
+    email_key = models.CharField(null=True)
     email_domain = models.CharField(max_length=253, blank=True)
     phone = models.CharField(max_length=40, blank=True)
     phone_key = models.CharField(blank=True)
@@ -151,13 +151,15 @@ class Lead(models.Model):
             models.Index(fields=["stage", "stage_since"], name="lead_stage"),
             models.Index(fields=["changed_at", "id"], name="lead_changed"),
             models.Index(fields=["created_at", "id"], name="lead_created"),
-            models.Index(fields=["review_at"], name="lead_review", condition=Q(review_at__isnull=False)),
             models.Index(fields=["email_domain"], name="lead_domain"),
             GinIndex(OpClass("name_key", name="gin_trgm_ops"), name="lead_name_trgm"),
             GinIndex(
                 OpClass(Coalesce("email_key", models.Value("")), name="gin_trgm_ops"), name="lead_email_trgm"
             ),
+            # None over what each act writes (last_own_act_at, review_at, level): with free space in its page
+            # such a row is then renewed in place, and no index hears of it.
         ]
+        constraints = [models.UniqueConstraint(fields=["email_key"], name="lead_email_once")]
 
     def __str__(self) -> str:
         return self.name or self.email or f"Lead {self.pk}"
