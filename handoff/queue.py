@@ -50,6 +50,7 @@ RESULT_KEYS = (
     ("m", "meeting", "Meeting"),
     ("v", "voicemail", "Voicemail"),
     ("n", "no_answer", "No answer"),
+    ("e", "email", "E-mail sent"),
 )
 ALL = Sieve()
 _OPEN = [s.value for s in OPEN]
@@ -97,6 +98,11 @@ def tabs_of(user: User) -> tuple[str, ...]:
     return TABS[1:] if user.role == Role.ADMIN else TABS
 
 
+def tab_of(user: User, wanted: str) -> str:
+    """The tab of this name, if the person has it; else the one they start with."""
+    return wanted if wanted in tabs_of(user) else default_tab(user)
+
+
 def in_tab(user: User, tab: str, at: datetime) -> Q:
     """Which of the visible handoffs stand in a tab."""
     if tab == "mine":
@@ -131,7 +137,7 @@ def end_of_day(at: datetime, zone: str) -> datetime:
 class Counts:
     """Figures of the tabs, and of the sections of the tab that is open as far as the filter goes.
 
-    `asked`: how many answers the navigation shows.
+    `asked`: how many answers the navigation shows; `kept`: how many each view shows that was asked about.
     """
 
     tabs: dict[str, int]
@@ -140,6 +146,7 @@ class Counts:
     later: int
     late: int
     asked: int
+    kept: list[int] = field(default_factory=list)
 
 
 def asked(user: User) -> Q:
@@ -153,8 +160,10 @@ def asked(user: User) -> Q:
     return _answer() & mine
 
 
-def counts(user: User, tab: str, at: datetime, sieve: Sieve = ALL) -> Counts:
-    """All figures of the page's head in one query."""
+def counts(
+    user: User, tab: str, at: datetime, sieve: Sieve = ALL, kept: Sequence[tuple[str, Sieve]] = ()
+) -> Counts:
+    """All figures of the page's head in one query; `kept` are further tabs, each with its filter."""
     tabs = tabs_of(user)
     here, day = narrowed(user, tab, at, sieve), end_of_day(at, user.zone)
     # Q() as a filter counts everything; Count refuses an empty one.
@@ -166,6 +175,10 @@ def counts(user: User, tab: str, at: datetime, sieve: Sieve = ALL) -> Counts:
         all=Count("pk", filter=here or everything),
         late=Count("pk", filter=here & late(at)),
         asked=Count("pk", filter=asked(user)),
+        **{
+            f"kept_{n}": Count("pk", filter=narrowed(user, name, at, only) or everything)
+            for n, (name, only) in enumerate(kept)
+        },
     )
     return Counts(
         tabs={name: found[f"tab_{name}"] for name in tabs},
@@ -174,6 +187,7 @@ def counts(user: User, tab: str, at: datetime, sieve: Sieve = ALL) -> Counts:
         later=found["all"] - found["answer"] - found["today"],
         late=found["late"],
         asked=found["asked"],
+        kept=[found[f"kept_{n}"] for n in range(len(kept))],
     )
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from handoff import bell, board, views
+from handoff import bell, board, desktop, shelf, views
 
 app_name = "handoff"
 urlpatterns = [
@@ -11,6 +11,11 @@ urlpatterns = [
     path("queue/poll/", views.poll, name="poll"),
     path("queue/filter/", views.narrow, name="filter"),
     path("queue/accept/", views.accept_all, name="accept_all"),
+    path("queue/views/", shelf.keep, name="keep"),
+    path("queue/views/<int:pk>/", shelf.view, name="view"),
+    path("queue/calls/", shelf.sheet, name="calls"),
+    path("queue/calls/<int:pk>/", shelf.called, name="calls_done"),
+    path("queue/give/", shelf.give, name="give"),
     path("queue/waiting/", views.waiting, name="waiting"),
     path("queue/own/", views.own, name="own"),
     path("queue/away/", views.away, name="away"),
@@ -28,5 +33,6 @@ urlpatterns = [
     path("queue/<int:pk>/reassign/", views.reassign, name="reassign"),
     path("queue/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("notices/", bell.bell, name="notices"),
+    path("notices/news/", desktop.news, name="notices_news"),
     path("notices/read/", bell.read, name="notices_read"),
 ]

@@ -6,6 +6,7 @@ hears of every act by the event `handoff-changed`.
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,9 +22,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from handoff import acting, desk, guards, machine, sieve
+from handoff import acting, calls, desk, kept, machine, sieve
 from handoff import queue as selectors
-from handoff.models import Handoff, State
+from handoff.models import Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
@@ -38,6 +39,7 @@ LABELS = {"mine": "Mine", "pool": "Pool", "late": "Late"}
 OWN_FIELDS = ("name", "email", "phone", "title", "company", "country", "reason")
 SEEN_LIMIT = 400
 ALL_LIMIT = 60
+GIVE_LIMIT = 200
 WAITING_PAGE = 50
 CARD = re.compile(r"[1-3]-[0-9]{1,18}")
 
@@ -73,7 +75,7 @@ def fresh(request: PageRequest) -> HttpResponse:
 @roles(*SALES)
 def narrow(request: PageRequest) -> HttpResponse:
     """The form that narrows the list: what the tab holds, by grade, source, campaign, kind."""
-    user, now = _user(request), clock.now()
+    user, now = reader(request), clock.now()
     tab = _tab(request, user)
     found = selectors.opened(user).filter(selectors.in_tab(user, tab, now))
     context = {
@@ -89,7 +91,7 @@ def narrow(request: PageRequest) -> HttpResponse:
 @require_GET
 def waiting(request: PageRequest) -> HttpResponse:
     """Who is ready and waits for room: marketing's until then; reps see their team's as a hint."""
-    user, now = _user(request), clock.now()
+    user, now = reader(request), clock.now()
     page = Paginator(selectors.waiting(user), WAITING_PAGE).get_page(request.GET.get("page"))
     at_desk = selectors.desk(user, now) if user.in_sales else None
     context = {
@@ -105,7 +107,7 @@ def waiting(request: PageRequest) -> HttpResponse:
 @roles(*SALES)
 def side(request: PageRequest, pk: int) -> HttpResponse:
     """The side panel of one lead."""
-    user, now = _user(request), clock.now()
+    user, now = reader(request), clock.now()
     found = selectors.panel(user, selectors.find(user, pk), now)
     lead_id = found.handoff.lead_id
     since = history.since(lead_id, history.look(user.pk, lead_id, now))
@@ -117,7 +119,7 @@ def side(request: PageRequest, pk: int) -> HttpResponse:
 @roles(*SALES)
 def poll(request: PageRequest) -> HttpResponse:
     """What changed since the page was built: 204 for nothing, else rows to swap, in place."""
-    user, now = _user(request), clock.now()
+    user, now = reader(request), clock.now()
     tab, only = _tab(request, user), sieve.read(request.GET)
     news = selectors.news(
         user,
@@ -162,7 +164,7 @@ def _page(request: PageRequest, pk: int | None, *, single: bool, lenient: bool =
     the figures, the desk and the agreement's terms, the rows, and of the panel: handoff, last act (pooled:
     three more for the room left), acts, earlier answer, facts since, content to send, receivers.
     """
-    user, now = _user(request), clock.now()
+    user, now = reader(request), clock.now()
     tab, only = _tab(request, user), sieve.read(request.GET)
     later = request.GET.get("later") == "1"
     rows = selectors.rows(user, tab, now, later=later, sieve=only)
@@ -210,7 +212,8 @@ def _opened(user: User, pk: int | None, rows: list[Handoff], lenient: bool) -> H
 
 
 def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, Any]:
-    figures = selectors.counts(user, tab, now, only)
+    views = kept.of(user)
+    figures = selectors.counts(user, tab, now, only, [(one.tab, one.sieve) for one in views])
     own = f"Team {user.team.name}" if user.team else "Team"
     team = {Role.ADMIN: "All teams", Role.SALES_MANAGER: "My teams"}.get(Role(user.role), own)
     labels = {**LABELS, "team": team}
@@ -218,9 +221,11 @@ def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, A
     return {
         "figures": figures,
         "tabs": tabs,
+        "kept": list(zip(views, figures.kept, strict=True)),
+        "view": kept.shown(views, tab, only),
         "sieve": only,
-        # The list as it stands in an address, without the lead that is open.
-        "here": urlencode([("tab", tab), *only.pairs()]),
+        "may_give": user.role != Role.REP,
+        "here": kept.address(tab, only),
     }
 
 
@@ -232,15 +237,15 @@ def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, A
 def accept(request: PageRequest, pk: int) -> HttpResponse:
     """Take the lead; from the pool this claims it too."""
     done = _apply(request, pk, "accept")
-    return answered(request, done, "accept", f"Accepted {done.lead}.", detail=_next_due("First call", done))
+    return answered(request, done, "accept", f"Accepted {done.lead}.", detail=next_due("First call", done))
 
 
 @require_POST
 @roles(*SALES)
 def accept_all(request: PageRequest) -> HttpResponse:
     """Take several people of one company at once; each is an act of its own."""
-    user = _user(request)
-    ids = [pk for pk in map(_id, request.POST.getlist("handoff")[:ALL_LIMIT]) if pk is not None]
+    user = reader(request)
+    ids = ids_of(request.POST.getlist("handoff"), ALL_LIMIT)
     chosen = list(Handoff.objects.filter(selectors.visible(user), pk__in=ids).select_related("lead__company"))
     if not chosen:
         raise BadInput("Nobody is chosen.", [Fault("handoff", "Choose the people to accept.")])
@@ -251,7 +256,7 @@ def accept_all(request: PageRequest) -> HttpResponse:
     many = f"{len(done)} of {len(chosen)}" if left else str(len(done))
     words = f"Accepted {many} {'person' if len(chosen) == 1 else 'people'}"
     words += f" at {company.name}." if company else "."
-    detail = " ".join([*left, _next_due("First call", done[0])]).strip()
+    detail = " ".join([*left, next_due("First call", done[0])]).strip()
     if not request.htmx:
         messages.success(request, f"{words} {detail}".strip())
         return redirect(_next(request) or reverse("handoff:queue"))
@@ -276,16 +281,11 @@ def claim(request: PageRequest, pk: int) -> HttpResponse:
 @roles(*SALES)
 def contact(request: PageRequest, pk: int) -> HttpResponse:
     """A contact with its result; the first one on an offer accepts too."""
-    found = selectors.find(_user(request), pk)
-    action = "log_contact" if found.state == State.WORKING else "touch"
-    result = request.POST.get("result", "")
-    if result not in guards.RESULTS:
-        known = ", ".join(guards.RESULTS.values()).lower()
-        raise BadInput("Say how it went.", [Fault("result", f"One of {known}.")])
-    channel, note = request.POST.get("channel", ""), request.POST.get("note", "")
-    done = _apply(request, pk, action, result=result, channel=channel, note=note)
-    words = f"{done.lead}: {guards.RESULTS[result].lower()}."
-    return answered(request, done, action, words, detail=_next_due("Next attempt", done))
+    found = selectors.find(reader(request), pk)
+    action = calls.act_of(found)
+    done = calls.note(found, request.POST, person(reader(request)))
+    words = calls.words(done, request.POST)
+    return answered(request, done, action, words, detail=next_due("Next attempt", done))
 
 
 @require_POST
@@ -295,7 +295,7 @@ def snooze(request: PageRequest, pk: int) -> HttpResponse:
     until, reason = request.POST.get("until", ""), request.POST.get("reason", "")
     done = _apply(request, pk, "snooze", until=until, reason=reason)
     assert done.snoozed_until is not None
-    wakes = done.snoozed_until.astimezone(ZoneInfo(_user(request).zone))
+    wakes = done.snoozed_until.astimezone(ZoneInfo(reader(request).zone))
     return answered(
         request, done, "snooze", f"{done.lead} sleeps.", detail=f"Back on {wakes:%a %-d %b, %H:%M}."
     )
@@ -342,7 +342,7 @@ def own(request: PageRequest) -> HttpResponse:
     faults: dict[str, str] = {}
     if request.method == "POST":
         try:
-            done = desk.add_own(values, person(_user(request)))
+            done = desk.add_own(values, person(reader(request)))
         except BadInput as wrong:
             faults = _by_field(wrong)
         else:
@@ -366,7 +366,7 @@ def _by_field(wrong: BadInput) -> dict[str, str]:
 @roles(*SALES)
 def away(request: PageRequest) -> HttpResponse:
     """Away until midnight, or back."""
-    user = _user(request)
+    user = reader(request)
     if request.POST.get("back"):
         desk.come_back(user, person(user))
         messages.success(request, "Welcome back: new leads come to you again.")
@@ -377,10 +377,10 @@ def away(request: PageRequest) -> HttpResponse:
 
 
 def _apply(request: PageRequest, pk: int, action: str, **args: Any) -> Handoff:
-    return machine.apply(action, pk, person(_user(request)), **args)
+    return machine.apply(action, pk, person(reader(request)), **args)
 
 
-def _next_due(what: str, handoff: Handoff) -> str:
+def next_due(what: str, handoff: Handoff) -> str:
     """What is promised next: "First call by 14:00."."""
     due = handoff.sla_due_at
     return f"{what} {due_text(due, clock.now())[1]}." if due else ""
@@ -404,19 +404,24 @@ def answered(
 # ---- Reading requests -------------------------------------------------------------------------------------
 
 
-def _user(request: PageRequest) -> User:
+def reader(request: PageRequest) -> User:
+    """Whoever asks."""
     assert isinstance(request.user, User)
     return request.user
 
 
 def _tab(request: PageRequest, user: User) -> str:
-    wanted = request.GET.get("tab", "")
-    return wanted if wanted in selectors.tabs_of(user) else selectors.default_tab(user)
+    return selectors.tab_of(user, request.GET.get("tab", ""))
 
 
 def _id(text: str) -> int | None:
     """An id out of an address; None for what cannot be one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def ids_of(texts: Sequence[str], limit: int) -> list[int]:
+    """The ids among these, of the first `limit`."""
+    return [pk for pk in map(_id, texts[:limit]) if pk is not None]
 
 
 def _since(text: str) -> datetime:

@@ -16,11 +16,12 @@
     if (form.contains(document.activeElement)) document.activeElement.blur();
   }
 
-  function toggle(id) {
+  /* `stay`: a number that is tapped twice is called twice; the form stays open. */
+  function toggle(id, stay) {
     var form = document.getElementById(id), other = openForm();
     if (other && other !== form) close(other);
     if (!form) return;
-    if (!form.hidden) { close(form); return; }
+    if (!form.hidden) { if (!stay) close(form); return; }
     form.hidden = false;
     $$('[data-act="' + id + '"]').forEach(function (button) { button.setAttribute("aria-expanded", "true"); });
     form.scrollIntoView({ block: "nearest" });
@@ -48,7 +49,7 @@
 
   document.addEventListener("click", function (event) {
     var button = event.target.closest("[data-act]"), chip = event.target.closest("[data-chip]");
-    if (button) toggle(button.dataset.act);
+    if (button) toggle(button.dataset.act, button.hasAttribute("href"));
     else if (chip) choose(chip);
   });
 

@@ -77,6 +77,7 @@
   document.body.addEventListener("handoff-changed", function (event) {
     var id = Number(event.detail.id), act = event.detail.action, open = openId();
     var ids = (event.detail.ids || [id]).map(Number);
+    if (act === "reassign") { chosen = chosen.filter(function (one) { return ids.indexOf(Number(one)) < 0; }); choice(); }
     if (act === "undo") acts = acts.filter(function (one) { return ids.indexOf(one.id) < 0; });
     else if (act !== "open") ids.forEach(function (one) { acts.push({ id: one, at: LF.now() }); });
     if (act === "undo" || act === "claim" || act === "wake" || act === "open") refresh(id);
@@ -102,6 +103,54 @@
     all.click();
     return true;
   }, "accept all of this company");
+
+  /* Several at once: X chooses the open row, shift and X all that are shown; the bar asks who takes them. */
+  var chosen = [];
+  var picks = function () { return $$("#queue-list .lf-pick"); };
+
+  function choice() {
+    var shown = picks().map(function (box) { return box.value; });
+    chosen = chosen.filter(function (id) { return shown.indexOf(id) >= 0; });
+    picks().forEach(function (box) { box.checked = chosen.indexOf(box.value) >= 0; });
+    var bar = document.getElementById("queue-chosen");
+    if (!bar) return;
+    bar.hidden = !chosen.length;
+    if (!chosen.length || !$("form", bar)) return;
+    $("[data-chosen]", bar).textContent = chosen.length + " chosen.";
+    $("[data-these]", bar).textContent = chosen.length === 1 ? "it" : "these " + chosen.length;
+  }
+
+  function pick(ids, on) {
+    chosen = chosen.filter(function (id) { return ids.indexOf(id) < 0; }).concat(on ? ids : []);
+    choice();
+    var bar = document.getElementById("queue-chosen");
+    if (chosen.length && !$("form", bar)) window.htmx.ajax("GET", queue().dataset.give, { source: bar, target: bar, swap: "innerHTML" }).then(choice);
+  }
+
+  document.addEventListener("change", function (event) {
+    if (event.target.matches(".lf-pick")) pick([event.target.value], event.target.checked);
+  });
+  document.addEventListener("htmx:afterSettle", function () { if (chosen.length) choice(); });
+  document.addEventListener("click", function (event) { if (event.target.closest("[data-choose-none]")) { chosen = []; choice(); } });
+
+  LF.keys.on("x", function () {
+    var row = current(), box = row && $(".lf-pick", row.parentNode);
+    if (!box) return false;
+    pick([box.value], !box.checked);
+    return true;
+  }, "choose, to give several at once");
+  LF.keys.on("X", function () {
+    var all = picks().map(function (box) { return box.value; });
+    if (!all.length) return false;
+    pick(all, chosen.length < all.length);
+    return true;
+  }, "choose all, or none");
+  LF.keys.on("g", function () {
+    var to = chosen.length && document.getElementById("queue-give-to");
+    if (!to) return false;
+    to.focus();
+    return true;
+  });
 
   /* The filter --------------------------------------------------------------------------------------- */
   function closeFilter() { document.getElementById("queue-filter").replaceChildren(); }

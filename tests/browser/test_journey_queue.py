@@ -130,7 +130,7 @@ def test_the_filter_is_set_by_keyboard_and_stays_while_the_list_lives(people, fo
     expect(page.locator("#queue-filter form")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#queue-filter form")).to_have_count(0)
-    page.keyboard.press("x")
+    page.keyboard.press("u")
     expect(page.locator("#queue-list a[data-panel]")).to_have_count(3)
 
 
