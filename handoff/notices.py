@@ -1,4 +1,7 @@
-"""The words of a notice: a line for bell and subject, a few for the mail. Pure: payload in, text out."""
+"""The words of a notice: a line for bell and subject, a few for the mail, and the links of both.
+
+Pure: payload in, words out. A link to an act opens a page of that one act; nothing happens by opening it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,21 +10,52 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.template.loader import render_to_string
 
-from handoff.models import Handoff, Notice
+from handoff.models import OPEN, Handoff, Notice, State
 from leadflow.accounts.models import User
 from scoring.signing import links
 
 Payload = Mapping[str, Any]
 
 
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a handoff stands when the mail is written: what was offered may be accepted by then."""
+
+    state: str
+    crm_url: str = ""
+
+
 @dataclass(frozen=True)
 class Words:
-    """What a person reads: a line, where it leads, and the mail's text."""
+    """What a person reads: a line, where it leads, and what else the mail says, line by line."""
 
     text: str
     url: str
-    body: str
+    lines: tuple[str, ...] = ()
+    # (words, whole address): the acts that are still possible, and the CRM.
+    links: tuple[Link, ...] = ()
+
+    @property
+    def whole_url(self) -> str:
+        """The address as a mail needs it."""
+        return f"{settings.BASE_URL}{self.url}"
+
+    @property
+    def body(self) -> str:
+        """The mail as plain text."""
+        acts = [f"{label}: {url}" for label, url in self.links]
+        parts = [self.text, "\n".join(self.lines).strip("\n"), "\n".join(acts), self.whole_url]
+        return "\n\n".join(part for part in parts if part)
+
+    @property
+    def html(self) -> str:
+        """The mail as HTML."""
+        return render_to_string("handoff/mail/notice.html", {"words": self})
 
 
 def payload_of(handoff: Handoff, **more: Any) -> dict[str, Any]:
@@ -40,11 +74,9 @@ def payload_of(handoff: Handoff, **more: Any) -> dict[str, Any]:
     }
 
 
-def render(kind: str, payload: Payload, zone: str) -> Words:
-    """The words of a notice for a reader in `zone`."""
-    line = KINDS[kind](payload, zone)
-    url = str(payload.get("url") or _url(kind, payload))
-    lines = [line, ""]
+def render(kind: str, payload: Payload, zone: str, standing: Standing | None = None) -> Words:
+    """The words of a notice for a reader in `zone`; with `standing` also the links to what can be done."""
+    lines = []
     if payload.get("why"):
         lines += [f"Why now: {payload['why']}"]
     if payload.get("due"):
@@ -54,7 +86,30 @@ def render(kind: str, payload: Payload, zone: str) -> Words:
     lines += [str(more) for more in payload.get("lines", ())]
     if payload.get("more"):
         lines += [str(payload["more"])]
-    return Words(line, url, "\n".join([*lines, "", f"{settings.BASE_URL}{url}"]))
+    url = str(payload.get("url") or _url(kind, payload))
+    return Words(KINDS[kind](payload, zone), url, tuple(lines), tuple(_links(kind, payload, standing)))
+
+
+def _links(kind: str, payload: Payload, standing: Standing | None) -> Iterable[Link]:
+    if standing is None or not payload.get("handoff"):
+        return
+    if kind in MINE:
+        yield from act_links(payload["handoff"], standing.state)
+    if is_web(standing.crm_url):
+        yield "Open in CRM", standing.crm_url
+
+
+def act_links(handoff_id: int, state: str) -> list[Link]:
+    """Call · Accept · Reject, as far as the state allows them; each opens the page of that one act."""
+    acts = [("Call", "call")] if state in OPEN and state != State.OPPORTUNITY else []
+    if state == State.OFFERED:
+        acts += [("Accept", "accept"), ("Reject", "reject")]
+    return [(label, f"{settings.BASE_URL}/queue/{handoff_id}/do/{act}/") for label, act in acts]
+
+
+def is_web(url: str) -> bool:
+    """Whether a link that came from outside may stand on a page or in a mail."""
+    return url.startswith(("https://", "http://"))
 
 
 def _url(kind: str, payload: Payload) -> str:
@@ -73,6 +128,8 @@ def who(payload: Payload) -> str:
     return f"{payload.get('name', 'A lead')} ({company})" if company else str(payload.get("name", "A lead"))
 
 
+# Of leads that the reader holds, or may take.
+MINE = ("offered", "pooled", "moved_here", "warn", "late", "woke", "remind")
 ELSEWHERE = ("answered", "withdrawn", "moved_away", "owner_away")
 PROMISED = {
     "acceptance": "Answer by",

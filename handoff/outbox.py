@@ -1,34 +1,53 @@
 """What must leave the house waits here as rows, written with the act that caused them; sent at least once.
 
-A letter's key is unique: the same act never sends twice. Bell notices of a batch are one statement; an
-e-mail is one transaction each, so that a slow server holds up one row and no clock.
+A letter's key is unique: the same act never sends twice. Bell notices of a batch are one statement. What
+needs the network (mails, endpoints) goes out in rounds: some mails and the oldest messages of each endpoint
+at once, each endpoint's in order. A round has an end that holds for all of it, so that a server that hangs
+costs its own readers a try and nobody else anything.
 """
 
 import logging
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.mail import EmailMessage, get_connection
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min, QuerySet
 
 from handoff import many, notices
-from handoff.models import Notice, Outbox
+from handoff.endpoints import sending, shapes
+from handoff.endpoints.sending import Reply
+from handoff.models import DeliveryLog, Handoff, Notice, Outbox, WebhookEndpoint
 from leadflow import nudge
+from leadflow.accounts.models import Organisation
 from leadflow.accounts.telling import Word
 
 log = logging.getLogger(__name__)
 
 BELL_BATCH = 1_000
 # One call works at most this long, so that the queue's other work gets its turn.
-SECONDS_PER_CALL = 5
-SMTP_SECONDS = 5
+SECONDS_PER_CALL = 4.8
+# The last round begins so early that a server still has the time to answer.
+LAST_ROUND = 2.5
+GRACE = 0.2
+# Half of the clock worker's four threads at most: a deadline never waits for somebody else's server.
+AT_ONCE = 2
+MAILS_PER_ROUND = 4
+ENDPOINTS_PER_ROUND = 6
+MESSAGES_PER_ENDPOINT = 25
 GIVE_UP_AFTER = 12
+# Waiting behind a dead endpoint is no try, so age ends it, too.
+GIVE_UP_AGE = timedelta(days=2)
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=6)
+MAIL_BACKENDS_OFF = ("console", "dummy")
+
+_slots = threading.BoundedSemaphore(AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -47,18 +66,19 @@ def put(letters: Sequence[Letter], at: datetime) -> None:
     """Write letters into the outbox, in the caller's transaction; a key that is there already is skipped."""
     if not letters:
         return
-    many.insert(
+    many.add(
+        Outbox,
         [
-            Outbox(
-                key=letter.key,
-                kind=letter.kind,
-                channel=letter.channel,
-                user_id=letter.user_id,
-                payload=letter.payload,
-                created_at=at,
-                not_before=letter.not_before or at,
-                next_try_at=letter.not_before or at,
-            )
+            {
+                "key": letter.key,
+                "kind": letter.kind,
+                "channel": letter.channel,
+                "user_id": letter.user_id,
+                "payload": letter.payload,
+                "created_at": at,
+                "not_before": letter.not_before or at,
+                "next_try_at": letter.not_before or at,
+            }
             for letter in letters
         ],
         conflict="key",
@@ -93,24 +113,26 @@ def cancel(prefix: str, at: datetime) -> int:
 
 def deliver(at: datetime) -> int:
     """Deliver what is due at `at`, for a few seconds at most; returns how many letters left."""
-    began = time.monotonic()
     sent = 0
     while count := _ring_bells(at):
         sent += count
-    while time.monotonic() - began < SECONDS_PER_CALL:
-        done = _send_one(at)
+    if not _slots.acquire(blocking=False):
+        return sent
+    try:
+        return sent + _send_rounds(at)
+    finally:
+        _slots.release()
+
+
+def _send_rounds(at: datetime) -> int:
+    began, sent = time.monotonic(), 0
+    while time.monotonic() - began < LAST_ROUND:
+        done = _round(at, began + SECONDS_PER_CALL)
         if done is None:
-            break
+            return sent
         sent += done
+    nudge.wake("clock.deliver")
     return sent
-
-
-def _due(at: datetime, channel: str) -> Any:
-    return (
-        Outbox.objects.filter(channel=channel, next_try_at__lte=at)
-        .order_by("next_try_at", "id")
-        .select_for_update(skip_locked=True, of=("self",))
-    )
 
 
 @transaction.atomic
@@ -122,6 +144,14 @@ def _ring_bells(at: datetime) -> int:
         delivered_at=at, next_try_at=None, attempts=F("attempts") + 1
     )
     return len(rows)
+
+
+def _due(at: datetime, channel: str) -> QuerySet[Outbox]:
+    return (
+        Outbox.objects.filter(channel=channel, next_try_at__lte=at)
+        .order_by("next_try_at", "id")
+        .select_for_update(skip_locked=True, of=("self",))
+    )
 
 
 def _notice(row: Outbox) -> Notice | None:
@@ -145,50 +175,227 @@ def _notice(row: Outbox) -> Notice | None:
     )
 
 
-@transaction.atomic
-def _send_one(at: datetime) -> int | None:
-    """Send one e-mail; 1 sent, 0 failed (and tried again later), None when nothing is due."""
-    row = _due(at, Outbox.Channel.EMAIL).select_related("user__team").first()
-    if row is None:
-        return None
+# ---- Rounds: what needs the network -----------------------------------------------------------------------
+
+
+@dataclass
+class Errand:
+    """Rows that one thread carries, in order, and what came back for those it got to.
+
+    `carry` sends one row within the seconds given. It stops at the first failure: the others would wait for
+    the same server.
+    """
+
+    rows: Sequence[Outbox]
+    carry: Callable[[Outbox, float], Reply]
+    replies: list[Reply] = field(default_factory=list)
+
+    def run(self, until: float) -> None:
+        """Carry them; for a thread of its own, so it asks the database nothing."""
+        for row in self.rows:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self.replies.append(self.carry(row, left))
+            if not self.replies[-1].ok:
+                return
+
+
+def _round(at: datetime, until: float) -> int | None:
+    """Send some of what is due; how many arrived, None when nothing is due.
+
+    The rows stay locked until what came of them is written: who is killed on the way leaves them due.
+    """
+    with transaction.atomic():
+        errands = [*_mail_errands(at), *_endpoint_errands(at)]
+        if not errands:
+            return None
+        _run(errands, until)
+        return sum(_settle(errand, at) for errand in errands)
+
+
+def _run(errands: Sequence[Errand], until: float) -> None:
+    """All at once, each in a thread; whoever has not come back at the end is left behind."""
+    threads = [threading.Thread(target=errand.run, args=(until,), daemon=True) for errand in errands]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        # A little longer than they have: whoever gives up in time is heard.
+        thread.join(max(0.0, until + GRACE - time.monotonic()))
+
+
+def _settle(errand: Errand, at: datetime) -> int:
+    """Write what came of an errand; returns how many arrived."""
+    replies = list(errand.replies)
+    if len(replies) < len(errand.rows) and (not replies or replies[-1].ok):
+        # Either the time was over between two, or the one on its way hangs.
+        hangs = not replies
+        replies += [Reply(None, f"no answer within {SECONDS_PER_CALL:.0f} s")] if hangs else []
+    for row, reply in zip(errand.rows, replies, strict=False):
+        _note(row, reply, at)
+    return sum(reply.ok for reply in replies)
+
+
+def _note(row: Outbox, reply: Reply, at: datetime) -> None:
     row.attempts += 1
-    try:
-        if row.user and row.user.is_active:
-            _mail(row)
-        elif row.recipient:
-            _mail_out(row)
+    if reply.ok:
         row.delivered_at, row.next_try_at, row.error = at, None, ""
-    except Exception as problem:
-        log.warning("letter %s was not sent: %s", row.key, problem)
-        row.error = f"{type(problem).__name__}: {problem}"[:2_000]
-        row.next_try_at = None if row.attempts >= GIVE_UP_AFTER else at + retry_after(row.attempts)
+    else:
+        log.warning("letter %s was not sent: %s", row.key, reply.words)
+        over = row.attempts >= GIVE_UP_AFTER or row.created_at < at - GIVE_UP_AGE
+        row.error = reply.words[:2_000]
+        row.next_try_at = None if over else at + retry_after(row.attempts)
     row.save(update_fields=["attempts", "delivered_at", "next_try_at", "error"])
-    return 1 if row.delivered_at else 0
+    if row.endpoint_id is None:
+        return
+    DeliveryLog.objects.create(
+        message=row, endpoint_id=row.endpoint_id, at=at, status=reply.status, took_ms=reply.took_ms,
+        answer=reply.text[:500],
+    )  # fmt: skip
+    if not reply.ok:
+        _hold_back(row.endpoint_id, at + retry_after(row.attempts))
 
 
-def _mail(row: Outbox) -> None:
-    assert row.user is not None
-    words = notices.render(row.kind, row.payload, row.user.zone)
-    message = EmailMessage(
-        subject=" ".join(words.text.split())[:200],
-        body=words.body,
-        to=[row.user.email],
-        headers={"X-LeadFlow-Key": row.key},
-        connection=get_connection(timeout=SMTP_SECONDS),
+def _hold_back(endpoint_id: int, until: datetime) -> None:
+    """What else waits for an endpoint that fails waits with the one that was tried."""
+    waiting = Outbox.objects.filter(endpoint=endpoint_id, next_try_at__lt=until)
+    waiting.update(next_try_at=until)
+
+
+def _mail_errands(at: datetime) -> Iterable[Errand]:
+    rows = list(_due(at, Outbox.Channel.EMAIL).select_related("user__team")[:MAILS_PER_ROUND])
+    standing = _standing(rows)
+    for row in rows:
+        try:
+            message = _mail(row, standing)
+        except Exception as problem:
+            log.exception("letter %s cannot be written", row.key)
+            _note(row, Reply(None, f"{type(problem).__name__}: {problem}"), at)
+            continue
+        if message is None:  # for somebody who has left
+            row.delivered_at, row.next_try_at = at, None
+            row.save(update_fields=["delivered_at", "next_try_at"])
+            continue
+        yield Errand([row], _postman(message))
+
+
+def _postman(message: EmailMultiAlternatives) -> Callable[[Outbox, float], Reply]:
+    def carry(row: Outbox, seconds: float) -> Reply:
+        message.connection = get_connection(timeout=seconds)
+        try:
+            message.send()
+        except Exception as problem:
+            return Reply(None, f"{type(problem).__name__}: {problem}"[:2_000])
+        return Reply(250, "")
+
+    return carry
+
+
+def _standing(rows: Iterable[Outbox]) -> Mapping[int, notices.Standing]:
+    """How the handoffs of these letters stand now; one query."""
+    ids = {row.payload.get("handoff") for row in rows} - {None}
+    if not ids:
+        return {}
+    found = Handoff.objects.filter(pk__in=ids).values_list("pk", "state", "lead__crm_url")
+    return {pk: notices.Standing(state, crm_url) for pk, state, crm_url in found}
+
+
+def _mail(row: Outbox, standing: Mapping[int, notices.Standing]) -> EmailMultiAlternatives | None:
+    """The mail of a letter; None for somebody who is not here any more."""
+    if row.user is not None:
+        if not row.user.is_active:
+            return None
+        words = notices.render(
+            row.kind, row.payload, row.user.zone, standing.get(row.payload.get("handoff", 0))
+        )
+        message = _message(row, words.text, words.body, row.user.email)
+        message.attach_alternative(words.html, "text/html")
+        return message
+    if not row.recipient:
+        return None
+    # To somebody outside (a nurture mail to a lead): the payload holds its words.
+    return _message(
+        row,
+        str(row.payload["subject"]),
+        str(row.payload["body"]),
+        row.recipient,
+        row.payload.get("headers", {}),
     )
-    message.send()
 
 
-def _mail_out(row: Outbox) -> None:
-    """A letter to somebody outside (a nurture mail to a lead); the payload holds its words."""
-    message = EmailMessage(
-        subject=" ".join(str(row.payload["subject"]).split())[:200],
-        body=str(row.payload["body"]),
-        to=[row.recipient],
-        headers={"X-LeadFlow-Key": row.key, **row.payload.get("headers", {})},
-        connection=get_connection(timeout=SMTP_SECONDS),
+def _message(
+    row: Outbox, subject: str, body: str, to: str, headers: Mapping[str, str] | None = None
+) -> EmailMultiAlternatives:
+    return EmailMultiAlternatives(
+        subject=" ".join(subject.split())[:200],
+        body=body,
+        to=[to],
+        headers={"X-LeadFlow-Key": row.key, **(headers or {})},
     )
-    message.send()
+
+
+def _endpoint_errands(at: datetime) -> Iterable[Errand]:
+    """The oldest messages of each endpoint; whoever holds the endpoint's row sends for it, so that its
+    messages leave in order."""
+    waiting = (
+        Outbox.objects.filter(endpoint__isnull=False, next_try_at__lte=at)
+        .values("endpoint")
+        .annotate(first=Min("next_try_at"))
+        .order_by("first")
+        .values_list("endpoint", flat=True)
+    )
+    ids = list(waiting[:ENDPOINTS_PER_ROUND])
+    endpoints = (
+        WebhookEndpoint.objects.filter(pk__in=ids)
+        .select_for_update(skip_locked=True, of=("self",), no_key=True)
+        .select_related("team")
+    )
+    for endpoint in endpoints:
+        due = Outbox.objects.filter(endpoint=endpoint, next_try_at__lte=at).order_by("created_at", "id")
+        rows = list(due.select_for_update(skip_locked=True)[:MESSAGES_PER_ENDPOINT])
+        if not endpoint.active:
+            Outbox.objects.filter(pk__in=[row.pk for row in rows]).update(cancelled_at=at, next_try_at=None)
+        elif rows:
+            yield Errand(rows, _courier(endpoint, at))
+
+
+def _courier(endpoint: WebhookEndpoint, at: datetime) -> Callable[[Outbox, float], Reply]:
+    zone = endpoint.team.tz if endpoint.team else Organisation.get().tz
+
+    def carry(row: Outbox, seconds: float) -> Reply:
+        try:
+            body = shapes.body(endpoint, row.payload, zone)
+        except (KeyError, ValueError, TypeError) as problem:
+            return Reply(None, f"cannot be written: {type(problem).__name__}: {problem}")
+        return sending.post(endpoint.url, body, headers_of(endpoint, row.payload, body, at), seconds)
+
+    return carry
+
+
+def headers_of(
+    endpoint: WebhookEndpoint, message: Mapping[str, Any], body: bytes, at: datetime
+) -> dict[str, str]:
+    """What a message is sent with; a signed one carries id, time and signature."""
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    if endpoint.shape == WebhookEndpoint.Shape.SIGNED:
+        stamp = int(at.timestamp())
+        headers |= {
+            "LeadFlow-Id": str(message["id"]),
+            "LeadFlow-Event": str(message["event"]),
+            "LeadFlow-Timestamp": str(stamp),
+            "LeadFlow-Signature": f"v1={sending.signature(endpoint.secret, stamp, body)}",
+        }
+    return headers
+
+
+def send_now(row: Outbox, at: datetime) -> Reply:
+    """Send one message of an endpoint at once, for a test button; notes what came back."""
+    with transaction.atomic():
+        endpoint = WebhookEndpoint.objects.select_related("team").get(messages=row)
+        errand = Errand([row], _courier(endpoint, at))
+        _run([errand], time.monotonic() + SECONDS_PER_CALL)
+        _settle(errand, at)
+    return errand.replies[0] if errand.replies else Reply(None, row.error)
 
 
 def retry_after(attempts: int) -> timedelta:
@@ -196,8 +403,32 @@ def retry_after(attempts: int) -> timedelta:
     return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** max(0, attempts - 1))
 
 
-def failed(limit: int = 100) -> Iterable[Outbox]:
-    """Letters that were given up, newest first."""
+# ---- What did not arrive ----------------------------------------------------------------------------------
+
+
+def stuck() -> QuerySet[Outbox]:
+    """Letters that were tried and have not arrived, newest first; given up where no next try is set."""
+    rows = Outbox.objects.filter(attempts__gt=0, delivered_at=None, cancelled_at=None)
+    return rows.select_related("user", "endpoint").order_by("-id")
+
+
+def given_up() -> int:
+    """How many letters nobody tries any more."""
     return Outbox.objects.filter(
-        delivered_at=None, cancelled_at=None, next_try_at=None, attempts__gte=GIVE_UP_AFTER
-    ).order_by("-id")[:limit]
+        attempts__gt=0, delivered_at=None, cancelled_at=None, next_try_at=None
+    ).count()
+
+
+def send_again(ids: Iterable[int], at: datetime) -> int:
+    """Try these once more at once, with their old keys: a reader that has one already knows it by its id."""
+    rows = Outbox.objects.filter(pk__in=list(ids), cancelled_at=None)
+    rows = rows.exclude(channel=Outbox.Channel.BELL)
+    found = rows.update(next_try_at=at, attempts=0, delivered_at=None, created_at=at)
+    nudge.wake("clock.deliver")
+    return found
+
+
+def mail_is_off() -> bool:
+    """Whether mails end in the log: no server is named in EMAIL_URL, or the console."""
+    name = str(settings.EMAIL_BACKEND).split(".")[-2]
+    return name in MAIL_BACKENDS_OFF

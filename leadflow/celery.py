@@ -46,6 +46,8 @@ app.conf.beat_schedule = {
     "work on jobs": _every("bulk.work", 5),
     # An agreement goes into force at a date, and dates begin at midnight of the agreement's zone.
     "agreements in force": _cron("clock.in_force", expires=55, minute="*"),
+    # Kept 24 hours and a month; once a day is often enough, in a quiet hour.
+    "forget what is old": _cron("clock.tidy", expires=3600, minute="41", hour="2"),
     # Every score that fades is at most a day old; six runs an hour spread that over the day.
     "refresh fading scores": _cron("flow.refresh", expires=540, minute="*/10"),
 }

@@ -54,12 +54,24 @@ def tick() -> None:
 
 @app.task(name="clock.deliver")
 def deliver() -> None:
-    """Send what waits in the outbox, news of the agreement included."""
+    """Send what waits in the outbox, news of the agreement and for other systems included."""
     from handoff import outbox, tellings
+    from handoff.endpoints import pulling
 
     nudge.clear("clock.deliver")
     _until_empty(lambda: tellings.pull(clock.now()))
+    _until_empty(lambda: pulling.pull(clock.now()))
     outbox.deliver(clock.now())
+
+
+@app.task(name="clock.tidy")
+def tidy() -> None:
+    """Forget what need not be kept: old messages to other systems, answers to repeated requests."""
+    from handoff.endpoints import pulling
+    from leadflow.accounts import api
+
+    _until_empty(lambda: pulling.tidy(clock.now()))
+    api.forget_requests(clock.now())
 
 
 @app.task(name="clock.in_force")

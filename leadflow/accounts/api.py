@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -270,6 +270,11 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., Response]:
     inner.__doc__ = method.__doc__
     inner.__name__ = method.__name__
     return inner
+
+
+def forget_requests(at: datetime) -> int:
+    """Drop the answers that are kept no longer; returns how many."""
+    return IdempotencyRecord.objects.filter(at__lt=at - IDEMPOTENCY_KEPT).delete()[0]
 
 
 def _claim(actor: Actor, key: str, digest: str) -> IdempotencyRecord:
