@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
@@ -16,8 +17,9 @@ from django.views.decorators.http import require_POST
 
 from feedback import outcomes, terms, verdicts
 from handoff.models import Handoff
+from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import Role
+from leadflow.accounts.models import Organisation, Role
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.web import PageRequest, toast
@@ -187,13 +189,25 @@ def settle(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 @roles(*SALES, Role.MARKETING_MANAGER)
 def outcome(request: PageRequest, pk: int) -> HttpResponse:
-    """What became of a lead that sales does not have: won, lost, renewed, expanded, churned."""
+    """What became of a lead: opportunity, won, lost, renewed, expanded, churned; today or earlier."""
     made = outcomes.record(
         pk,
         person(request.user),
         kind=request.POST.get("kind", ""),
         amount=amount_of(request.POST.get("amount", "")),
         reason=request.POST.get("reason", "").strip()[:2000],
+        on=_instant_of(date_of(request.POST.get("on", ""), "on")),
     )
     messages.success(request, f"{made.lead}: {made.get_kind_display().lower()}, written down.")
     return redirect(_next(request) or f"/leads/{pk}/")
+
+
+def _instant_of(day: dt.date | None) -> dt.datetime | None:
+    """When something happened that day, in the company's zone: its last instant, but never ahead of now."""
+    if day is None:
+        return None
+    now = clock.now()
+    zone = ZoneInfo(Organisation.get().tz)
+    if day == now.astimezone(zone).date():
+        return None
+    return dt.datetime.combine(day, dt.time(23, 59, 59), zone)

@@ -37,11 +37,13 @@ def record(
     kind: str,
     amount: Decimal | None = None,
     reason: str = "",
+    on: datetime | None = None,
     at: datetime | None = None,
 ) -> Outcome:
-    """One click on the lead page of a lead without an open handoff; the stage follows.
+    """One click on the lead page; the stage follows. `on`: when it happened, if not now.
 
-    Raises BadInput (unknown kind, a lead with sales: use the handoff's own buttons), Forbidden, NotVisible.
+    Raises BadInput (unknown kind, a deal of a lead with sales: use the handoff's own buttons, a date before
+    the lead existed or ahead), Forbidden, NotVisible.
     """
     if not actor.has_role(*MAY):
         raise Forbidden("Outcomes are written down by sales or the managers.")
@@ -50,24 +52,40 @@ def record(
             "This is no outcome.", [Fault("kind", f"Choose one of {', '.join(Outcome.Kind.values)}.")]
         )
     with transaction.atomic():
-        if Handoff.objects.select_for_update().filter(lead=lead_id, state__in=OPEN).exists():
+        held = Handoff.objects.select_for_update().filter(lead=lead_id, state__in=OPEN).exists()
+        if held and kind in TO_HANDOFF:
             raise BadInput("This lead is with sales: say won or lost on the handoff.")
         lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id, erased_at=None).first()
         if lead is None:
             raise NotVisible("There is no such lead.")
         at = at or clock.now()
+        _check_day(lead_id, on, at)
         made = ledgers.record_outcome(
             source=CLICKED,
             external_id=f"lead:{lead_id}:{at.isoformat(timespec='seconds')}",
             kind=kind,
             lead_id=lead_id,
-            at=at,
+            at=on or at,
             amount=amount,
             reason=reason,
             actor=actor,
         )
-        _move([made], at, actor)
+        if not held:
+            _move([made], at, actor)
     return made
+
+
+def _check_day(lead_id: int, on: datetime | None, at: datetime) -> None:
+    if on is None:
+        return
+    if on > at:
+        raise BadInput("That day is still to come.", [Fault("on", "Choose a day up to today.")])
+    since = ledgers.existed_since([lead_id])[lead_id]
+    if on < since:
+        raise BadInput(
+            f"This is before the lead existed: we know it since {since:%-d %b %Y}.",
+            [Fault("on", "Choose a later day.")],
+        )
 
 
 def pull(at: datetime) -> int:

@@ -434,7 +434,7 @@ class Outcomes(APIView):
     def post(self, request: Request) -> Response:
         """Without `at` the outcome counts as undated. `duplicate` said nothing new."""
         actor = actor_of(request)
-        return _taken(request, lambda rows: ledgers.record_outcomes(rows, actor=actor))
+        return _taken(request, lambda rows: ledgers.record_outcomes(rows, actor=actor, strict=True))
 
 
 def _taken(request: Request, take: Callable[[list[Any]], Result]) -> Response:

@@ -141,13 +141,20 @@ def record_outcome(
 
 
 def record_outcomes(
-    rows: Sequence[Mapping[str, Any]], *, actor: Actor, source: str | None = None, at: datetime | None = None
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    actor: Actor,
+    source: str | None = None,
+    at: datetime | None = None,
+    strict: bool = False,
 ) -> Result:
     """Record outcomes from a file or the API; good rows are kept.
 
     A row: source (or the argument), external_id, kind, one or more of lead_id, external_lead_id (of
     lead_source, else source), email; amount ≥ 0 in the company's currency, at (with zone; without it the
     outcome is undated), reason. A row that names no known lead is rejected and kept as an UnmatchedOutcome.
+    `strict` also rejects what is dated before its lead existed; a file may bring the history of leads that
+    were taken in just now.
     `accepted` holds the outcomes' ids (`created` and `changed` part them), `duplicate` the indexes
     of rows that said nothing new.
     """
@@ -169,10 +176,15 @@ def record_outcomes(
         )
         unmatched = []
         matched: list[tuple[OutcomeRow, int]] = []
+        by_hand: dict[tuple[str, str, str], int] | None = None
         for outcome in read:
             try:
                 lead_id = _lead_of(outcome, directory)
             except Bad as bad:
+                by_hand = _matched_before(read) if by_hand is None else by_hand
+                if _name(outcome) in by_hand:
+                    matched.append((outcome, by_hand[_name(outcome)]))
+                    continue
                 result.rejected.append(Rejected(outcome.index, bad.faults))
                 unmatched.append(
                     UnmatchedOutcome(
@@ -185,7 +197,7 @@ def record_outcomes(
                 continue
             matched.append((outcome, lead_id))
         _keep_unmatched(unmatched)
-        _write_many(cursor, matched, stamp, actor, result)
+        _write_many(cursor, _possible(matched, result) if strict else matched, stamp, actor, result)
     result.rejected.sort(key=lambda r: r.index)
     return result
 
@@ -279,6 +291,47 @@ def _amount(raw: Any) -> Decimal:
     if amount < 0 or amount >= AMOUNT_LIMIT:
         raise Unreadable("The amount is 0 or more, in the company's currency.")
     return round(amount, 2)
+
+
+def _matched_before(rows: Sequence[OutcomeRow]) -> dict[tuple[str, str, str], int]:
+    """Whose the outcomes of these names are that we have already: a person may have matched them by hand."""
+    found = Outcome.objects.filter(
+        source__in={row.source for row in rows}, external_id__in={row.external_id for row in rows}
+    )
+    return {(o.source, o.external_id, o.kind): o.lead_id for o in found}
+
+
+def _possible(matched: Sequence[tuple[OutcomeRow, int]], result: Result) -> list[tuple[OutcomeRow, int]]:
+    """Leave out, in words, what is dated before its lead existed."""
+    dated = {lead_id for row, lead_id in matched if row.at is not None}
+    since = existed_since(dated)
+    kept = []
+    for row, lead_id in matched:
+        if row.at is not None and row.at < since[lead_id]:
+            result.rejected.append(Rejected(row.index, [too_early(since[lead_id])]))
+        else:
+            kept.append((row, lead_id))
+    return kept
+
+
+def existed_since(lead_ids: Iterable[int]) -> dict[int, datetime]:
+    """From when on each lead existed: when it was taken in, or the first thing that we know it did."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT l.id, least(l.created_at, (SELECT min(a.occurred_at) FROM leads_activity a"
+            " WHERE a.lead_id = l.id)) FROM leads_lead l WHERE l.id = ANY(%s)",
+            [list(lead_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def too_early(since: datetime) -> Fault:
+    """What to say of an outcome that is dated before its lead existed."""
+    return Fault(
+        "at",
+        f"This is before the lead existed: we know it since {since:%-d %b %Y}. Correct the date, or leave it "
+        "out: then the outcome counts as undated.",
+    )
 
 
 def _lead_of(row: OutcomeRow, directory: Directory) -> int:

@@ -1,0 +1,1 @@
+"""What prospects ask and object, as sales heard it; similar ones stand together, marketing answers them."""
