@@ -59,7 +59,8 @@ class Present:
     def clear_desks(self) -> None:
         """As if everybody was there with an empty desk (to try sentences)."""
         for seat in (*self.reps, *self.others):
-            seat.present, seat.open_now, seat.given = True, 0, 0
+            seat.present = seat.in_hours = True
+            seat.open_now = seat.given = 0
 
 
 def seats(at: datetime, *, capacity: int, per_day: int, users: Iterable[int] | None = None) -> list[Seat]:

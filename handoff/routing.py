@@ -147,11 +147,19 @@ class Router:
         """The leads for which a sentence holds; None: for all."""
         if not rule.condition:
             return None
-        open_now = any(seat.in_hours for seat in self.reps)
         given = {
-            ask.lead_id: sentences.given_of(ask.kind, ask.fast_track_no, ask.grade, open_now) for ask in asks
+            ask.lead_id: sentences.given_of(
+                ask.kind, ask.fast_track_no, ask.grade, self._at_work(each.get(ask.lead_id) if each else None)
+            )
+            for ask in asks
         }
         return sentences.holding(rule.condition, given, self.at, each=each)
+
+    def _at_work(self, then: datetime | None) -> bool:
+        """Whether any team of reps works now, or then."""
+        if then is None:
+            return any(seat.in_hours for seat in self.reps)
+        return any(calendar.is_open(then) for calendar in self.hours.values())
 
     def route(self, ask: Ask) -> Route:
         """Find the place of one lead and note the load."""

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from handoff import bell, board, desktop, shelf, views
+from handoff.routes.urls import urlpatterns as routes
 
 app_name = "handoff"
 urlpatterns = [
@@ -32,6 +33,7 @@ urlpatterns = [
     path("queue/<int:pk>/wake/", views.wake, name="wake"),
     path("queue/<int:pk>/reassign/", views.reassign, name="reassign"),
     path("queue/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+    *routes,
     path("notices/", bell.bell, name="notices"),
     path("notices/news/", desktop.news, name="notices_news"),
     path("notices/read/", bell.read, name="notices_read"),
