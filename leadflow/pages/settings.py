@@ -50,6 +50,7 @@ PARTS: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("kinds", "Kinds of activity", "activity", MARKETING),
     ("lists", "Word lists", "list-details", MARKETING),
     ("keys", "API keys", "key", ()),
+    ("messages", "Messages out", "send", ()),
     ("trail", "Trail of changes", "history", (Role.SALES_MANAGER, Role.MARKETING_MANAGER)),
 )
 
@@ -365,7 +366,7 @@ def trail(request: HttpRequest) -> HttpResponse:
         "page": page,
         "verb": verb,
         "who": who,
-        "verbs": ("agreement", "person", "team", "hours", "company", "api_key", "field", "list", "import"),
+        "verbs": ("agreement", "route", "person", "team", "hours", "company", "api_key", "field", "list", "import"),
         "everybody": User.objects.only("pk", "name"),
     }
     return settings_page(request, "trail", context)
