@@ -334,6 +334,9 @@ def _save_list(user: User, row: WordList, data: dict[str, Any]) -> None:
         audit.record(person(user), "list.saved", row, before=before, after=entries)
 
 
+TRAILED = ("agreement", "route", "person", "team", "hours", "company", "api_key", "field", "list", "import")
+
+
 # The trail ------------------------------------------------------------------------------------------
 
 
@@ -366,7 +369,7 @@ def trail(request: HttpRequest) -> HttpResponse:
         "page": page,
         "verb": verb,
         "who": who,
-        "verbs": ("agreement", "route", "person", "team", "hours", "company", "api_key", "field", "list", "import"),
+        "verbs": TRAILED,
         "everybody": User.objects.only("pk", "name"),
     }
     return settings_page(request, "trail", context)
