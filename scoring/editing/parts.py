@@ -78,11 +78,8 @@ MUST_KNOW: Pairs = (
     ("industry", "Industry"),
     ("employees", "Size of the company"),
 )
-LATE_WORDS = {
-    "notify": "tell rep and manager",
-    "reassign": "give to a colleague",
-    "exception": "list of exceptions",
-}
+# The kinds of field of a promise; `editing.sla` reads and tells them.
+OWN_KINDS = ("time", "hours", "from", "warn", "late", "stands")
 STEP_KINDS = ("email", "task", "webinar", "audience")
 OWNERS: Pairs = (("marketing", "Marketing"), ("sales", "Sales"))
 _STEP = re.compile(r"\s*(?:day\s*)?(\d{1,4})\s*[,:]?\s+(\w+)\s*[,:]?\s+(.+)", re.IGNORECASE)
@@ -330,21 +327,9 @@ def _rules(raw: Json, document: Document) -> list[Field]:
 
 
 def _sla(raw: Json, document: Document) -> list[Field]:
-    found = [
-        Field("text", "For whom", need=True, limit=120),
-        Field("accept", "Answer within, in working minutes", "whole", 1, 28_800),
-        Field("first_touch", "First contact within, in working minutes", "whole", 1, 28_800),
-        Field("next_attempt", "Next attempt within, in working minutes", "whole", 1, 28_800),
-    ]
-    for i, _ in enumerate(raw.get("warn") or []):
-        found.append(Field(f"warn.{i}", "Warn at per cent of the time", "share", 1, 99))
-    choices = tuple(LATE_WORDS.items())
-    for i, step in enumerate(raw.get("late") or []):
-        when = "When late" if not step.get("after") else f"Late, step {i + 1}"
-        if i:
-            found.append(Field(f"late.{i}.after", f"{when}: minutes after it was due", "whole", 0, 28_800))
-        found.append(Field(f"late.{i}.do", f"{when}: do", "choice", choices=choices))
-    return found
+    from scoring.editing import sla
+
+    return sla.fields(raw)
 
 
 def _reason(raw: Json, document: Document) -> list[Field]:
@@ -536,7 +521,7 @@ SHAPES: dict[str, Shape] = {
             "Add a fast track",
             "fast track",
         ),
-        Shape("sla", "handoff", ("sla",), "", _sla, "key", _sla_trees),
+        Shape("sla", "handoff", ("sla",), "", _sla, "key", _sla_trees, "Add a promise", "promise"),
         Shape("admission", "handoff", ("admission",), "Room", _admission),
         Shape("rules", "handoff", (), "Giving up, snooze, undo", _rules),
         Shape("must_know", "handoff", (), "What sales must know", _must_know),
@@ -636,6 +621,9 @@ def with_part(content: Mapping[str, Json], found: Part, raw: Json) -> dict[str, 
         place.update(raw)
     elif place is not None:
         inner(made, found.path[:-1])[found.path[-1]] = raw
+    elif found.kind == "sla":
+        # The last promise is for everybody else; nothing comes after it.
+        made["sla"] = [*(made.get("sla") or [])[:-1], raw, *(made.get("sla") or [])[-1:]]
     else:
         _container(made, found.shape)
         where = inner(made, found.shape.where)
@@ -649,6 +637,8 @@ def with_part(content: Mapping[str, Json], found: Part, raw: Json) -> dict[str, 
 def without_part(content: Mapping[str, Json], found: Part) -> dict[str, Json]:
     """A copy without this part. Raises BadInput when others need it."""
     made: dict[str, Json] = copy.deepcopy(dict(content))
+    if found.kind == "sla" and not found.raw.get("when"):
+        raise BadInput("This promise is for everybody else: without it some leads would have none.")
     users = users_of(content, found)
     if users:
         raise BadInput(f"“{found.title}” cannot go: {', '.join(users)} asks for it. Change that first.")
@@ -685,6 +675,8 @@ def _container(content: dict[str, Json], shape: Shape) -> None:
 
 def fresh(content: Mapping[str, Json], kind: str, choices: tree.Choices, group: str = "fit") -> Part:
     """A new part of a kind, not yet in the content."""
+    from scoring.editing import sla
+
     shape = SHAPES[kind]
     used = {found.key for found in parts_of(content, kind)}
     first = tree.start("did" if group == "behaviour" else "fact", choices)
@@ -737,6 +729,7 @@ def fresh(content: Mapping[str, Json], kind: str, choices: tree.Choices, group: 
         },
         "track": {"key": key, "name": "", "steps": []},
         "list": {"label": "", "entries": []},
+        "sla": sla.fresh(key, len(used)),
     }
     if kind not in made:
         raise BadInput("Of these there is a fixed number.")
@@ -752,6 +745,7 @@ def _next_key(kind: str, group: str, used: set[str]) -> str:
         "persona": "persona",
         "track": "track",
         "list": "list",
+        "sla": "promise",
     }.get(kind, "")
     numbers = (
         [int(m[1]) for key in used if (m := _ID.fullmatch(key)) and key.startswith(letter)] if letter else []
@@ -770,6 +764,8 @@ def copied(content: Mapping[str, Json], found: Part, choices: tree.Choices) -> P
     raw = copy.deepcopy(found.raw)
     if found.shape.key:
         raw[found.shape.key] = new.raw[found.shape.key]
+    if found.kind == "sla":
+        raw["when"] = raw.get("when") or new.raw["when"]
     for name in ("text", "name", "label"):
         if raw.get(name):
             raw[name] = f"{raw[name]} (copy)"
@@ -786,10 +782,16 @@ def read_form(found: Part, data: QueryDict, choices: tree.Choices) -> tuple[Json
     faults: list[Fault] = []
     if found.kind == "criterion":
         _read_mode(raw, data)
+    if found.kind == "sla":
+        from scoring.editing import sla
+
+        faults += sla.read(raw, data, found.dotted)
     if found.kind == "reason" and data.get("back.kind"):
         kind = data["back.kind"]
         raw["back"] = {"kind": kind} if kind != raw["back"].get("kind") else raw["back"]
     for field in found.shape.fields(raw, choices.document):
+        if field.kind in OWN_KINDS:
+            continue
         if field.name == "decay.kind" or (field.kind not in ("yes", "many") and field.name not in data):
             continue
         value, message = _read_field(field, data)
@@ -808,6 +810,8 @@ def read_form(found: Part, data: QueryDict, choices: tree.Choices) -> tuple[Json
         put(raw, one.name, tree.same_or(get(found.raw, one.name), condition))
     if raw.get("mode") == "bands":
         _read_bands(found, raw, data, choices, faults)
+    if found.kind == "sla":
+        sla.tidy(raw)
     return raw, faults
 
 
@@ -920,6 +924,10 @@ def _read_steps(text: str) -> tuple[Json, str]:
 def typed(field: Field, raw: Json) -> str:
     """A field's value as it stands in its input."""
     value = get(raw, field.name)
+    if field.kind in OWN_KINDS:
+        from scoring.editing import sla
+
+        return sla.typed(field, raw, value)
     if field.kind == "share" and isinstance(value, int | float):
         return str(round(value * 100))
     if field.kind == "lines" and isinstance(value, list):
@@ -932,6 +940,10 @@ def typed(field: Field, raw: Json) -> str:
 def words_of(field: Field, raw: Json) -> str:
     """A field's value for people."""
     value = get(raw, field.name)
+    if field.kind in OWN_KINDS:
+        from scoring.editing import sla
+
+        return sla.words(field, raw, value)
     if value is None or value == "" or value == []:
         return "–"
     if field.kind == "yes":
@@ -947,18 +959,7 @@ def words_of(field: Field, raw: Json) -> str:
         return ", ".join(f"day {s.get('day')} {s.get('text')}" for s in value)
     if field.kind == "share" and isinstance(value, int | float):
         return f"{round(value * 100)}%"
-    if isinstance(value, int) and field.name.endswith(("accept", "first_touch", "next_attempt", "after")):
-        return minutes(value)
     return f"{value:,}".replace("-", "−") if isinstance(value, int) else str(value)
-
-
-def minutes(value: int) -> str:
-    """Working minutes for people: 15 min, 4 h, 2 days."""
-    if value and value % 480 == 0 and value > 480:
-        return f"{value // 480} working days"
-    if value and value % 60 == 0:
-        return f"{value // 60} h"
-    return f"{value // 60} h {value % 60} min" if value > 60 else f"{value} min"
 
 
 # Sentences ----------------------------------------------------------------------------------------
@@ -1024,10 +1025,7 @@ def signed(value: Json) -> str:
 
 def facts(found: Part, document: Document) -> list[tuple[str, str]]:
     """Label and value of every plain field, for cards."""
-    return [
-        (field.label.removesuffix(", in working minutes"), words_of(field, found.raw))
-        for field in found.fields(document)
-    ]
+    return [(field.label, words_of(field, found.raw)) for field in found.fields(document)]
 
 
 def named(raw: Mapping[str, Json], words: Words) -> str:

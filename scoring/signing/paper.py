@@ -11,7 +11,7 @@ from leadflow.accounts.models import Organisation
 from leadflow.leads.models import Stage
 from scoring.conditions.explain import Words, words_for
 from scoring.document import Document
-from scoring.editing import changes, parts
+from scoring.editing import changes, parts, sla
 from scoring.models import Agreement, Signature
 from scoring.room import Room
 
@@ -113,6 +113,7 @@ class Paper:
     bars: tuple[Pair, ...]
     exclusions: tuple[Pair, ...]
     sla: tuple[tuple[str, str, str, str], ...]
+    late: tuple[Pair, ...]
     reasons: tuple[tuple[str, str, str], ...]
     terms: tuple[Pair, ...]
 
@@ -159,6 +160,7 @@ def build(
             (p.title, parts.said(p.raw.get("condition"), words)) for p in parts.parts_of(content, "exclusion")
         ),
         sla=tuple(_sla(content)),
+        late=tuple(_late(content, words)),
         reasons=tuple((r.key, r.text, r.says) for r in document.reasons),
         terms=tuple(
             (p.title, _run_on(parts.facts(p, document)))
@@ -299,7 +301,12 @@ def _bars(content: Mapping[str, Any], words: Words) -> Iterable[Pair]:
 
 def _sla(content: Mapping[str, Any]) -> Iterable[tuple[str, str, str, str]]:
     for part in parts.parts_of(content, "sla"):
-        accept, touch, following = (
-            parts.minutes(int(part.raw.get(key) or 0)) for key in ("accept", "first_touch", "next_attempt")
-        )
+        accept, touch, following = sla.times(part.raw)
         yield part.title, accept, touch, following
+
+
+def _late(content: Mapping[str, Any], words: Words) -> Iterable[Pair]:
+    """For whom each promise is, and what happens when it is late; its times stand in the table."""
+    for part in parts.parts_of(content, "sla"):
+        whom = f"If {parts.said(part.raw['when'], words)}. " if part.raw.get("when") else ""
+        yield part.title, f"{whom}{'. '.join(sla.sentences(part.raw)[1:])}."

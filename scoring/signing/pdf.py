@@ -214,6 +214,7 @@ def _rules(paper: Paper, size: float) -> Story:
         paper.sla,
         (0.4, 0.2, 0.2, 0.2),
     )
+    story += kit.said("When sales is late", paper.late)
     story += kit.table("Why sales may say no", (), paper.reasons, (0.06, 0.36, 0.58))
     return story + kit.said("Besides", paper.terms)
 

@@ -52,8 +52,10 @@ def act(request: PageRequest, kind: str, key: str, do: str) -> HttpResponseBase:
 
 
 def _beneath(content: Mapping[str, Any], found: Part, copy: Part) -> dict[str, Any]:
-    """The content with the copy right after the one it was made of."""
+    """The content with the copy right after the one it was made of (a promise: ahead of the last one)."""
     made = parts.with_part(content, copy, copy.raw)
+    if found.kind == "sla":
+        return made
     rows = parts.inner(made, found.shape.where)
     if isinstance(rows, list) and isinstance(found.path[-1], int):
         rows.insert(found.path[-1] + 1, rows.pop())
@@ -88,6 +90,8 @@ def _moved(content: Mapping[str, Any], found: Part, by: int) -> dict[str, Any]:
     if 0 <= to < len(mine):
         rows = list(parts.inner(content, found.shape.where))
         i, j = int(mine[at]), int(mine[to])
+        if found.kind == "sla" and not (rows[i].get("when") and rows[j].get("when")):
+            raise Conflict("The promise for everybody else stays the last: the first that fits counts.")
         rows[i], rows[j] = rows[j], rows[i]
         made[found.shape.where[0]] = rows
     return made

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leadflow.errors import Fault
-from scoring.editing import parts, tree
+from scoring.editing import parts, sla, tree
 from scoring.editing.merging import Clash
 from scoring.editing.parts import Field, Part
 from scoring.views.desk import Author, Desk
@@ -52,6 +52,8 @@ class FormView:
     clashes: Sequence[Clash] = ()
     rival: Author | None = None
     by: Mapping[str, FieldView] = field(default_factory=dict)
+    # A promise is told in sentences of its own.
+    promise: sla.Form | None = None
 
     @property
     def counted(self) -> bool:
@@ -80,6 +82,8 @@ class FormView:
     @property
     def rule_fields(self) -> list[FieldView]:
         """The fields that are not said within the sentence of a criterion."""
+        if self.part.kind == "sla":
+            return [f for f in self.fields if f.field.name == "text"]
         if self.part.kind != "criterion":
             return list(self.fields)
         return [f for f in self.fields if f.field.name in ("text", "why", "on")]
@@ -124,6 +128,7 @@ def form_view(
         clashes,
         rival,
         {one.field.name: one for one in fields},
+        sla.form(raw) if found.kind == "sla" else None,
     )
 
 

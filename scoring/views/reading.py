@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scoring.editing import parts
+from scoring.editing import parts, sla
 from scoring.editing.parts import Part
 from scoring.views import overview
 from scoring.views.desk import Desk, State
@@ -138,11 +138,15 @@ def _part_row(desk: Desk, found: Part, mark: str) -> RowView:
         (label if len(conditions) > 1 else "", *parts.outline(condition, desk.words))
         for label, condition in said
     ]
+    if found.kind == "sla":
+        head, lines = parts.outline(found.raw.get("when"), desk.words)
+        said_so = "; ".join(lines) if found.raw.get("when") else "everybody else"
+        rules = [("For", " ".join(filter(None, [head, said_so])), sla.sentences(found.raw))]
     return RowView(
         found,
         mark=mark,
         off=found.raw.get("on") is False,
-        facts=_shown_facts(desk, found),
+        facts=() if found.kind == "sla" else _shown_facts(desk, found),
         sentences=[(label, parts.said(condition, desk.words)) for label, condition in said],
         rules=[(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules],
         movable=found.kind in ("exclusion", "sla"),
