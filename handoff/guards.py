@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Count, Min
 
-from handoff import acting
+from handoff import acting, promises
 from handoff.acting import Act
 from handoff.models import OPEN, Handoff, State, Transition
 from handoff.states import TABLE, Action, Who
@@ -332,7 +332,9 @@ def snooze(act: Act) -> None:
     faults = []
     if not act.text("reason"):
         faults.append(Fault("reason", "Say why it can wait."))
-    if handoff.snooze_count >= policy.times:
+    if promises.policy_of(handoff).snooze_after_touch and handoff.first_touch_at is None:
+        faults.append(Fault("until", "Get in touch first: before the first contact it may not sleep, as agreed."))
+    elif handoff.snooze_count >= policy.times:
         faults.append(Fault("until", f"It slept {handoff.snooze_count} times, as often as agreed."))
     elif until is None:
         faults.append(Fault("until", "Until when?"))
