@@ -1,24 +1,36 @@
 """The stream of sales' answers with comments, disputes and tracks; and marketing's word back to the reps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import (
+    BooleanField,
+    Exists,
+    F,
+    Field,
+    Func,
+    JSONField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+)
+from django.db.models.functions import Cast
 
-from feedback import nurture
 from feedback.models import Dispute, Enrolment, RepAnswer
-from feedback.reports.answers import Terms
+from feedback.reports.answers import GAVE, Terms
 from feedback.reports.base import Filters
-from handoff import outbox
 from handoff.models import Handoff, State
 from leadflow import clock
+from leadflow.accounts import telling
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, Role, User
 from leadflow.errors import BadInput, Fault, Forbidden, NotVisible
 from leadflow.leads.models import Answer
+from scoring.models import Agreement
 
 DISPUTE_DAYS = 30
 SHOW = {
@@ -65,9 +77,49 @@ def stream(filters: Filters, show: str = "") -> QuerySet[Answer]:
         found = found.filter(lead__first_source=filters.source)
     if filters.reason:
         found = found.filter(reason_key=filters.reason)
-    if filters.team:
-        found = found.filter(handoff_id__in=Handoff.objects.filter(team=filters.team).values("pk"))
+    if filters.campaign:
+        found = found.filter(lead__first_campaign__code=filters.campaign)
+    if filters.rep:
+        found = found.filter(rep=filters.rep)
+    handoffs = _handoffs(filters)
+    if handoffs is not None:
+        found = found.filter(handoff_id__in=handoffs.values("pk"))
     return found.select_related("lead__company", "rep").order_by("-at", "-pk")
+
+
+class _GavePoints(Func):
+    """Whether a rule gave points at the offer."""
+
+    function = "jsonb_path_exists"
+    template = "%(function)s(%(expressions)s)"
+    output_field = BooleanField()
+
+    def __init__(self, criterion: str) -> None:
+        path = Cast(Value(GAVE), _JsonPath())
+        super().__init__(F("frozen"), path, Value({"id": criterion}, JSONField()))
+
+
+class _JsonPath(Field):  # type: ignore[type-arg]
+    """The type of a path, for the cast."""
+
+    def db_type(self, connection: object) -> str:
+        return "jsonpath"
+
+
+def _handoffs(filters: Filters) -> QuerySet[Handoff] | None:
+    """The handoffs that the filters leave; None where they say nothing about them."""
+    if not (filters.team or filters.persona or filters.criterion or filters.version):
+        return None
+    found = Handoff.objects.all()
+    if filters.team:
+        found = found.filter(team=filters.team)
+    if filters.persona:
+        found = found.filter(frozen__persona__key=filters.persona)
+    if filters.criterion:
+        found = found.filter(_GavePoints(filters.criterion))
+    if filters.version:
+        found = found.filter(agreement_id__in=Agreement.objects.filter(number=filters.version).values("pk"))
+    return found
 
 
 def dress(answers: Iterable[Answer], reader: User, terms: Terms, at: datetime) -> list[Said]:
@@ -138,11 +190,7 @@ def reply(
     answer_id: int, actor: Actor, *, text: str, others: bool, filters: Filters, at: datetime | None = None
 ) -> int:
     """Marketing answers the rep, and with `others` all who gave that reason; returns how many it reaches."""
-    if not actor.has_role(*MARKETING, Role.ADMIN) or actor.user is None:
-        raise Forbidden("Marketing answers the reps.")
-    words = text.strip()
-    if len(words) < 3 or len(words) > 2000:
-        raise BadInput("Write an answer.", [Fault("text", "Between 3 and 2,000 characters.")])
+    words = checked(actor, text)
     with transaction.atomic():
         answer = Answer.objects.select_related("rep", "lead").filter(pk=answer_id, voided_at=None).first()
         if answer is None or answer.rep is None:
@@ -152,21 +200,33 @@ def reply(
             answer.rep,
             *(same_reason(answer, filters) if others and answer.reason_key else ()),
         ]
-        made = RepAnswer.objects.bulk_create(
-            [
-                RepAnswer(to=to, by=actor.user, text=words, handoff_id=answer.handoff_id, at=at)
-                for to in people
-            ]
-        )
-        letters = [
-            letter
-            for row in made
-            for letter in nurture.said(
-                f"rep-answer:{row.pk}", row.to_id, f"{actor}: {words}"[:300], "/feedback/"
-            )
+        rows = [
+            RepAnswer(to=to, by=actor.user, text=words, handoff_id=answer.handoff_id, at=at) for to in people
         ]
-        outbox.put(letters, at)
-    return len(made)
+        send(rows, actor, at)
+    return len(people)
+
+
+def checked(actor: Actor, text: str) -> str:
+    """The words of an answer. Raises Forbidden for others than marketing, BadInput for what is no answer."""
+    if not actor.has_role(*MARKETING, Role.ADMIN) or actor.user is None:
+        raise Forbidden("Marketing answers the reps.")
+    words = text.strip()
+    if len(words) < 3 or len(words) > 2000:
+        raise BadInput("Write an answer.", [Fault("text", "Between 3 and 2,000 characters.")])
+    return words
+
+
+def send(rows: Sequence[RepAnswer], actor: Actor, at: datetime) -> None:
+    """Answers reach their reps: at the bell, and on top of their queue and home until they have read them."""
+    made = RepAnswer.objects.bulk_create(rows)
+    telling.tell(
+        [
+            telling.Word(f"rep-answer:{row.pk}", row.to_id, f"{actor}: {row.text}"[:300], "/feedback/")
+            for row in made
+        ],
+        at,
+    )
 
 
 def unseen(reader: User) -> QuerySet[RepAnswer]:

@@ -1,28 +1,37 @@
 """The feedback screen: what sales says about the leads, why, and what marketing says back."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from feedback import answers as said
-from feedback import letters
+from feedback import letters, rules
 from feedback.pages_reports import sources
 from feedback.reports import answers
-from feedback.reports.base import read_filters
+from feedback.reports.base import Report, read_filters
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import Role, Team
+from leadflow.accounts.models import SALES, Role, Team, User
 from leadflow.accounts.rights import roles
-from leadflow.leads.models import Answer
+from leadflow.leads.models import Answer, Campaign
 from leadflow.web import PageRequest, changed_query
+from scoring import agreements
+from scoring.document import Document
+from scoring.editing import parts
+from scoring.models import Agreement
 
 PAGE = 12
+SHOWN = 5
+RULE_DAYS = 91
+WASTED = 8
 # The picture of acceptance: width in its own units for wide and narrow screens.
 WIDTHS = (("only-d", 540), ("only-m", 326))
 
@@ -48,8 +57,15 @@ def feedback(request: PageRequest) -> HttpResponseBase:
         "show": show,
         "shows": said.SHOW,
         "reasons": terms.reasons,
+        "terms": terms,
         "teams": Team.objects.filter(kind=Team.Kind.SALES),
         "sources": sources(),
+        "campaigns": Campaign.objects.order_by("name"),
+        "reps": User.objects.filter(role__in=SALES, is_active=True).order_by("name"),
+        "narrowed": any(getattr(filters, name) for name in ("campaign", "persona", "rep", "criterion")),
+        "wasted": wasted(report, terms),
+        "may_draft": user.role in agreements.WRITERS,
+        "tab": "answers",
         "by_links": [
             (label, changed_query(request.GET, {"by": key, "page": None}), key == (filters.by or "source"))
             for key, label in answers.BY.items()
@@ -60,6 +76,47 @@ def feedback(request: PageRequest) -> HttpResponseBase:
     if request.htmx and request.htmx.target == "said":
         return render(request, "feedback/_said.html", context)
     return render(request, "feedback/feedback.html", context)
+
+
+def wasted(report: Report, terms: answers.Terms) -> list[dict[str, Any]]:
+    """The rows of the points wasted: each with the length of its bar, whether its rule is there still, and
+    what a draft says of it already."""
+    rows = report.tables[1].rows[:WASTED]
+    most = max((row[1].value for row in rows), default=1) or 1
+    changed = _in_draft()
+    return [
+        {
+            "key": row[0].tone,
+            "title": row[0].words,
+            "hint": row[0].small,
+            "figures": row[1:],
+            "bar": round(200 * row[1].value / most),
+            "there": row[0].tone in terms.criteria,
+            "draft": changed.get(row[0].tone, ""),
+        }
+        for row in rows
+    ]
+
+
+def _in_draft() -> dict[str, str]:
+    """What the open draft says otherwise, by rule: "in draft v5: +1"; one query."""
+    states = (Agreement.State.DRAFT, Agreement.State.IN_FORCE)
+    found = {row.state: row for row in Agreement.objects.filter(state__in=states).order_by("number")}
+    if len(found) < 2:
+        return {}
+    draft, base = (Document(found[state].content) for state in states)
+    number = found[Agreement.State.DRAFT].number
+    mine = {rule.id: rule for rule in draft.criteria}
+    words = {}
+    for rule in base.criteria:
+        other = mine.get(rule.id)
+        if other is None:
+            words[rule.id] = f"not in draft v{number}"
+        elif other.points != rule.points:
+            words[rule.id] = f"in draft v{number}: {other.points:+d}".replace("-", "−")
+        elif other != rule:
+            words[rule.id] = f"changed in draft v{number}"
+    return words
 
 
 def drawing(css: str, width: int, gauge: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +183,66 @@ def put_away(request: PageRequest, pk: int) -> HttpResponse:
     if request.htmx:
         return HttpResponse("")
     return redirect("feedback:feedback")
+
+
+@require_GET
+def replies(request: PageRequest) -> HttpResponse:
+    """What marketing said to the reader and the reader has not read: on top of queue and home; a fragment."""
+    return render(request, "feedback/_unseen.html", {"unseen": list(said.unseen(request.user)[:SHOWN])})
+
+
+# A rule in the light of the answers ---------------------------------------------------------------
+
+
+@require_GET
+def rule(request: PageRequest, criterion: str) -> HttpResponse:
+    """The numbers of one rule, and its backtest: stands beside it in the draft; a fragment."""
+    filters = read_filters(request.GET.dict(), days=RULE_DAYS)
+    terms = answers.current_terms()
+    version = agreements.draft() or agreements.in_force()
+    user: Any = request.user
+    context = {
+        "numbers": rules.numbers(filters, criterion, terms),
+        "tried": rules.tried(version, criterion) if version else None,
+        "version": version,
+        "filters": filters,
+        "goal": rules.GOAL,
+        "marketing": user.in_marketing or user.is_admin,
+        "may_draft": user.role in agreements.WRITERS,
+    }
+    return render(request, "feedback/_rule.html", context)
+
+
+@require_POST
+def draft(request: PageRequest, criterion: str) -> HttpResponse:
+    """One click: a draft opens at a rule, with its numbers beside it, and its backtest starts."""
+    made = rules.open_draft(criterion, person(request.user))
+    found = parts.part(made.content, "criterion", criterion)
+    tab = found.tab if found is not None else "behaviour"
+    where = urlencode({"edit": f"criterion-{criterion}", "from": request.POST.get("from", "")})
+    return redirect(f"{reverse('scoring:tab', args=[tab])}?{where}")
+
+
+@require_http_methods(["GET", "POST"])
+@roles(Role.MARKETER, Role.MARKETING_MANAGER)
+def tell(request: PageRequest, criterion: str) -> HttpResponse:
+    """Say to the reps who rejected leads with points from a rule what became of it. GET: the form."""
+    filters = read_filters(request.GET.dict(), days=RULE_DAYS)
+    if request.method == "GET":
+        terms = answers.current_terms()
+        context = {
+            "criterion": criterion,
+            "text": terms.criteria.get(criterion, criterion),
+            "people": rules.who_said_no(filters, criterion),
+            "query": changed_query(request.GET, {}),
+        }
+        return render(request, "feedback/_tell.html", context)
+    chosen = [int(pk) for pk in request.POST.getlist("to") if pk.isascii() and pk.isdigit() and len(pk) < 18]
+    count = rules.tell(
+        criterion, person(request.user), text=request.POST.get("text", ""), to=chosen, filters=filters
+    )
+    messages.success(request, f"Sent to {count} {'person' if count == 1 else 'people'}.")
+    return redirect(f"/feedback/{changed_query(request.GET, {})}")
 
 
 @csrf_exempt

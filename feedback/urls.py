@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import acts, pages, pages_mqls, pages_reports
+from feedback import acts, one_act, pages, pages_mqls, pages_nurture, pages_reports, pages_tasks
 from feedback.campaigns import pages as campaigns
 from feedback.content import pages as content
 from feedback.customers import pages as customers
@@ -19,11 +19,20 @@ urlpatterns = [
     path("handoffs/undo/", acts.undo_all, name="undo-all"),
     path("handoffs/<int:pk>/dispute/", acts.dispute, name="dispute"),
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
+    path("queue/<int:pk>/do/<slug:act>/", one_act.one_act, name="one-act"),
     path("leads/<int:pk>/outcome/", acts.outcome, name="outcome"),
     path("leads/<int:pk>/ask/", pages_mqls.ask, name="ask"),
     path("mqls/", pages_mqls.page, name="mqls"),
-    path("mqls/tasks/", pages_mqls.task_page, name="tasks"),
-    path("mqls/tasks/<int:pk>/", pages_mqls.task_done, name="task-done"),
+    path("mqls/tasks/", pages_tasks.task_page, name="tasks"),
+    path("mqls/tasks/<int:pk>/", pages_tasks.task_done, name="task-done"),
+    path("mqls/repairs/", pages_tasks.repairs, name="repairs"),
+    path("mqls/tracks/", pages_nurture.track_page, name="tracks"),
+    path("mqls/tracks/<slug:key>/", pages_nurture.track_leads, name="track-leads"),
+    path("mqls/audiences/", pages_nurture.audience_page, name="audiences"),
+    path("mqls/audiences/csv/", pages_nurture.audience_csv, name="audience-csv"),
+    path("mqls/talking/", pages_nurture.talking_page, name="talking"),
+    path("mqls/chosen/<slug:act>/", pages_mqls.form_many, name="mql-form-many"),
+    path("mqls/chosen/<slug:act>/do/", pages_mqls.do_many, name="mql-do-many"),
     path("mqls/<int:pk>/<slug:act>/", pages_mqls.form, name="mql-form"),
     path("mqls/<int:pk>/<slug:act>/do/", pages_mqls.do, name="mql-do"),
     path("feedback/", pages.feedback, name="feedback"),
@@ -58,7 +67,11 @@ urlpatterns = [
     path("feedback/outcomes/again/", customers.again, name="strays-again"),
     path("feedback/outcomes/<int:pk>/match/", customers.match, name="stray-match"),
     path("feedback/outcomes/<int:pk>/drop/", customers.drop, name="stray-drop"),
+    path("feedback/replies/", pages.replies, name="replies"),
     path("feedback/replies/<int:pk>/seen/", pages.put_away, name="put-away"),
+    path("feedback/rules/<slug:criterion>/", pages.rule, name="rule"),
+    path("feedback/rules/<slug:criterion>/draft/", pages.draft, name="rule-draft"),
+    path("feedback/rules/<slug:criterion>/tell/", pages.tell, name="rule-tell"),
     path("stop/<str:token>/", pages.stop, name="stop"),
     path("reports/", pages_reports.index, name="reports"),
     path("reports/<slug:name>/", pages_reports.show, name="report"),

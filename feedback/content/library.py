@@ -165,7 +165,7 @@ def _checked(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_title(title: str, besides: int | None) -> None:
-    there = Content.objects.filter(title__iexact=title).exclude(pk=besides).first()
+    there = Content.objects.filter(title__iexact=title).exclude(pk=besides or 0).first()
     if there is not None:
         state = "" if there.active else ", retired"
         raise BadInput(f"There is a piece of this title already{state}.", [Fault("title", "Choose another.")])

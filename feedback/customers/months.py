@@ -70,10 +70,11 @@ _CUSTOMERS = """
     first AS (SELECT DISTINCT ON (lead_id) * FROM told WHERE kind = 'won' ORDER BY lead_id, at, undated),
     who AS (SELECT * FROM first WHERE at >= %(low)s AND at < %(high)s),
     after AS (
-        SELECT told.lead_id, bool_or(kind = 'renewed') AS renewed, bool_or(kind = 'expanded') AS expanded,
-               max(told.at) FILTER (WHERE kind = 'churned') AS left_at,
-               max(told.at) FILTER (WHERE kind <> 'churned') AS paid_at,
-               sum(told.amount) FILTER (WHERE kind <> 'churned') AS revenue
+        SELECT told.lead_id, bool_or(told.kind = 'renewed') AS renewed,
+               bool_or(told.kind = 'expanded') AS expanded,
+               max(told.at) FILTER (WHERE told.kind = 'churned') AS left_at,
+               max(told.at) FILTER (WHERE told.kind <> 'churned') AS paid_at,
+               sum(told.amount) FILTER (WHERE told.kind <> 'churned') AS revenue
         FROM told JOIN who ON who.lead_id = told.lead_id GROUP BY 1)
     SELECT who.lead_id, who.at, who.undated, who.amount, coalesce(after.revenue, 0), after.renewed,
            after.expanded, CASE WHEN after.left_at >= after.paid_at THEN after.left_at END, l.first_source,
@@ -96,7 +97,7 @@ _CUSTOMERS = """
 
 def customers(filters: Filters) -> list[Customer]:
     """Who became a customer in the period, the latest first; one statement."""
-    bound = {
+    bound: dict[str, Any] = {
         "low": filters.low,
         "high": filters.high,
         "now": filters.at,
@@ -198,7 +199,7 @@ def months(at: datetime, zone: str) -> list[Month]:
         (first,) = cursor.fetchone()
     day = at.astimezone(ZoneInfo(zone)).date().replace(day=1)
     last = (first or at).astimezone(ZoneInfo(zone)).date().replace(day=1)
-    found = []
+    found: list[Month] = []
     while day >= last and len(found) < 120:
         found.append(Month(f"{day:%Y-%m}", f"{day:%B %Y}"))
         day = (day - dt.timedelta(days=1)).replace(day=1)

@@ -77,7 +77,9 @@ class Way:
     def to_customer(self) -> timedelta | None:
         """From the first touch to the first dated deal."""
         won = [row.at for row in self.outcomes if row.kind == Outcome.Kind.WON and not row.undated]
-        start = min(filter(None, [self.first and self.first.occurred_at, self.lead.created_at]))
+        start = self.lead.created_at
+        if self.first is not None:
+            start = min(start, self.first.occurred_at)
         return max(min(won) - start, timedelta()) if won else None
 
 

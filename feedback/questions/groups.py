@@ -43,7 +43,7 @@ _GROUPS = """
 
 def heard(filters: Filters, *, kind: str = "", state: str = "") -> list[tuple[int, int, int, datetime]]:
     """(first question, times heard, leads, last) of each group of the period, the most frequent first."""
-    bound = {
+    bound: dict[str, Any] = {
         "low": filters.low,
         "high": filters.high,
         "at": filters.at,

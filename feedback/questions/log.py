@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from feedback.models import Question
 from handoff.models import Handoff
@@ -63,7 +64,7 @@ def log_many(rows: Sequence[Said], actor: Actor, *, at: datetime | None = None) 
     """Write several down; good rows are kept. One statement puts all of them beside their like."""
     now = at or clock.now()
     taken = Taken()
-    people = _known(User, {row.asked_by_id for row in rows} | {actor.user_id})
+    people = _known(User.objects.all(), {row.asked_by_id for row in rows} | {actor.user_id})
     leads = _known(Lead.objects.filter(erased_at=None, merged_into=None), {row.lead_id for row in rows})
     handoffs = dict(
         Handoff.objects.filter(pk__in=[row.handoff_id for row in rows if row.handoff_id]).values_list(
@@ -83,7 +84,7 @@ def log_many(rows: Sequence[Said], actor: Actor, *, at: datetime | None = None) 
             text=text,
             text_key=words(text).strip() or text.casefold(),
             kind=row.kind,
-            asked_by_id=row.asked_by_id or actor.user_id,
+            asked_by_id=row.asked_by_id or actor.user_id or 0,
             at=row.at or now,
         )
         good.append((index, question))
@@ -94,10 +95,9 @@ def log_many(rows: Sequence[Said], actor: Actor, *, at: datetime | None = None) 
     return taken
 
 
-def _known(rows: Any, ids: Iterable[int | None]) -> set[int]:
+def _known(rows: QuerySet[Any], ids: Iterable[int | None]) -> set[int]:
     wanted = [pk for pk in ids if pk]
-    found = rows.objects if isinstance(rows, type) else rows
-    return set(found.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    return set(rows.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
 
 
 def _faults(

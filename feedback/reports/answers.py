@@ -3,23 +3,34 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 
 from feedback.reports.base import Figure, Filters, Report, Table, percent, share
-from handoff.models import Handoff
-from leadflow.accounts.models import Team
+from leadflow.accounts.models import Team, User
 from leadflow.errors import BadInput, Fault
-from leadflow.leads.models import Answer, Lead
+from leadflow.leads.models import Lead
 from scoring import agreements
 from scoring.document import Document
 
 NAME = "answers"
-BY = {"source": "Source", "campaign": "Campaign", "rep": "Rep"}
+TITLE = "Sales’ answers"
+ASKS = "What sales says about the leads, and which points were wasted."
+ICON = "message-2"
+DAYS = 28
+BY = {
+    "source": "Source",
+    "campaign": "Campaign",
+    "persona": "Persona",
+    "rep": "Rep",
+    "criterion": "Criterion",
+    "period": "Period",
+}
 # Fewer answers than this and no share is judged.
 FEW = 20
 # Only these kinds of reason speak about the quality of a lead.
@@ -30,44 +41,86 @@ HOT = 0.16
 # From this share on a criterion is nearly everybody's; up to this ratio it is as frequent on both sides.
 NEARLY_ALL = 0.85
 AS_OFTEN = 1.1
+# From this share on it is worth saying which reason a rule's points went to.
+OFTEN = 0.35
 COLUMNS_SHOWN = 8
+MONTHS_SHOWN = 13
+# Periods up to so many days are looked at by week, longer ones by month.
+BY_WEEK = 56
 REST = "others"
+NO_POINTS = ("limit", "rounding", "limit of the total", "")
 
-_BASE = """
+# The key and the name of an answer's column, for each way of grouping.
+_KEYS = {
+    "source": "l.first_source",
+    "campaign": "coalesce(c.code, '')",
+    "persona": "coalesce(h.frozen #>> '{persona,key}', '')",
+    "rep": "coalesce(a.rep_id::text, '')",
+    "criterion": "piece.criterion",
+    "period": "to_char(date_trunc(%(unit)s, a.at AT TIME ZONE %(zone)s), 'YYYY-MM-DD')",
+}
+_NAMES = {
+    "source": "coalesce(nullif(l.first_source, ''), 'No source')",
+    "campaign": "coalesce(c.name, 'No campaign')",
+    "persona": "coalesce(h.frozen #>> '{persona,name}', 'No persona')",
+    "rep": "coalesce(u.name, 'Nobody')",
+    "criterion": "piece.text",
+    "period": "to_char(date_trunc(%(unit)s, a.at AT TIME ZONE %(zone)s), 'YYYY-MM-DD')",
+}
+# The lines of the score at the offer that gave points.
+_PIECES = """CROSS JOIN LATERAL (
+            SELECT line ->> 'criterion' AS criterion, line ->> 'text' AS text,
+                   (line ->> 'points')::numeric AS points
+            FROM jsonb_array_elements(
+                CASE jsonb_typeof(h.frozen -> 'explanation') WHEN 'array' THEN h.frozen -> 'explanation'
+                     ELSE '[]'::jsonb END) line
+            WHERE (line ->> 'points')::numeric > 0 AND line ->> 'criterion' NOT IN %(no_points)s) piece"""
+# Did a criterion give points at the offer?
+GAVE = "$.explanation[*] ? (@.criterion == $id && @.points.double() > 0)"
+
+
+def _base(by: str) -> str:
+    """The answers of the period, as one named part of a statement; by criterion one row for each line."""
+    return f"""
     WITH said AS (
-        SELECT a.id, a.lead_id, a.handoff_id, a.kind, a.reason_key, a.reason_kind,
-               CASE %(by)s WHEN 'campaign' THEN coalesce(c.code, '')
-                           WHEN 'rep' THEN coalesce(a.rep_id::text, '')
-                           ELSE l.first_source END AS by_key,
-               CASE %(by)s WHEN 'campaign' THEN coalesce(c.name, 'No campaign')
-                           WHEN 'rep' THEN coalesce(u.name, 'Nobody')
-                           ELSE coalesce(nullif(l.first_source, ''), 'No source') END AS by_name
+        SELECT a.id, a.lead_id, a.handoff_id, a.kind, a.reason_key, a.reason_kind, a.rep_id,
+               {_KEYS[by]} AS by_key, {_NAMES[by]} AS by_name
         FROM leads_answer a JOIN leads_lead l ON l.id = a.lead_id
         LEFT JOIN leads_campaign c ON c.id = l.first_campaign_id
         LEFT JOIN accounts_user u ON u.id = a.rep_id
+        LEFT JOIN handoff_handoff h ON h.id = a.handoff_id
+        {_PIECES if by == "criterion" else ""}
         WHERE a.kind IN ('accepted', 'rejected', 'returned') AND a.voided_at IS NULL
           AND a.at >= %(low)s AND a.at < %(high)s AND a.at <= %(at)s
           AND (%(source)s = '' OR l.first_source = %(source)s)
-          AND (%(team)s IS NULL OR EXISTS (
-                SELECT 1 FROM handoff_handoff h WHERE h.id = a.handoff_id AND h.team_id = %(team)s)))"""
-_COUNTS = f"""{_BASE}
-    SELECT kind, reason_key, by_key, by_name, count(*) FROM said GROUP BY 1, 2, 3, 4"""  # noqa: S608
-_POINTS = f"""{_BASE}, line AS (
-        SELECT said.kind, said.reason_key, said.id, piece ->> 'criterion' AS criterion,
-               piece ->> 'text' AS text, (piece ->> 'points')::numeric AS points
-        FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
-        CROSS JOIN LATERAL jsonb_array_elements(
-            CASE jsonb_typeof(h.frozen -> 'explanation') WHEN 'array' THEN h.frozen -> 'explanation'
-                 ELSE '[]'::jsonb END) piece
-        WHERE said.kind = 'accepted'
-           OR (said.kind = 'rejected' AND said.reason_kind IN ('fit', 'timing', 'person')))
-    SELECT criterion, max(text), kind, reason_key, sum(points), count(DISTINCT id)
-    FROM line WHERE points > 0 AND criterion NOT IN ('limit', 'rounding', '')
-    GROUP BY criterion, kind, reason_key"""  # noqa: S608
+          AND (%(campaign)s = '' OR c.code = %(campaign)s)
+          AND (%(rep)s IS NULL OR a.rep_id = %(rep)s)
+          AND (%(team)s IS NULL OR h.team_id = %(team)s)
+          AND (%(version)s IS NULL
+               OR h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s))
+          AND (%(persona)s = '' OR h.frozen #>> '{{persona,key}}' = %(persona)s)
+          AND (%(criterion)s = '' OR jsonb_path_exists(h.frozen, %(gave)s::jsonpath,
+                                                       jsonb_build_object('id', %(criterion)s::text))))"""  # noqa: S608 our own pieces
 
 
-_QUALITY = f"""{_BASE}
-    SELECT count(*) FROM said WHERE kind = 'rejected' AND reason_kind IN ('fit', 'timing', 'person')"""  # noqa: S608
+_JUDGED = "kind = 'rejected' AND reason_kind IN ('fit', 'timing', 'person')"
+_COUNTS = f"""
+    SELECT kind, reason_key, by_key, max(by_name), count(*), count(*) FILTER (WHERE {_JUDGED})
+    FROM said GROUP BY 1, 2, 3"""  # noqa: S608
+_POINTS = f"""
+    SELECT piece.criterion, max(piece.text), said.kind, said.reason_key, sum(piece.points),
+           count(DISTINCT said.id)
+    FROM said JOIN handoff_handoff h ON h.id = said.handoff_id {_PIECES}
+    WHERE said.kind = 'accepted' OR ({_JUDGED.replace("kind", "said.kind", 1)})
+    GROUP BY 1, 3, 4"""  # noqa: S608
+_WITH_RULE = """
+    FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
+    WHERE said.kind = 'rejected'
+      AND jsonb_path_exists(h.frozen, %(gave)s::jsonpath, jsonb_build_object('id', %(rule)s::text))"""
+_REJECTED_WITH = f"SELECT count(*) {_WITH_RULE}"
+_BY_REP = f"""
+    SELECT said.rep_id, count(*) {_WITH_RULE} AND said.reason_kind IN ('fit', 'timing', 'person')
+    GROUP BY 1 ORDER BY 2 DESC, 1"""
 
 
 def _bound(filters: Filters) -> dict[str, Any]:
@@ -80,13 +133,26 @@ def _bound(filters: Filters) -> dict[str, Any]:
         "at": filters.at,
         "team": filters.team,
         "source": filters.source,
-        "by": by,
+        "campaign": filters.campaign,
+        "persona": filters.persona,
+        "rep": filters.rep,
+        "version": filters.version,
+        "criterion": filters.criterion,
+        "gave": GAVE,
+        "no_points": NO_POINTS,
+        "unit": "week" if _by_week(filters) else "month",
+        "zone": filters.zone,
     }
 
 
-def _rows(statement: str, filters: Filters) -> list[tuple[Any, ...]]:
+def _by_week(filters: Filters) -> bool:
+    return (filters.end - filters.start).days < BY_WEEK
+
+
+def _rows(statement: str, filters: Filters, by: str = "source", **more: Any) -> list[tuple[Any, ...]]:
+    bound = _bound(filters) | more
     with connection.cursor() as cursor:
-        cursor.execute(statement, _bound(filters))
+        cursor.execute(f"{_base(by)} {statement}", bound)
         return list(cursor.fetchall())
 
 
@@ -123,11 +189,20 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Answers:
-    """The count of answers by kind, reason and column."""
+    """The count of answers by kind, reason and column.
+
+    A lead stands in one column, but by criterion in each that gave it points: the columns overlap then.
+    """
 
     # (kind, reason key, column key) → count
     counts: dict[tuple[str, str, str], int]
     names: dict[str, str]
+    # (kind, reason key) → count of all
+    totals: dict[tuple[str, str], int]
+    # How many were rejected for who they are, timing or person.
+    judged: int
+    # Columns in the order of time rather than of size.
+    in_time: bool = False
 
     @property
     def acceptance(self) -> Acceptance:
@@ -141,27 +216,31 @@ class Answers:
 
     def sum(self, *, kind: str | None = None, reason: str | None = None, key: str | None = None) -> int:
         """Answers of a kind, a reason, a column; None leaves it open."""
+        if key is None:
+            return sum(n for (k, r), n in self.totals.items() if kind in (None, k) and reason in (None, r))
         return sum(
             n
             for (k, r, c), n in self.counts.items()
-            if kind in (None, k) and reason in (None, r) and key in (None, c)
+            if c == key and kind in (None, k) and reason in (None, r)
         )
 
     @property
     def reasons(self) -> list[str]:
         """Reasons of the noes, the most frequent first."""
         totals: dict[str, int] = defaultdict(int)
-        for (kind, reason, _), n in self.counts.items():
+        for (kind, reason), n in self.totals.items():
             if kind in NOES:
                 totals[reason] += n
         return sorted(totals, key=lambda r: (-totals[r], r))
 
     @property
     def columns(self) -> list[str]:
-        """Columns, those with the most answers first."""
+        """Columns, those with the most answers first; periods as they come."""
         totals: dict[str, int] = defaultdict(int)
         for (_, _, key), n in self.counts.items():
             totals[key] += n
+        if self.in_time:
+            return sorted(totals)
         return sorted(totals, key=lambda c: (-totals[c], self.names[c]))
 
     def noes(self, reason: str | None = None, key: str | None = None) -> int:
@@ -171,12 +250,27 @@ class Answers:
 
 def count(filters: Filters) -> Answers:
     """Count the answers of the period."""
+    by = filters.by or "source"
+    _bound(filters)
     counts: dict[tuple[str, str, str], int] = {}
-    names = {}
-    for kind, reason, key, name, n in _rows(_COUNTS, filters):
-        counts[(kind, reason, key)] = counts.get((kind, reason, key), 0) + n
-        names[key] = name
-    return Answers(counts, names)
+    names: dict[str, str] = {}
+    totals: dict[tuple[str, str], int] = defaultdict(int)
+    rows = _rows(_COUNTS, filters, by)
+    for kind, reason, key, name, n, _ in rows:
+        counts[(kind, reason, key)] = n
+        names[key] = _column_name(by, name, filters)
+    # By criterion the columns overlap: what is counted in all comes from the answers themselves.
+    single = _rows(_COUNTS, filters) if by == "criterion" else rows
+    for kind, reason, _, _, n, _ in single:
+        totals[(kind, reason)] += n
+    return Answers(counts, names, dict(totals), sum(row[5] for row in single), by == "period")
+
+
+def _column_name(by: str, name: str, filters: Filters) -> str:
+    if by != "period":
+        return name
+    day = date.fromisoformat(name)
+    return f"{day.day} {day:%b}" if _by_week(filters) else f"{day:%b %Y}"
 
 
 @dataclass(frozen=True)
@@ -186,6 +280,9 @@ class Terms:
     reasons: dict[str, str]
     tracks: dict[str, str]
     band: tuple[int, int] = (70, 90)
+    personas: dict[str, str] = field(default_factory=dict)
+    # What each rule of the agreement is called, and those that it asks for now.
+    criteria: dict[str, str] = field(default_factory=dict)
 
 
 def current_terms() -> Terms:
@@ -198,6 +295,8 @@ def current_terms() -> Terms:
         {reason.key: reason.text for reason in document.reasons},
         {track.key: track.name for track in document.tracks},
         document.acceptance_band,
+        {persona.key: persona.name for persona in document.personas},
+        {criterion.id: criterion.text or criterion.id for criterion in document.active_criteria},
     )
 
 
@@ -224,7 +323,7 @@ def points_wasted(filters: Filters, answers: Answers, texts: dict[str, str]) -> 
             accepted[criterion] += n
         else:
             rejected[criterion][reason] = (points, n)
-    judged = quality_rejected(filters)
+    judged = answers.judged
     found = []
     for criterion, by_reason in rejected.items():
         with_points = sum(n for _, n in by_reason.values())
@@ -243,9 +342,38 @@ def points_wasted(filters: Filters, answers: Answers, texts: dict[str, str]) -> 
     return sorted(found, key=lambda w: (-w.points, w.criterion))
 
 
-def quality_rejected(filters: Filters) -> int:
-    """How many leads of the period were rejected for who they are, timing or person."""
-    return int(_rows(_QUALITY, filters)[0][0])
+@dataclass(frozen=True)
+class OfRule:
+    """What one rule gave to leads rejected for who they are, timing or person; how many accepted had it."""
+
+    text: str
+    points: Decimal
+    rejected: int
+    accepted: int
+    by_reason: dict[str, int]
+
+
+def points_of(filters: Filters, criterion: str) -> OfRule:
+    """The points of one rule in the period."""
+    rows = [row for row in _rows(_POINTS, filters) if row[0] == criterion]
+    noes = [row for row in rows if row[2] == "rejected"]
+    return OfRule(
+        max((row[1] for row in rows), default=""),
+        sum((row[4] for row in noes), Decimal(0)),
+        sum(row[5] for row in noes),
+        sum(row[5] for row in rows if row[2] == "accepted"),
+        {row[3]: row[5] for row in noes},
+    )
+
+
+def rejected_with(filters: Filters, criterion: str) -> int:
+    """How many were rejected, whatever the reason, to whom the rule gave points."""
+    return int(_rows(_REJECTED_WITH, filters, rule=criterion)[0][0])
+
+
+def rejections_by_rep(filters: Filters, criterion: str) -> list[tuple[int, int]]:
+    """(rep, number) of rejections for who the lead is, timing or person, with points from the rule."""
+    return [(rep, n) for rep, n in _rows(_BY_REP, filters, rule=criterion) if rep]
 
 
 def _compared(here: float, there: float) -> str:
@@ -260,10 +388,11 @@ def _compared(here: float, there: float) -> str:
 def _hint(by_reason: dict[str, tuple[Decimal, int]], answers: Answers, texts: dict[str, str]) -> str:
     reason, (points, n) = max(by_reason.items(), key=lambda item: (item[1][1], item[0]))
     whole = answers.sum(kind="rejected", reason=reason)
-    if n < 3 or not whole or n / whole < 0.5:
+    if n < 3 or not whole or n / whole < OFTEN:
         return ""
     mean = (points / n).quantize(Decimal(1))
-    return f"{n} of {whole} “{texts.get(reason, reason).lower()}” got +{mean} here"
+    part = f"{100 * n / whole:.0f}% of the" if whole >= FEW else f"{n} of {whole}"
+    return f"{part} “{texts.get(reason, reason).lower()}” noes got +{mean} here"
 
 
 def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
@@ -282,46 +411,36 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
         "noes": NOES,
         "accepted": ("accepted",),
         "rejected": ("rejected",),
+        "judged": ("rejected",),
     }
     if kind not in kinds:
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
-    said = _said(filters).filter(kind__in=kinds[kind])
-    if reason not in ("", "*"):
-        said = said.filter(reason_key=reason)
-    if key.startswith("="):
-        said = said.filter(_column(filters.by or "source", key[1:]))
-    return Lead.objects.filter(Exists(said.filter(lead=OuterRef("pk"))))
-
-
-def _said(filters: Filters) -> QuerySet[Answer]:
-    _bound(filters)
-    said = Answer.objects.filter(voided_at=None, at__gte=filters.low, at__lt=filters.high, at__lte=filters.at)
-    if filters.source:
-        said = said.filter(lead__first_source=filters.source)
-    if filters.team:
-        said = said.filter(handoff_id__in=Handoff.objects.filter(team=filters.team).values("pk"))
-    return said
-
-
-def _column(by: str, key: str) -> Q:
-    if by == "campaign":
-        return Q(lead__first_campaign__code=key) if key else Q(lead__first_campaign=None)
-    if by == "rep":
-        return Q(rep=int(key)) if key.isdecimal() else Q(rep=None)
-    return Q(lead__first_source=key)
+    by = filters.by or "source"
+    rows = _rows(
+        f"""SELECT DISTINCT lead_id FROM said WHERE kind IN %(kinds)s
+            AND (%(reason)s IN ('', '*') OR reason_key = %(reason)s)
+            AND (%(any)s OR by_key = %(key)s) AND ({_JUDGED if kind == "judged" else "true"})""",  # noqa: S608
+        filters,
+        by if key.startswith("=") else "source",
+        kinds=kinds[kind],
+        reason=reason,
+        any=not key.startswith("="),
+        key=key[1:],
+    )
+    return Lead.objects.filter(pk__in=[row[0] for row in rows])
 
 
 def _with_points(cell: str, filters: Filters) -> QuerySet[Lead]:
     criterion, _, kind = cell.partition(".")
-    statement = f"""{_BASE}
-        SELECT DISTINCT said.lead_id FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
-        WHERE said.kind = %(kind)s
-          AND (said.kind = 'accepted' OR said.reason_kind IN ('fit', 'timing', 'person'))
-          AND jsonb_path_exists(h.frozen, '$.explanation[*] ? (@.criterion == $id && @.points.double() > 0)',
-                                jsonb_build_object('id', %(criterion)s::text))"""  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(statement, _bound(filters) | {"kind": kind, "criterion": criterion})
-        return Lead.objects.filter(pk__in=[row[0] for row in cursor.fetchall()])
+    rows = _rows(
+        f"""SELECT DISTINCT said.lead_id FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
+        WHERE said.kind = %(kind)s AND (said.kind = 'accepted' OR ({_JUDGED.replace("kind", "said.kind", 1)}))
+          AND jsonb_path_exists(h.frozen, %(gave)s::jsonpath, jsonb_build_object('id', %(rule)s::text))""",  # noqa: S608
+        filters,
+        kind=kind,
+        rule=criterion,
+    )
+    return Lead.objects.filter(pk__in=[row[0] for row in rows])
 
 
 def words(cell: str, filters: Filters) -> str:
@@ -336,6 +455,7 @@ def words(cell: str, filters: Filters) -> str:
     kind, _, rest = cell.partition(".")
     reason, _, key = rest.partition(".")
     said = {"answered": "answered", "noes": "not taken", "accepted": "accepted", "rejected": "rejected"}
+    said["judged"] = "rejected for who they are, timing or person"
     why = f": {texts.get(reason, reason).lower()}" if reason not in ("", "*") else ""
     column = f", {count(filters).names.get(key[1:], key[1:])}" if key.startswith("=") else ""
     return f"Sales’ answers: {said.get(kind, '')}{why}{column}, {period.words}"
@@ -369,6 +489,15 @@ def _population(filters: Filters, now: Answers) -> str:
         words += f", leads whose first source is {filters.source}"
     if filters.team:
         words += f", team {Team.objects.get(pk=filters.team).name}"
+    terms = current_terms() if filters.persona or filters.criterion else None
+    if filters.campaign:
+        words += f", campaign {filters.campaign}"
+    if filters.persona and terms:
+        words += f", persona {terms.personas.get(filters.persona, filters.persona)}"
+    if filters.criterion and terms:
+        words += f", with points from “{terms.criteria.get(filters.criterion, filters.criterion)}”"
+    if filters.rep:
+        words += f", answered by {User.objects.get(pk=filters.rep).name}"
     return words
 
 
@@ -430,7 +559,7 @@ def _most_from(now: Answers, reason: str) -> str:
 
 def _matrix(filters: Filters, now: Answers, texts: dict[str, str]) -> Table:
     by = BY[filters.by or "source"]
-    shown = now.columns[:COLUMNS_SHOWN]
+    shown = now.columns[-MONTHS_SHOWN:] if now.in_time else now.columns[:COLUMNS_SHOWN]
     rows = [
         [
             Figure(texts.get(reason, reason or "No reason")),
@@ -446,7 +575,9 @@ def _matrix(filters: Filters, now: Answers, texts: dict[str, str]) -> Table:
         _rate(total, "answered.*"),
     ]
     hidden = len(now.columns) - len(shown)
-    note = f"{hidden} smaller columns are not shown" if hidden else ""
+    note = f"{hidden} {'earlier' if now.in_time else 'smaller'} columns are not shown" if hidden else ""
+    if filters.by == "criterion":
+        note = " ".join(filter(None, ["A lead stands in each rule that gave it points.", note]))
     rejected = now.sum(kind="rejected")
     returned = now.sum(kind="returned")
     sub = (
@@ -484,14 +615,14 @@ def _rate(found: Acceptance, cell: str) -> Figure:
 def _points_table(wasted: Sequence[Wasted], now: Answers) -> Table:
     rows = [
         [
-            Figure(w.text, small=w.hint),
+            Figure(w.text, small=w.hint, tone=w.criterion),
             Figure(int(w.points), cell=f"points:{w.criterion}.rejected"),
             Figure(w.rejected, cell=f"points:{w.criterion}.rejected"),
             Figure(w.accepted, cell=f"points:{w.criterion}.accepted" if w.accepted else ""),
         ]
         for w in wasted
     ]
-    columns = ("Criterion", "Points", "Of the rejected", f"Of {now.acceptance.accepted} accepted")
+    columns = ("Criterion", "Points", f"Of {now.judged} rejected", f"Of {now.acceptance.accepted} accepted")
     return Table(
         "points",
         "Points wasted",
