@@ -62,7 +62,8 @@
     if (!form || (event.target.closest && event.target.closest("a,button:not([data-chip]):not([data-act])"))) return false;
     var send = $("button[type=submit]:not(.lf-chip)", form);
     if (!send || send.disabled) return false;
-    form.requestSubmit(send);
+    /* A click, so that the button's own value goes along. */
+    send.click();
     return true;
   });
 

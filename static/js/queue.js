@@ -106,7 +106,7 @@
 
   /* Several at once: X chooses the open row, shift and X all that are shown; the bar asks who takes them. */
   var chosen = [];
-  var picks = function () { return $$("#queue-list .lf-pick"); };
+  var picks = function () { return $$("#queue-list .lf-choose"); };
 
   function choice() {
     var shown = picks().map(function (box) { return box.value; });
@@ -128,13 +128,13 @@
   }
 
   document.addEventListener("change", function (event) {
-    if (event.target.matches(".lf-pick")) pick([event.target.value], event.target.checked);
+    if (event.target.matches(".lf-choose")) pick([event.target.value], event.target.checked);
   });
   document.addEventListener("htmx:afterSettle", function () { if (chosen.length) choice(); });
   document.addEventListener("click", function (event) { if (event.target.closest("[data-choose-none]")) { chosen = []; choice(); } });
 
   LF.keys.on("x", function () {
-    var row = current(), box = row && $(".lf-pick", row.parentNode);
+    var row = current(), box = row && $(".lf-choose", row.parentNode);
     if (!box) return false;
     pick([box.value], !box.checked);
     return true;
