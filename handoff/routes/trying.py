@@ -1,5 +1,6 @@
 """A dry run: where real leads would have gone by these sentences, beside where they went. Writes nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,21 +26,24 @@ BY_ITSELF = (*COUNTED, Handoff.Kind.FAST_TRACK)
 
 @dataclass(frozen=True)
 class Case:
-    """A real lead, as it stood when it came (or stands now), and where it went."""
+    """A real lead, as it stood when it came (or stands now), and where it went: to whom, and in words."""
 
     lead: Lead
     ask: Ask
     at: datetime
     grade: str
     went: str
+    went_to: int | None = None
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a lead would go: by which sentence (0: none fits), to whom; `moves`: not where it went."""
+    """Where a lead would go: by which sentence (0: none fits), to which place (a person, a team whose reps
+    take turns, a pool) and to whom; `moves`: it went to nobody of that place."""
 
     case: Case
     rule: int
+    place: str
     to: str
     why: str
     moves: bool
@@ -51,8 +55,14 @@ class Row:
 
     rule: int
     text: str
-    to: str
+    place: str
     leads: list[Placed] = field(default_factory=list)
+
+    @property
+    def people(self) -> list[tuple[str, int]]:
+        """Who of the place gets how many, most first; nothing where the place is a person."""
+        found = Counter(one.to for one in self.leads if one.to != self.place)
+        return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
     @property
     def moving(self) -> int:
@@ -79,10 +89,10 @@ class Trial:
         texts = {n: rule.text for n, rule in enumerate(self.rules, start=1)}
         found: dict[tuple[int, str], Row] = {}
         for one in self.placed:
-            key = (one.rule, one.to)
-            row = found.setdefault(key, Row(one.rule, texts.get(one.rule, "No sentence fits"), one.to))
+            key = (one.rule, one.place)
+            row = found.setdefault(key, Row(one.rule, texts.get(one.rule, "No sentence fits"), one.place))
             row.leads.append(one)
-        return sorted(found.values(), key=lambda row: (row.rule or 10_000, -len(row.leads), row.to))
+        return sorted(found.values(), key=lambda row: (row.rule or 10_000, -len(row.leads), row.place))
 
     def by_rule(self) -> dict[int | None, int]:
         """How many leads each sentence takes, by its id."""
@@ -113,16 +123,27 @@ def run(
     placed = []
     for case in cases:
         route = router.route(case.ask)
-        to = _place(route, names, router.teams)
-        moves = source == "came" and to != case.went
-        placed.append(Placed(case, route.rule, to, route.text, moves))
+        place, anybody = _place(route, active, router, names)
+        to = names.get(route.owner_id or 0, place)
+        there = case.went_to in anybody if anybody else place == case.went
+        placed.append(Placed(case, route.rule, place, to, route.text, source == "came" and not there))
     return Trial(placed, active, source)
 
 
-def _place(route: Route, names: dict[int, str], teams: dict[int, str]) -> str:
-    if route.owner_id is not None:
-        return names.get(route.owner_id, "somebody who left")
-    return f"pool of {teams[route.team_id]}" if route.team_id in teams else "nobody"
+def _place(
+    route: Route, rules: Sequence[RouteRule], router: Router, names: dict[int, str]
+) -> tuple[str, set[int]]:
+    """The place in words, and who of it might as well have got the lead: whose turn it is is chance."""
+    target = rules[route.rule - 1].target if route.rule else {}
+    if route.owner_id is None:
+        return (
+            f"pool of {router.teams[route.team_id]}" if route.team_id in router.teams else "nobody"
+        ), set()
+    if target.get("to") != "team":
+        return names.get(route.owner_id, "somebody who left"), {route.owner_id}
+    team = target.get("team")
+    members = {seat.user_id for seat in router.reps if team is None or seat.team_id == team}
+    return ("all teams" if team is None else f"team {router.teams[int(team)]}"), members
 
 
 def _came(at: datetime, size: int) -> list[Case]:
@@ -149,6 +170,7 @@ def _came(at: datetime, size: int) -> list[Case]:
             else f"pool of {row.team.name}"
             if row.team
             else "nobody",
+            row.first_owner,
         )
         for row in found
         if last[row.lead_id] == row.pk

@@ -249,7 +249,7 @@ def _chosen(request: PageRequest, trial: trying.Trial) -> tuple[list[trying.Plac
         one
         for one in trial.placed
         if (not rule.isdecimal() or one.rule == int(rule))
-        and (not to or one.to == to)
+        and (not to or one.place == to)
         and (not moved or one.moves)
     ]
     words = [f"by sentence {rule}" if rule.isdecimal() and int(rule) else "", f"to {to}" if to else ""]
@@ -287,7 +287,7 @@ def try_it(request: PageRequest) -> HttpResponseBase:
     was = {one.case.lead.pk: one for one in trying.run(rules, at, document, source=source).placed}
     trial = trying.run(changed, at, document, source=source)
     number = next(n for n, rule in enumerate(trial.rules, start=1) if rule is tried)
-    moved = [(one, was[one.case.lead.pk]) for one in trial.placed if one.to != was[one.case.lead.pk].to]
+    moved = [(one, was[one.case.lead.pk]) for one in trial.placed if one.place != was[one.case.lead.pk].place]
     context = {
         "trial": trial,
         "taken": sum(one.rule == number for one in trial.placed),

@@ -126,7 +126,7 @@ def test_a_dry_run_says_by_sentence_and_place_who_would_have_gone_elsewhere(rosa
     at = came[-1].offered_at
     trial = trying.run([rule, *routing.rules_in_use()], at, Document(agreement.content))
     (row,) = [one for one in trial.rows if one.rule == 1]
-    assert (row.to, len(row.leads)) == ("Ben", 2)
+    assert (row.place, len(row.leads)) == ("Ben", 2)
     moved = [one.case.lead.pk for one in row.leads if one.moves]
     assert moved == [one.lead_id for one in came[:2] if went[one.pk] != people.ben]
     page = rosa.get("/queue/routing/try/").content.decode()
@@ -141,7 +141,7 @@ def test_a_sentence_is_tried_before_it_holds(rosa, people, offered):
     typed = {**AUSTRIA, "to": "user", "user": people.ben.pk, "key": "new"}
     text = rosa.post("/queue/routing/try-it/", typed, **HTMX).content.decode()
     assert "Takes 1</b> of 1" in text
-    assert f"/leads/{lead.pk}/" in text or "Nobody would go to somebody else" in text
+    assert f"/leads/{lead.pk}/" in text or "Nobody would go elsewhere" in text
     assert len(texts()) == 3
 
 
