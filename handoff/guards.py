@@ -90,7 +90,8 @@ def check_source(handoff: Handoff, row: Action, last: Transition | None, at: dat
 
 
 def check_who(handoff: Handoff, row: Action, actor: Actor, last: Transition | None, at: datetime) -> None:
-    """Raise Forbidden (or Conflict, when it was theirs a moment ago) unless the table lets the actor."""
+    """Raise Forbidden unless the table lets the actor; Conflict for somebody of sales when it is another's
+    (or was theirs a moment ago): with the state as it is."""
     if capacities(handoff, actor) & set(row.who):
         return
     mine_before = last is not None and last.owner_before_id != last.owner_after_id
@@ -99,7 +100,10 @@ def check_who(handoff: Handoff, row: Action, actor: Actor, last: Transition | No
         if had_it and last.action != "open":
             raise conflict(handoff, last, at)
     if Who.OWNER in row.who and handoff.owner is not None:
-        raise Forbidden(f"This lead is with {handoff.owner.name}.")
+        words = f"This lead is with {handoff.owner.name}."
+        if actor.user is not None and actor.user.is_active and actor.user.role in SALES:
+            raise Conflict(words, conflict(handoff, last, at).current)
+        raise Forbidden(words)
     raise Forbidden(f"You may not do this: it is for the {_listed(row)}.")
 
 
@@ -333,7 +337,9 @@ def snooze(act: Act) -> None:
     if not act.text("reason"):
         faults.append(Fault("reason", "Say why it can wait."))
     if promises.policy_of(handoff).snooze_after_touch and handoff.first_touch_at is None:
-        faults.append(Fault("until", "Get in touch first: before the first contact it may not sleep, as agreed."))
+        faults.append(
+            Fault("until", "Get in touch first: before the first contact it may not sleep, as agreed.")
+        )
     elif handoff.snooze_count >= policy.times:
         faults.append(Fault("until", f"It slept {handoff.snooze_count} times, as often as agreed."))
     elif until is None:

@@ -1,5 +1,6 @@
 """Warned, late, escalated: each once, in order, with the true lateness, and honestly counted."""
 
+from copy import deepcopy
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,9 @@ from handoff import clocks, escalation, machine, outbox
 from handoff.models import Absence, Handoff, LateException, Notice, Outbox, SlaResult, State
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
+from leadflow.errors import BadInput
+from scoring.document import content_sha
+from scoring.models import Agreement
 from tests.handoff.conftest import berlin, fresh
 
 pytestmark = pytest.mark.django_db
@@ -310,3 +314,74 @@ def test_an_open_handoff_always_has_a_next_tick(offered):
         assert cursor.fetchone() == (0,)
     machine.apply("withdraw", handoff.pk, SYSTEM, at=berlin(2026, 11, 30, 9, 0), reason="test")
     assert Handoff.objects.get(pk=handoff.pk).sla_tick_at is None
+
+
+# Promises as the agreement may write them
+
+
+@pytest.fixture
+def promised(agreement, offered):
+    """Offer a lead under a promise that says something else than the usual."""
+
+    def make(**change):
+        content = deepcopy(agreement.content)
+        content["sla"][1] |= change
+        Agreement.objects.filter(pk=agreement.pk).update(content=content, sha256=content_sha(content))
+        return offered()
+
+    return make
+
+
+def test_around_the_clock_a_promise_runs_through_lunch_and_night(promised):
+    handoff = promised(hours={"accept": "always"})
+    assert handoff.acceptance_due_at == berlin(2026, 11, 24, 13, 12)
+    assert handoff.first_touch_due_at == berlin(2026, 11, 25, 9, 12)
+    tick(2026, 11, 24, 20, 0)
+    with clock.use(berlin(2026, 11, 24, 21, 12)):
+        machine.apply("accept", handoff.pk, person(handoff.owner))
+    assert SlaResult.objects.get(promise="acceptance", scope="holder").late_by == 8 * 3600
+
+
+def test_first_contact_can_count_from_the_acceptance(promised):
+    handoff = promised(first_touch_from="accept", first_touch=60)
+    assert (handoff.first_touch_due_at, handoff.lead_first_touch_due_at) == (None, None)
+    with clock.use(berlin(2026, 11, 24, 10, 0)):
+        machine.apply("accept", handoff.pk, person(handoff.owner))
+    after = fresh(handoff)
+    assert after.sla_due_at == after.lead_first_touch_due_at == berlin(2026, 11, 24, 11, 0)
+    with clock.use(berlin(2026, 11, 24, 10, 30)):
+        machine.apply("touch", handoff.pk, person(handoff.owner), channel="phone", result="talked")
+    rows = SlaResult.objects.filter(promise="first_touch")
+    assert {(row.scope, row.result, row.start) for row in rows} == {
+        ("lead", "met", berlin(2026, 11, 24, 10, 0)),
+        ("holder", "met", berlin(2026, 11, 24, 10, 0)),
+    }
+
+
+def test_a_step_can_be_for_one_promise_alone_and_the_manager_hears_only_where_agreed(promised):
+    steps = [{"after": 30, "do": "pool", "clock": "accept"}, {"after": 60, "do": "notify"}]
+    handoff = promised(late=steps, warn=[])
+    tick(2026, 11, 24, 14, 12)
+    assert letters("late") == {(handoff.owner.name, "bell")}
+    assert letters("late_of") == set()
+    tick(2026, 11, 24, 14, 42)
+    after = fresh(handoff)
+    assert (after.owner, after.pool) == (None, True)
+    assert [step["do"] for step in after.sla_ticks if step.get("promise") == "first_touch"].count("pool") == 0
+    tick(2026, 11, 25, 12, 0)
+    assert letters("late_of") == {("Rosa", "bell"), ("Rosa", "email")}
+
+
+def test_sleep_and_giving_up_can_be_others_for_some_leads(promised):
+    handoff = promised(
+        snooze={"times": 1, "working_days": 1}, snooze_after_touch=True, give_up={"attempts": 1}
+    )
+    assert handoff.frozen["snooze"] == {"times": 1, "working_days": 1}
+    assert handoff.frozen["give_up"] == {"attempts": 1, "working_days": 2, "channels": 2}
+    owner, until = person(handoff.owner), berlin(2026, 11, 24, 17, 0)
+    with pytest.raises(BadInput) as no:
+        machine.apply("snooze", handoff.pk, owner, until=until, reason="on a train")
+    assert no.value.faults[0].message.startswith("Get in touch first")
+    machine.apply("touch", handoff.pk, owner, channel="phone", result="talked")
+    machine.apply("snooze", handoff.pk, owner, until=until, reason="on a train")
+    assert fresh(handoff).snoozed_until == until
