@@ -1,8 +1,9 @@
 """How much room sales has. Scoring asks, handoff answers and registers itself: imports point one way."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from scoring.document import Document
 
@@ -71,6 +72,24 @@ class Room:
     def usual_a_day(self) -> float:
         """Leads that take from the day's limit on a usual working day."""
         return self.limited / 20
+
+    def as_json(self) -> dict[str, Any]:
+        """To be kept; `of_json` reads it."""
+        return asdict(self) | {
+            "days": [day.isoformat() for day in self.days],
+            "offers": {str(rep): n for rep, n in self.offers.items()},
+        }
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> "Room":
+        """A room that was kept; nothing kept is no room."""
+        return cls(
+            tuple(Rep(**rep) for rep in kept.get("reps", ())),
+            kept.get("waiting", 0),
+            tuple(date.fromisoformat(day) for day in kept.get("days", ())),
+            {int(rep): n for rep, n in kept.get("offers", {}).items()},
+            kept.get("limited", 0),
+        )
 
 
 Provider = Callable[[Document, datetime], Room]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from leadflow.leads.facts import Fact, known_facts
 from leadflow.leads.models import ActivityKind, Stage
 from scoring.conditions import nodes as n
-from scoring.conditions.fields import Field, catalogue_today
+from scoring.conditions.fields import Field, catalogue
 from scoring.conditions.parse import parse, parse_measure
 from scoring.document import Criterion, Document
 
@@ -49,6 +50,8 @@ class Words:
     document: Document
     facts: Mapping[str, Field]
     phrases: Mapping[str, str]
+    # The facts of today that `facts` was made from, for other documents.
+    today: Mapping[str, Fact] | None = None
 
     def fact(self, key: str) -> str:
         found = self.facts.get(key)
@@ -60,9 +63,14 @@ class Words:
         return self.phrases.get(key, key.replace("_", " "))
 
 
-def words_for(document: Document) -> Words:
-    """The words of today: custom fields and activity kinds included. Two queries."""
-    return Words(document, catalogue_today(document), dict(ActivityKind.objects.values_list("key", "phrase")))
+def words_for(document: Document, like: "Words | None" = None) -> Words:
+    """The words of today: custom fields and activity kinds included. Two queries; none with `like`, words
+    that were asked for a moment ago for another document."""
+    if like is not None and like.today is not None:
+        return Words(document, catalogue(document, like.today), like.phrases, like.today)
+    today = known_facts(retired=True)
+    phrases = dict(ActivityKind.objects.values_list("key", "phrase"))
+    return Words(document, catalogue(document, today), phrases, today)
 
 
 def sentence(condition: Mapping[str, Any] | n.Node, words: Words) -> str:

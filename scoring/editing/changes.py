@@ -45,12 +45,15 @@ class Change:
         return f"{self.title}: {self.how}{f', {self.note}' if self.note else ''}"
 
 
-def between(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[Change]:
-    """Everything that `new` says otherwise than `old`, in the order of the document."""
+def between(old: Mapping[str, Json], new: Mapping[str, Json], like: Words | None = None) -> list[Change]:
+    """Everything that `new` says otherwise than `old`, in the order of the document.
+
+    `like`: words that were asked for a moment ago; without them, two queries.
+    """
     if old == new:
         return []
     before, after = Document(old), Document(new)
-    words, words_before = words_for(after), None
+    words, words_before = words_for(after, like), None
     found: list[Change] = []
     olds = {part.slot: part for part in parts.all_parts(old)}
     seen = set()
@@ -60,7 +63,7 @@ def between(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[Change]:
         if was is None:
             found.append(_whole(part, "new", words))
         elif was.raw != part.raw:
-            words_before = words_before or words_for(before)
+            words_before = words_before or words_for(before, words)
             steps = _steps(was, part, before, after, words_before, words)
             found.append(Change(part.slot, part.kind, part.key, part.tab, part.title, "changed", steps))
     words_before = words_before or words

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Func, IntegerField, Max
+from django.db.models import Max
 
 from leadflow.leads.models import Lead, Stage
 from scoring import current as applied
 from scoring import rows
+from scoring.editing import sampling
 from scoring.engine import WITH_SALES, Row
 from scoring.models import Agreement
 from scoring.room import Rep, Room
@@ -94,9 +95,7 @@ def above_the_bar(agreement: Agreement, at: datetime) -> Above:
         ready, fast = _ready(program, "whole", (0, last, at, at))
         looked = base
     else:
-        # By a hash of the id: the same leads at each look.
-        spread = Func(F("pk"), function="hashint8", output_field=IntegerField())
-        ids = list(living.order_by(spread, "pk").values_list("pk", flat=True)[:SAMPLE])
+        ids = sampling.people(SAMPLE).ids
         ready, fast = _ready(program, "subjects", (ids, ids, [at] * len(ids), [at] * len(ids)))
         looked = len(ids)
     lately = Lead.objects.filter(pk__in=ready, last_own_act_at__gt=at - LATELY).count() if ready else 0

@@ -48,7 +48,7 @@ class Desk:
         self.document = Document(self.agreement.content)
         self.words: Words = words_for(self.document)
         base = self.base.content if self.base else self.agreement.content
-        self.changes: list[Change] = changes.between(base, self.agreement.content)
+        self.changes: list[Change] = changes.between(base, self.agreement.content, self.words)
 
     @property
     def may_write(self) -> bool:

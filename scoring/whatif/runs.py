@@ -22,9 +22,10 @@ from leadflow.leads.models import Lead
 from scoring import agreements, forecast, room
 from scoring import current as applied
 from scoring.document import Document, content_sha
-from scoring.editing import sampling
+from scoring.editing.sampling import rounded
 from scoring.models import Agreement, PreviewRun
-from scoring.whatif import bars, scan, tally, weekly
+from scoring.program import Program
+from scoring.whatif import bars, scan, strata, tally, weekly
 from scoring.whatif.bars import Bar
 
 Json = Any
@@ -33,9 +34,10 @@ State = PreviewRun.State
 KIND = "preview"
 # Ids of a chunk: the same as of a release, so that an edit stops it within a second.
 CHUNK = 5_000
-SAMPLE = 500
+# Up to so many leads the first answer is exact; of more it looks at a sample (see `strata`).
+SAMPLE = 600
 # The first answer looks back at fewer leads and answers, so that it comes within a second.
-FIRST_WEEKLY, FIRST_ANSWERS = 120, 150
+FIRST_WEEKLY, FIRST_ANSWERS = 150, 150
 ANSWERS = 3_000
 # A look is shown again for so long, unless the draft changes.
 FRESH = timedelta(minutes=10)
@@ -102,9 +104,7 @@ def start(
             created_by=actor.user,
             created_at=now,
         )
-        sample = sampling.people(SAMPLE)
-        run.result = {"base": sample.base, "first": _first(run, sample)}
-        if sample.exact:
+        if _look(run):
             run.result["exact"] = run.result["first"]
             run.state, run.finished_at = State.DONE, clock.now()
         else:
@@ -120,23 +120,30 @@ def _usable(run: PreviewRun, now: datetime) -> bool:
     return run.state == State.DONE or (run.state == State.RUNNING and standing(run).running)
 
 
-def _first(run: PreviewRun, sample: sampling.Sample) -> dict[str, Json]:
+def _look(run: PreviewRun) -> bool:
+    """The first answer, into `run.result`; whether it is of all leads."""
     new, bar, old = _programs(run)
-    if sample.ids:
-        scan.scan_leads(run.pk, sample.ids, new, bar, old, run.at, exact=sample.exact)
-    most = forecast.SAMPLE if sample.exact else FIRST_WEEKLY
-    return {
-        **tally.summary(run, bar, sample=True),
-        **_backwards(run, bar, most, ANSWERS if sample.exact else FIRST_ANSWERS),
-    }
+    before = bars.of(old.document) if old else None
+    drawn = strata.draw(new.document, bar, before.value if before else None, run.at, SAMPLE)
+    for layer in drawn.layers:
+        if layer.ids:
+            scan.scan_leads(run.pk, layer.part, layer.ids, new, bar, old, run.at, exact=drawn.exact)
+    run.result = {"base": drawn.base, "weights": {} if drawn.exact else drawn.weights}
+    first = tally.summary(run, bar, sample=True)
+    few = (forecast.SAMPLE, ANSWERS) if drawn.exact else (FIRST_WEEKLY, FIRST_ANSWERS)
+    run.result["first"] = first | _backwards(run, new, bar, old, *few)
+    return drawn.exact
 
 
-def _backwards(run: PreviewRun, bar: Bar | None, leads: int, answers: int) -> dict[str, Json]:
-    """What the past says: handoffs a week, and sales' answers."""
-    offered = room.ask(Document(run.draft.content), run.at).offered_a_week
+def _backwards(
+    run: PreviewRun, new: Program, bar: Bar | None, old: Program | None, leads: int, answers: int
+) -> dict[str, Json]:
+    """What the past says: handoffs a week, and sales' answers. Keeps the room of sales beside the answer."""
+    now = room.ask(new.document, run.at)
+    run.result["room"] = now.as_json()
     return {
-        "weekly": weekly.a_week(run.draft, bar, run.against, offered, run.at, leads),
-        "answers": weekly.answered(run.draft, bar, run.at, answers),
+        "weekly": weekly.a_week(new, bar, old, now.offered_a_week, run.at, leads),
+        "answers": weekly.answered(new, bar, run.at, answers),
     }
 
 
@@ -167,11 +174,9 @@ def finish(job: Job) -> None:
     run = PreviewRun.objects.select_related("draft", "against").get(pk=job.params["run"])
     if run.state != State.RUNNING:
         return
-    bar = bars.of(Document(run.draft.content))
-    run.result["exact"] = {
-        **tally.summary(run, bar, sample=False),
-        **_backwards(run, bar, forecast.SAMPLE, ANSWERS),
-    }
+    new, bar, old = _programs(run)
+    exact = tally.summary(run, bar, sample=False)
+    run.result["exact"] = exact | _backwards(run, new, bar, old, forecast.SAMPLE, ANSWERS)
     run.state, run.finished_at = State.DONE, clock.now()
     run.save(update_fields=["result", "state", "finished_at"])
 
@@ -207,14 +212,20 @@ def of_sample(run: PreviewRun) -> bool:
 
 
 def as_json(run: PreviewRun) -> dict[str, Json]:
-    """A look in the form of the API. `exact` says whether all leads were looked at yet.
+    """A look in the form of the API. `exact` says whether all leads were looked at yet; else counts are
+    estimates from a sample.
 
     enter, leave (the queue), become_mql, no_longer_mql, excluded, up, down (grades), with_sales, open; grades
     (`A2>A1`: leads), bars (bar: [enter, leave]), a_week (now, and per bar).
     """
     found, exact = answer(run)
+
+    def whole(n: float) -> int:
+        return int(n) if n == int(n) else rounded(n)
+
     bar = bars.of(Document(run.draft.content))
-    enter, leave = found["bars"][str(bar.value if bar else 0)]
+    by_bar = {tried: [whole(n) for n in pair] for tried, pair in found["bars"].items()}
+    enter, leave = by_bar[str(bar.value if bar else 0)]
     moved = [(pair.split(">"), n) for pair, n in found["grades"].items()]
     return {
         "id": run.pk,
@@ -226,18 +237,18 @@ def as_json(run: PreviewRun) -> dict[str, Json]:
         "job": run.job_id,
         "base": run.result["base"],
         "looked": found["looked"],
-        "open": found["open"],
-        "with_sales": found["with_sales"],
+        "open": whole(found["open"]),
+        "with_sales": whole(found["with_sales"]),
         "enter": enter,
         "leave": leave,
-        "become_mql": found["becomes"],
-        "no_longer_mql": found["stops"],
-        "excluded": found["out"],
-        "up": sum(n for (was, now), n in moved if was != "–" and now < was),
-        "down": sum(n for (was, now), n in moved if was != "–" and now > was),
+        "become_mql": whole(found["becomes"]),
+        "no_longer_mql": whole(found["stops"]),
+        "excluded": whole(found["out"]),
+        "up": whole(sum(n for (was, now), n in moved if was != "–" and now < was)),
+        "down": whole(sum(n for (was, now), n in moved if was != "–" and now > was)),
         "bar": bar.value if bar else None,
-        "bars": found["bars"] if bar else {},
-        "grades": found["grades"],
+        "bars": by_bar if bar else {},
+        "grades": {pair: whole(n) for pair, n in found["grades"].items()},
         "a_week": found["weekly"],
     }
 
@@ -253,7 +264,7 @@ def _link(job: Job) -> tuple[str, str]:
     return f"{reverse('scoring:moves')}{query}", "Look at it"
 
 
-def _programs(run: PreviewRun) -> tuple[Any, Bar | None, Any]:
+def _programs(run: PreviewRun) -> tuple[Program, Bar | None, Program | None]:
     new = applied.of(run.draft).program
     old = applied.of(run.against).program if run.against else None
     return new, bars.of(new.document), old

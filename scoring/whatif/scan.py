@@ -18,8 +18,6 @@ from scoring.program import SCORE_COLUMNS, STORED_COLUMNS, TRIED_COLUMNS, Progra
 from scoring.rows import Source, Statement
 from scoring.whatif.bars import Bar
 
-# The first look at a sample.
-SAMPLE_PART = -1
 # Stages as numbers, in the order of the house.
 STAGES = tuple(str(stage) for stage in Stage)
 # Counted among the open leads: not yet customer, not closed, not left out.
@@ -55,6 +53,7 @@ def scan_range(
 
 def scan_leads(
     run_id: int,
+    part: int,
     leads: Sequence[int],
     new: Program,
     bar: Bar | None,
@@ -63,10 +62,13 @@ def scan_leads(
     *,
     exact: bool,
 ) -> int:
-    """The same for single leads: the first look. Unless `exact` it is not asked which holds would end."""
+    """The same for single leads into the part of this number: the first look.
+
+    Unless `exact` it is not asked which holds would end.
+    """
     ids, instants = list(leads), [at] * len(leads)
     freed = _freed("= ANY(%s)", [ids], at, new) if exact else []
-    args = (ids, ids, instants, instants, freed, room.waiting(), at, run_id, SAMPLE_PART)
+    args = (ids, ids, instants, instants, freed, room.waiting(), at, run_id, part)
     return int(rows.run(_statement("subjects", new, bar, old), args)[0][0])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -181,7 +182,6 @@ class Shown:
     run: PreviewRun
     bar: Bar | None
     tried: int
-    room: Room
     found: Mapping[str, Json] = field(init=False)
     exact: bool = field(init=False)
 
@@ -205,10 +205,14 @@ class Shown:
     def about(self) -> str:
         return "" if self.exact else "About "
 
-    def whole(self, count: int) -> int:
-        """A count of the leads looked at, for the whole base."""
-        looked = self.found["looked"]
-        return count if self.exact or not looked else rounded(count * self.run.result["base"] / looked)
+    def whole(self, count: float) -> int:
+        """A count as it is said: one from a sample as an estimate."""
+        return int(count) if self.exact or count == int(count) else rounded(count)
+
+    @cached_property
+    def room(self) -> Room:
+        """The room of sales at the instant of the look."""
+        return Room.of_json(self.run.result.get("room", {}))
 
     # Addresses
 
@@ -336,14 +340,7 @@ class Shown:
         """Who enters, who leaves, who is just above and below the bar: a few names of each."""
         enter, leave = self.found["bars"].get(str(self.tried), (0, 0))
         counts = {"enter": enter, "leave": leave, "above": NAMES, "below": NAMES}
-        lines = {}
-        for name, count in counts.items():
-            cell = tally.cell(name)
-            lines[name] = (
-                tally.lines(self.run, cell, self.tried, sample=self.sample, limit=NAMES)
-                if cell and count
-                else []
-            )
+        lines = tally.several(self.run, list(counts), self.tried, sample=self.sample, limit=NAMES)
         # All are explained together: a lead costs little, a statement much.
         told = {mover.line: mover for mover in movers(self, [one for few in lines.values() for one in few])}
         return {
@@ -356,10 +353,14 @@ class Shown:
             for name, few in lines.items()
         }
 
+    @cached_property
+    def _queue(self) -> Mapping[str, Mapping[str, tuple[float, float]]]:
+        return tally.queue_by(self.run, self.tried, sample=self.sample)
+
     def groups(self, by: str) -> list[dict[str, Json]]:
         """A row per source or owner, each number with the address of its leads."""
         keys = ("open", "up", "down", "becomes", "stops", "enter", "leave")
-        queue = tally.queue_by(self.run, self.tried, by, sample=self.sample)
+        queue = self._queue[by]
         made = []
         for one in self.found[f"{by}s"]:
             enter, leave = queue.get(one["key"], (0, 0))
@@ -367,6 +368,11 @@ class Shown:
             cells = [(self.whole(counts[key]), self.href(f"{by}:{key}:{one['key']}")) for key in keys]
             made.append({"name": one["name"], "cells": cells})
         return made
+
+    @property
+    def stay(self) -> int:
+        """Leads that are with sales, and stay there."""
+        return self.whole(self.found["with_sales"])
 
     @property
     def words(self) -> dict[str, str]:
@@ -395,14 +401,14 @@ def bar_of(agreement: Agreement | None) -> int | None:
 
 
 def movers(shown: Shown, lines: Sequence[Line]) -> list[Mover]:
-    """The leads of a list by name, each with the criteria that moved it. Four statements and two."""
+    """The leads of a list by name, each with the criteria that moved it. Three statements and two."""
     ids = list(dict.fromkeys(line.lead for line in lines))
     if not ids:
         return []
     leads = Lead.objects.select_related("company").in_bulk(ids)
     run = shown.run
-    new = explain_many(ids, run.at, run.draft)
-    old = explain_many(ids, run.at, run.against) if run.against else {}
+    new = explain_many(ids, run.at, run.draft, evidence=False)
+    old = explain_many(ids, run.at, run.against, evidence=False) if run.against else {}
     made = []
     for line in lines:
         lead = leads.get(line.lead)

@@ -1,6 +1,6 @@
 """Counts and lists of a look, out of its packed parts. Nothing is scored here, whatever the bar tried."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +25,10 @@ _ROWS = """
     scoring_previewpart p CROSS JOIN LATERAL
     unnest(p.leads, p.was, p.now, p.was_grade, p.now_grade, p.was_stage, p.now_stage, p.flags)
     AS x(lead, was, now, was_grade, now_grade, was_stage, now_stage, flags)
-    WHERE p.run_id = %(run)s AND (p.n = -1) = %(sample)s AND p.n >= -1
+    WHERE p.run_id = %(run)s AND (p.n < 0) = %(sample)s
 """
+# As rows `x` with the part `n` that each is of: leads of a sample stand for as many as their part says.
+_PARTED = f"(SELECT x.*, p.n FROM {_ROWS}) x"  # noqa: S608
 # By whose bar: ready for sales, so that a release at this instant would send it there.
 _READY = f"""((x.flags & {scan.FREE}) > 0 AND ((x.flags & {scan.TRACK}) > 0 OR CASE WHEN x.now >= %(bar)s
     THEN (x.flags & {scan.OVER}) > 0 ELSE (x.flags & {scan.UNDER}) > 0 END))"""
@@ -58,21 +60,27 @@ class Line:
 
 
 def summary(run: PreviewRun, bar: Bar | None, *, sample: bool) -> dict[str, Json]:
-    """All counts of a look as JSON: what the page shows but for names. The parts are read twice."""
+    """All counts of a look as JSON: what the page shows but for names. The parts are read twice.
+
+    Of a sample the counts are for the whole base (see `weights`), but for `looked`, the leads looked at.
+    """
     args = {"run": run.pk, "sample": sample}
     found = _rows(
-        "SELECT x.was, x.now, x.was_grade, x.now_grade, x.was_stage, x.now_stage, x.flags, count(*)"  # noqa: S608
-        f" FROM {_ROWS} GROUP BY 1, 2, 3, 4, 5, 6, 7",
+        "SELECT x.was, x.now, x.was_grade, x.now_grade, x.was_stage, x.now_stage, x.flags, p.n, count(*)"  # noqa: S608
+        f" FROM {_ROWS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8",
         args,
     )
-    counts: Counter[str] = Counter()
-    was_spread, now_spread = [0] * len(STEPS), [0] * len(STEPS)
-    grades: Counter[str] = Counter()
-    stages: Counter[str] = Counter()
+    weight = weights(run) if sample else {}
+    looked = 0
+    counts: dict[str, float] = defaultdict(float)
+    was_spread, now_spread = [0.0] * len(STEPS), [0.0] * len(STEPS)
+    grades: dict[str, float] = defaultdict(float)
+    stages: dict[str, float] = defaultdict(float)
     # Total and flags of those on whom a bar may decide.
-    near: Counter[tuple[int, int]] = Counter()
-    for was, now, was_grade, now_grade, was_stage, now_stage, flags, n in found:
-        counts["looked"] += n
+    near: dict[tuple[int, int], float] = defaultdict(float)
+    for was, now, was_grade, now_grade, was_stage, now_stage, flags, part, count in found:
+        looked += count
+        n = count * weight.get(part, 1)
         for name, bit in _BITS.items():
             if flags & bit:
                 counts[name] += n
@@ -86,15 +94,25 @@ def summary(run: PreviewRun, bar: Bar | None, *, sample: bool) -> dict[str, Json
             if was >= 0:
                 was_spread[_step(was)] += n
     return {
-        "looked": counts["looked"],
-        **{name: counts[name] for name in _BITS},
-        "was": was_spread,
-        "now": now_spread,
-        "grades": dict(grades),
-        "stages": dict(stages),
+        "looked": looked,
+        **{name: _short(counts[name]) for name in _BITS},
+        "was": [_short(n) for n in was_spread],
+        "now": [_short(n) for n in now_spread],
+        "grades": {pair: _short(n) for pair, n in grades.items()},
+        "stages": {pair: _short(n) for pair, n in stages.items()},
         "bars": _by_bar(near, bar),
-        **_groups(args),
+        **_groups(args, weight),
     }
+
+
+def weights(run: PreviewRun) -> dict[int, float]:
+    """How many leads of the base each lead of the first answer stands for, by its part."""
+    return {int(part): float(n) for part, n in run.result.get("weights", {}).items()}
+
+
+def _short(n: float) -> float | int:
+    """A count stays whole; one that was weighted keeps two digits."""
+    return int(n) if n == int(n) else round(n, 2)
 
 
 _BITS = {
@@ -111,14 +129,14 @@ def _step(total: int) -> int:
     return min(max(total, 0), 100) // STEP
 
 
-def _by_bar(near: Mapping[tuple[int, int], int], bar: Bar | None) -> dict[str, list[int]]:
+def _by_bar(near: Mapping[tuple[int, int], float], bar: Bar | None) -> dict[str, list[float]]:
     """Per bar that may be tried how many enter and how many leave; the agreed one alone where none may."""
-    made: dict[str, list[int]] = {}
+    made: dict[str, list[float]] = {}
     for tried in range(bar.low, bar.high + 1) if bar else (0,):
-        tally: Counter[str] = Counter()
+        tally: dict[str, float] = defaultdict(float)
         for (total, flags), n in near.items():
             tally[moves(total, flags, tried)] += n
-        made[str(tried)] = [tally["enter"], tally["leave"]]
+        made[str(tried)] = [_short(tally["enter"]), _short(tally["leave"])]
     return made
 
 
@@ -137,7 +155,7 @@ def moves(total: int, flags: int, bar: int) -> str:
     return "leave" if was and not now else ""
 
 
-def _groups(args: Mapping[str, Json]) -> dict[str, list[dict[str, Json]]]:
+def _groups(args: Mapping[str, Json], weight: Mapping[int, float]) -> dict[str, list[dict[str, Json]]]:
     """Per source and per owner: open leads, grades up and down, MQL or no more. One pass for both."""
     tests = (
         _OPEN,
@@ -148,36 +166,45 @@ def _groups(args: Mapping[str, Json]) -> dict[str, list[dict[str, Json]]]:
     )
     counts = ", ".join(f"count(*) FILTER (WHERE {test})" for test in tests)
     found = _rows(
-        f"SELECT l.first_source_key, l.owner_id, min(l.first_source), {counts}"  # noqa: S608
-        f" FROM (SELECT x.* FROM {_ROWS}) x JOIN leads_lead l ON l.id = x.lead GROUP BY 1, 2",
+        f"SELECT l.first_source_key, l.owner_id, x.n, min(l.first_source), {counts}"  # noqa: S608
+        f" FROM {_PARTED} JOIN leads_lead l ON l.id = x.lead GROUP BY 1, 2, 3",
         args,
     )
     names = dict(User.objects.filter(pk__in={row[1] for row in found if row[1]}).values_list("pk", "name"))
     made: dict[str, dict[str, dict[str, Json]]] = {"sources": {}, "owners": {}}
-    for source, owner, shown, *numbers in found:
+    for source, owner, part, shown, *numbers in found:
         for kind, key, name in (
             ("sources", source or "", shown or NO_SOURCE),
             ("owners", str(owner or ""), names.get(owner, NO_OWNER)),
         ):
             line = made[kind].setdefault(key, {"key": key, "name": name, **dict.fromkeys(GROUPED, 0)})
             for column, n in zip(GROUPED, numbers, strict=True):
-                line[column] += n
+                line[column] = _short(line[column] + n * weight.get(part, 1))
     return {
         kind: sorted(lines.values(), key=lambda line: (-line["open"], line["name"]))[:NAMED]
         for kind, lines in made.items()
     }
 
 
-def queue_by(run: PreviewRun, bar: int, by: str, *, sample: bool) -> dict[str, tuple[int, int]]:
-    """Who enters and who leaves by a bar, per source or owner (its key). Only those who do are joined."""
-    key = "l.first_source_key" if by == "source" else "COALESCE(l.owner_id::text, '')"
+def queue_by(run: PreviewRun, bar: int, *, sample: bool) -> dict[str, dict[str, tuple[float, float]]]:
+    """Who enters and who leaves by a bar, per `source` and per `owner` (its key). One query; only those who
+    move are joined."""
     found = _rows(
-        f"SELECT {key}, count(*) FILTER (WHERE x.enters), count(*) FILTER (WHERE NOT x.enters)"  # noqa: S608
-        f" FROM (SELECT x.lead, {_enters()} AS enters FROM {_ROWS} AND (({_enters()}) OR ({_leaves()}))) x"
-        " JOIN leads_lead l ON l.id = x.lead GROUP BY 1",
+        "SELECT l.first_source_key, COALESCE(l.owner_id::text, ''), x.n,"  # noqa: S608
+        " count(*) FILTER (WHERE x.enters), count(*) FILTER (WHERE NOT x.enters)"
+        f" FROM (SELECT x.lead, p.n, {_enters()} AS enters FROM {_ROWS}"
+        f" AND (({_enters()}) OR ({_leaves()}))) x"
+        " JOIN leads_lead l ON l.id = x.lead GROUP BY 1, 2, 3",
         {"run": run.pk, "sample": sample, "bar": bar},
     )
-    return {str(name): (enter, leave) for name, enter, leave in found}
+    weight = weights(run) if sample else {}
+    made: dict[str, dict[str, tuple[float, float]]] = {"source": {}, "owner": {}}
+    for source, owner, part, enter, leave in found:
+        for kind, key in (("source", str(source)), ("owner", str(owner))):
+            before = made[kind].get(key, (0.0, 0.0))
+            each = weight.get(part, 1)
+            made[kind][key] = (before[0] + enter * each, before[1] + leave * each)
+    return made
 
 
 def _enters() -> str:
@@ -254,6 +281,30 @@ def count(run: PreviewRun, found: Cell, bar: int, *, sample: bool, group: str = 
     """How many leads are behind a number."""
     text = f"SELECT count(*) FROM (SELECT x.* FROM {_ROWS}) x {_joined(found)}WHERE {found.where}"  # noqa: S608
     return int(_one(text, {"run": run.pk, "sample": sample, "bar": bar, "group": group})[0])
+
+
+def several(
+    run: PreviewRun, names: Sequence[str], bar: int, *, sample: bool, limit: int
+) -> dict[str, list[Line]]:
+    """The first leads behind several numbers. One query."""
+    cells = [(name, found) for name in names if (found := cell(name))]
+    if not cells:
+        return {}
+    text = " UNION ALL ".join(
+        f"(SELECT {i} AS cell, row_number() OVER (ORDER BY {found.order}) AS place, x.*"  # noqa: S608
+        f" FROM (SELECT x.* FROM {_ROWS}) x"
+        f" WHERE {found.where} ORDER BY {found.order} LIMIT %(limit)s)"
+        for i, (_, found) in enumerate(cells)
+    )
+    made: dict[str, list[Line]] = {name: [] for name in names}
+    args = {"run": run.pk, "sample": sample, "bar": bar, "limit": limit}
+    columns = "cell, lead, was, now, was_grade, now_grade, flags"
+    for i, lead, was, now, old, new, flags in _rows(
+        f"SELECT {columns} FROM ({text}) x ORDER BY cell, place",  # noqa: S608
+        args,
+    ):
+        made[cells[i][0]].append(Line(lead, was, now, _shown(old) if old else "", _shown(new), flags))
+    return made
 
 
 def lines(

@@ -11,11 +11,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.web import PageRequest, csv_response
-from scoring import agreements, room
+from scoring import agreements
 from scoring.document import Document
 from scoring.models import PreviewRun
 from scoring.views.desk import State, desk_of, writers
@@ -199,7 +198,7 @@ def _shown(request: PageRequest, run: PreviewRun) -> Shown:
     document = Document(run.draft.content)
     bar = bars.of(document) if runs.sha_of(run.draft) == run.draft_sha else None
     tried = bar.tried(request.GET.get("bar", "")) if bar else 0
-    return Shown(run, bar, tried, room.ask(document, clock.now()))
+    return Shown(run, bar, tried)
 
 
 def _context(request: PageRequest, run: PreviewRun) -> dict[str, Any]:

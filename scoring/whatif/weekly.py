@@ -10,9 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from scoring import current as applied
 from scoring import forecast, rows
-from scoring.models import Agreement
 from scoring.program import SCORE_COLUMNS, TRIED_COLUMNS, Program
 from scoring.whatif.bars import Bar
 
@@ -53,40 +51,42 @@ class _Seen:
 
 
 def a_week(
-    draft: Agreement,
+    new: Program,
     bar: Bar | None,
-    against: Agreement | None,
+    old: Program | None,
     offered: float,
     at: datetime,
     most: int = forecast.SAMPLE,
 ) -> dict[str, Json]:
-    """Per bar the expected handoffs a week of the draft, `now` those of the version in force (null: unknown).
+    """Per bar the expected handoffs a week of the version `new`, `now` those of the version in force, `old`
+    (null: unknown).
 
     The same reckoning as `forecast.expected_a_week`: who would have reached the bar in the last weeks,
     brought to scale by what really was offered (`offered` a week).
     """
-    ids, scale = forecast.leads(most)
-    mine = _reached(applied.of(draft).program, bar, ids, at)
-    theirs = forecast.reached_a_week(against, ids, at) if against else None
+    looked = forecast.leads(most, at)
+    mine = _reached(new, bar, looked, at)
+    theirs = forecast.reached_a_week(old, looked, at) if old else None
     enough = bool(theirs and theirs * forecast.WEEKS >= forecast.ENOUGH and offered)
-    factor = offered / theirs if enough and theirs else scale
-    now = None if against is None or theirs is None else (offered if enough else theirs * scale)
+    factor = offered / theirs if enough and theirs else 1.0
+    now = None if old is None or theirs is None else (offered if enough else theirs)
     return {"now": now, "bars": {str(key): n * factor for key, n in mine.items()}}
 
 
-def _reached(program: Program, bar: Bar | None, ids: Sequence[int], at: datetime) -> dict[int, float]:
-    """Per bar how many of these leads came above it a week, over the last weeks. One statement."""
+def _reached(program: Program, bar: Bar | None, looked: forecast.Looked, at: datetime) -> dict[int, float]:
+    """Per bar how many leads came above it a week, over the last weeks. One statement."""
     ends = [at - timedelta(weeks=n) for n in range(forecast.WEEKS, -1, -1)]
-    seen = _looked(program, bar, [(lead, end, end) for lead in ids for end in ends])
+    seen = _looked(program, bar, [(lead, end, end) for lead in looked.ids for end in ends])
     width = len(ends)
     bars = range(bar.low, bar.high + 1) if bar else range(1)
     counts = dict.fromkeys(bars, 0.0)
     for key, now in seen.items():
-        if key % width == 0:
+        if key % width == 0 or not now.free:
             continue
         before = seen.get(key - 1)
         for tried in bars:
-            counts[tried] += now.above(tried) and not (before is not None and before.above(tried))
+            if now.above(tried) and not (before is not None and before.above(tried)):
+                counts[tried] += looked.weights[key // width]
     return {tried: n / forecast.WEEKS for tried, n in counts.items()}
 
 
@@ -109,13 +109,13 @@ def _looked(
     return found
 
 
-def answered(draft: Agreement, bar: Bar | None, at: datetime, most: int) -> dict[str, list[int]]:
-    """What sales said to leads of the last half year, by their points by the draft on the day of the answer:
+def answered(new: Program, bar: Bar | None, at: datetime, most: int) -> dict[str, list[int]]:
+    """What sales said to leads of the last half year, by their points by `new` on the day of the answer:
     points → [answered, accepted, customers now]. The newest `most` answers; the first of each handoff."""
     with connection.cursor() as cursor:
         cursor.execute(_ANSWERED, {"since": at - BACK, "at": at, "most": most})
         found = cursor.fetchall()
-    seen = _looked(applied.of(draft).program, bar, [row[:3] for row in found])
+    seen = _looked(new, bar, [row[:3] for row in found])
     made: dict[str, list[int]] = {}
     for i, (*_, accepted, won) in enumerate(found):
         if i in seen:

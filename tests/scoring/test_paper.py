@@ -10,7 +10,7 @@ from handoff.models import Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
-from scoring import agreements, engine, forecast, room
+from scoring import agreements, current, engine, forecast, room
 from scoring.document import Document
 from scoring.signing import load, paper
 
@@ -166,7 +166,8 @@ def test_the_expected_leads_a_week_are_those_who_would_have_reached_the_bar(
     ids = list(engine.match({"fact": "title", "op": "known"}, None, clock.now()))
     assert len(ids) == 6
     # Five within the last four weeks; the sixth was there before.
-    assert forecast.reached_a_week(agreement_in_force, ids, clock.now()) == 5 / 4
+    program = current.of(agreement_in_force).program
+    assert forecast.reached_a_week(program, forecast.Looked(ids, [1.0] * len(ids)), clock.now()) == 5 / 4
 
 
 def test_a_higher_bar_expects_fewer_and_a_base_without_leads_says_so(at, people, agreement_in_force, client):

@@ -17,10 +17,10 @@ from leadflow.jobs import runner
 from leadflow.jobs.models import Job
 from leadflow.leads import intake
 from leadflow.leads.models import Lead, Stage
-from scoring import agreements, engine, forecast
+from scoring import agreements, current, engine, forecast
 from scoring.document import Document
 from scoring.models import Agreement, Crossing, LeadScore, PreviewPart, PreviewRun
-from scoring.whatif import bars, runs, scan, tally, weekly
+from scoring.whatif import bars, runs, scan, strata, tally, weekly
 
 pytestmark = pytest.mark.django_db
 TITLES = ("VP Operations", "Director of Supply", "Clerk", "Head of IT", "CEO", "")
@@ -183,7 +183,16 @@ def test_publishing_does_lead_for_lead_what_the_look_showed(at, people, monkeypa
     engine.score_range(0, 2**40, at=at, cause="settle")
     settle()
     Crossing.objects.filter(handled_at=None).update(handled_at=at, handled_as="dropped")
-    draft = drafted(people, other_points)
+    waiting = RoomWait.objects.filter(left_at=None).order_by("lead_id")
+    unwanted = Lead.objects.get(pk=waiting.values_list("lead_id", flat=True)[0])
+
+    def changed(content: dict[str, Any]) -> None:
+        """One of those who wait is no lead any more."""
+        other_points(content)
+        own = {"fact": "name", "op": "is", "value": [unwanted.name]}
+        content["exclusions"].append({"id": "x91", "text": "Him", "why": "", "on": True, "condition": own})
+
+    draft = drafted(people, changed)
 
     run = looked(draft, force, people, monkeypatch)
     assert run.state == PreviewRun.State.DONE
@@ -208,7 +217,10 @@ def test_publishing_does_lead_for_lead_what_the_look_showed(at, people, monkeypa
     offered = set(
         RoomWait.objects.filter(lead_id__in=left, left_why="offered").values_list("lead_id", flat=True)
     )
-    assert left - offered <= leave
+    # Of those who waited exactly the shown ones leave, and none of these is handed over on the way out.
+    assert unwanted.pk in leave & waited
+    assert left - offered == leave & waited
+    assert not offered & leave
 
 
 def dice_days(seed: int) -> int:
@@ -243,14 +255,40 @@ def test_the_first_answer_is_of_a_sample_and_says_the_same_of_its_leads(at, peop
     found, exact = runs.answer(run)
     assert not exact
     assert found["looked"] == 25
-    first = PreviewPart.objects.get(run=run, n=scan.SAMPLE_PART)
-    by_sample = dict(zip(first.leads, first.now, strict=True))
+    by_sample: dict[int, int] = {}
+    for part in PreviewPart.objects.filter(run=run, n__lt=0):
+        by_sample |= dict(zip(part.leads, part.now, strict=True))
+    assert len(by_sample) == found["looked"]
     work()
     run = runs.get(run.pk)
     found, exact = runs.answer(run)
     assert exact
     assert found["looked"] == 60
     assert {lead: total for lead, (total, _, _) in packed(run).items() if lead in by_sample} == by_sample
+
+
+def test_the_first_answer_finds_the_few_who_move_and_says_about_how_many(at, people, monkeypatch):
+    force = in_force(people)
+    base_of(200)
+    work()
+    settle()
+    # All but a handful did nothing for weeks: a plain spread of 40 would find one of them, or none.
+    quiet = list(Lead.objects.order_by("pk").values_list("pk", flat=True))
+    Lead.objects.filter(pk__in=[pk for n, pk in enumerate(quiet) if n % 8]).update(
+        last_own_act_at=at - timedelta(days=40)
+    )
+    draft = drafted(people, other_points)
+    monkeypatch.setattr(runs, "SAMPLE", 40)
+    run = runs.start(draft, force, person(people.mia))
+    first, _ = runs.answer(run)
+    near, others = (run.result["weights"][str(part)] for part in strata.PARTS)
+    assert near < others
+    assert first["open"] == pytest.approx(200, abs=30)
+    work()
+    enter = ids(runs.get(run.pk), "enter", bar_of(draft))
+    active = {lead for lead in enter if quiet.index(lead) % 8 == 0}
+    assert active
+    assert active <= ids(run, "enter", bar_of(draft), sample=True)
 
 
 def test_every_sum_of_a_look_is_that_of_its_open_leads(at, people, monkeypatch):
@@ -363,5 +401,6 @@ def test_the_page_and_the_printed_agreement_expect_the_same_a_week(at, people):
     draft = drafted(people, other_points)
     bar = bars.of(Document(draft.content))
     for offered in (0.0, 12.0):
-        week = weekly.a_week(draft, bar, force, offered, at)
+        new, old = (current.of(version).program for version in (draft, force))
+        week = weekly.a_week(new, bar, old, offered, at)
         assert week["bars"]["46"] == pytest.approx(forecast.expected_a_week(draft, force, offered, at))

@@ -140,17 +140,17 @@ def test_the_page_asks_as_much_for_many_leads_as_for_few(
     base_of(10)
     drafted(people, other_points)
     mia.get(PAGE, **HTMX)
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(20):
         mia.get(PAGE, **HTMX)
     base_of(60, seed=3)
     mia.get(f"{PAGE}?again=1", **HTMX)
     work()
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(20):
         mia.get(PAGE, **HTMX)
     run = PreviewRun.objects.order_by("-pk")[0]
     mia.get(f"{PAGE}leads/?run={run.pk}&cell=open")
-    # Session, person, frame (5), look and versions, room (6), count, lines, names, both explained (6).
-    with django_assert_max_num_queries(22):
+    # Session, person, frame (5), look and versions, count, lines, names, both explained (4).
+    with django_assert_max_num_queries(16):
         mia.get(f"{PAGE}leads/?run={run.pk}&cell=open")
 
 
