@@ -7,6 +7,7 @@ from django.views.decorators.http import require_GET, require_POST
 from handoff import notices
 from leadflow import clock
 from leadflow.accounts.models import User
+from leadflow.leads.models import Lead
 
 IN_BELL = 12
 ON_PAGE = 100
@@ -18,8 +19,9 @@ def bell(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     fragment = bool(getattr(request, "htmx", False))
     rows = list(notices.latest(request.user, IN_BELL if fragment else ON_PAGE))
+    links = dict(Lead.objects.filter(pk__in={row.lead_id for row in rows}).values_list("pk", "crm_url"))
     context = {
-        "notices": rows,
+        "notices": [(row, links.get(row.lead_id or 0, "")) for row in rows],
         "fresh": max((row.pk for row in rows if row.read_at is None), default=0),
         "in_bell": fragment,
     }

@@ -3,6 +3,7 @@
 Lock order of the house: handoffs (by id), then leads (by id), then the rest.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,9 @@ from handoff.opening import open_by_hand, open_overturned, open_own, open_pendin
 from handoff.states import TABLE, Action, Who
 from leadflow import clock
 from leadflow.accounts.actors import Actor
-from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "allowed",
@@ -46,7 +49,18 @@ def apply(action: str, handoff_id: int, actor: Actor, *, at: datetime | None = N
     4. Write row, clocks, ledgers, stage, hold, transition and letters.
 
     `at`: when it counts, by default the clock's now, read after the lock. Raises NotVisible for no handoff.
+    What is refused stands in the log.
     """
+    try:
+        return _apply(action, handoff_id, actor, at, args)
+    except (BadInput, Conflict, Forbidden) as no:
+        log.warning("refused: %s of handoff %s by %s: %s", action, handoff_id, actor, no)
+        raise
+
+
+def _apply(
+    action: str, handoff_id: int, actor: Actor, at: datetime | None, args: Mapping[str, Any]
+) -> Handoff:
     row = TABLE.get(action)
     if row is None or action not in EFFECTS:
         raise BadInput("There is no such act.", [Fault("action", f"Known: {', '.join(sorted(EFFECTS))}.")])

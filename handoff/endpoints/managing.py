@@ -1,5 +1,6 @@
 """Make, change and try endpoints; every change leaves its trace, no trace holds a secret."""
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,8 @@ from leadflow.accounts import audit
 from leadflow.accounts.actors import Actor
 from leadflow.errors import BadInput, Fault
 
+log = logging.getLogger(__name__)
+
 SECRET_BYTES = 32
 TOLD = ("name", "shape", "url", "events", "team_id", "active")
 
@@ -30,7 +33,7 @@ def save(actor: Actor, row: WebhookEndpoint | None, values: Mapping[str, Any]) -
     chosen = [name for name in values["events"] if name in events.NAMES]
     if not chosen:
         raise BadInput("Nothing is chosen.", [Fault("events", "Choose what it shall hear of.")])
-    addresses.check(values["url"])
+    _check_address(actor, values["url"])
     endpoint, secret = row or WebhookEndpoint(created_by=actor.user, created_at=clock.now()), ""
     before = None if row is None else _told(row)
     sleeping = row is None or not row.active
@@ -49,6 +52,14 @@ def save(actor: Actor, row: WebhookEndpoint | None, values: Mapping[str, Any]) -
     return endpoint, secret
 
 
+def _check_address(actor: Actor, url: str) -> None:
+    try:
+        addresses.check(url)
+    except BadInput as no:
+        log.warning("refused: an endpoint by %s: %s", actor, no)
+        raise
+
+
 def _tidied(chosen: Sequence[str]) -> list[str]:
     """Without what a chosen family holds already."""
     families = [name[:-1] for name in chosen if name.endswith(".*")]
@@ -60,7 +71,9 @@ def _tidied(chosen: Sequence[str]) -> list[str]:
 
 
 def _told(row: WebhookEndpoint) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in TOLD}
+    told = {name: getattr(row, name) for name in TOLD}
+    # The address of a chat's channel is its key: whoever has it may write there.
+    return told if row.shape == WebhookEndpoint.Shape.SIGNED else told | {"url": addresses.read(row.url).host}
 
 
 def new_secret() -> str:

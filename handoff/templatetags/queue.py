@@ -9,10 +9,10 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from handoff import guards
+from handoff import guards, notices
 from handoff import queue as selectors
 from handoff.models import Handoff, Promise
-from leadflow.accounts.templatetags.lf import due_text, num
+from leadflow.accounts.templatetags.lf import due_text, icon, num
 from leadflow.leads.models import Activity, Company, Lead
 
 register = template.Library()
@@ -137,6 +137,19 @@ def share(start: datetime, due: datetime, now: datetime) -> int:
     """How much of a promise's time is left, in percent."""
     whole = (due - start) / timedelta(seconds=1)
     return max(0, min(100, round((due - now) / timedelta(seconds=1) / whole * 100))) if whole > 0 else 0
+
+
+@register.simple_tag
+def crm_link(url: str, words: str = "Open in CRM") -> SafeString:
+    """A link to the lead in the CRM; nothing where there is none, or one that is no web address."""
+    if not notices.is_web(url):
+        return SafeString("")
+    return format_html(
+        '<a class="nw" href="{}" target="_blank" rel="noopener noreferrer">{} {}</a>',
+        url,
+        words,
+        icon("external-link"),
+    )
 
 
 @register.simple_tag

@@ -221,7 +221,12 @@ def _plain(name: str, raw: Any) -> Any:
         if raw is not None and not User.objects.filter(pk=raw, is_active=True).exists():
             raise Unreadable("There is no such active person.")
         return raw
-    return bool(raw) if name == "sales_sourced" else clean(raw or "", 500 if name == "crm_url" else 120)
+    if name == "sales_sourced":
+        return bool(raw)
+    text = clean(raw or "", 500 if name == "crm_url" else 120)
+    if name == "crm_url" and text and not text.startswith(("https://", "http://")):
+        raise Unreadable("A link to the CRM begins with https://.")
+    return text
 
 
 def change_company(

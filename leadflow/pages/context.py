@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from feedback.models import Dispute, RepAnswer
+from handoff import outbox
 from handoff.models import Handoff, Notice
 from handoff.queue import asked
 from leadflow import clock
@@ -69,6 +70,7 @@ EMPTY: dict[str, Any] = {
     "queue": 0,
     "mqls": 0,
     "feedback": 0,
+    "replies": 0,
     "agreements": [],
 }
 
@@ -80,7 +82,12 @@ def frame(request: HttpRequest) -> dict[str, Any]:
 
 def _frame(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
-    base = {"now": clock.now(), "zone": timezone.get_current_timezone_name(), "themes": THEMES}
+    base = {
+        "now": clock.now(),
+        "zone": timezone.get_current_timezone_name(),
+        "themes": THEMES,
+        "mail_off": outbox.mail_is_off(),
+    }
     if not isinstance(user, User) or not user.is_authenticated:
         return base | {"theme": "auto", "shortcuts": False, "nav": [], "bottom": [], "more": []}
     counts = _counts(user)
@@ -100,6 +107,7 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
         "bottom": bottom,
         "more": [item for item in nav if item not in bottom],
         "unread": counts["unread"],
+        "replies": counts["replies"],
         "org": {"name": counts["name"], "currency": counts["currency"], "demo": counts["demo"]},
         "agreement": agreements["in_force"],
         "agreement_url": "/agreement/" if agreements["in_force"] else "/agreement/sign/",
@@ -147,11 +155,12 @@ def _counts(user: User) -> dict[str, Any]:
             queue=_count(Handoff.objects.filter(asked(user))),
             mqls=_count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)),
             feedback=_count(waiting_rows),
+            replies=_count(RepAnswer.objects.filter(to=user, seen_at=None)),
             agreements=ArraySubquery(
                 going.values(json=JSONObject(number="number", state="state", since="in_force_at"))
             ),
         )
-        .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback", "agreements")
+        .values("name", "currency", "demo", "unread", "queue", "mqls", "feedback", "replies", "agreements")
         .first()
     )
     return dict(row) if row else EMPTY

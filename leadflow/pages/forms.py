@@ -5,7 +5,8 @@ from typing import Any
 
 from django import forms
 
-from handoff.models import Calendar, CalendarDay
+from handoff.endpoints import events
+from handoff.models import Calendar, CalendarDay, WebhookEndpoint
 from leadflow.accounts.forms import zone_choices
 from leadflow.accounts.keys import SCOPES
 from leadflow.accounts.models import Organisation, Role, Team, User
@@ -128,6 +129,36 @@ class KeyForm(forms.Form):
         label="What it may do",
         choices=[(key, words) for key, words in SCOPES.items()],
         widget=forms.CheckboxSelectMultiple,
+    )
+
+
+class EndpointForm(forms.Form):
+    """Where others hear from us, and of what."""
+
+    name = forms.CharField(max_length=80, help_text="The CRM, the channel of team North.")
+    shape = forms.ChoiceField(label="Kind", choices=WebhookEndpoint.Shape.choices)
+    url = forms.CharField(
+        label="Address",
+        max_length=500,
+        help_text="A public https address. For a chat: the address that its incoming webhook shows.",
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    team = forms.ModelChoiceField(
+        Team.objects.filter(kind=Team.Kind.SALES),
+        label="Leads of",
+        required=False,
+        empty_label="all teams",
+    )
+    events = forms.MultipleChoiceField(
+        label="What it hears of",
+        choices=[(name, f"{words} ({name})") for name, words in events.NAMES.items()],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    active = forms.BooleanField(
+        label="Switched on",
+        required=False,
+        initial=True,
+        help_text="What happens while it is off is not told.",
     )
 
 

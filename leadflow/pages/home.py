@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from feedback import mqls
 from feedback.models import Dispute, Task
-from handoff import keeping
+from handoff import keeping, outbox
 from handoff.models import OPEN, Handoff, Promise, RoomWait, SlaResult, State
 from leadflow import clock
 from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Role, Team, User
@@ -100,6 +100,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "ticked_off": _ticked_off(user, now),
         "can_import": user.role in (*MARKETING, Role.ADMIN),
         "steps": _first_steps(agreement) if not _any_lead() else [],
+        "not_arrived": outbox.given_up() if user.is_admin else 0,
     }
     return render(request, "pages/home.html", context)
 

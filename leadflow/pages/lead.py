@@ -103,8 +103,6 @@ def lead(request: HttpRequest, pk: int) -> HttpResponse:
         "hold": _hold(row),
         **_desk(request.user, row, handoffs, now),
         "side": "",
-        # A link from another system: only a web address becomes a link.
-        "crm_url": row.crm_url if row.crm_url.startswith(("https://", "http://")) else "",
     }
     return render(request, "pages/lead.html", context)
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from handoff.notices import is_web
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import User
@@ -21,6 +22,8 @@ from scoring.document import Document
 STANDARD = ("title", "company_name", "employees", "industry", "country", "phone", "email", "first_source")
 # Other facts that an agreement may want known.
 MORE = ("name", "city")
+# Where the lead stands in the CRM: no facts, rules do not read them.
+OUTSIDE = {"external_owner": "Owner in the CRM", "crm_url": "CRM"}
 EDITABLE = {"name", "title", "phone", "email", "country", "city", "industry", "employees"}
 LABELS = {
     "title": "Title",
@@ -55,7 +58,8 @@ def profile_rows(lead: Lead, document: Document | None) -> list[Row]:
     # The name stands above; the others only where somebody wants them.
     more = [_row(lead, key, LABELS[key], wanted) for key in MORE if key in wanted]
     custom = _custom(lead, document)
-    return [*(row for row in more if row.key != "name" or row.gap), *rows, *custom]
+    outside = [_outside(lead, key) for key in OUTSIDE]
+    return [*(row for row in more if row.key != "name" or row.gap), *rows, *custom, *outside]
 
 
 def acts_wanted(lead: Lead, document: Document | None) -> bool:
@@ -77,6 +81,12 @@ def _row(lead: Lead, key: str, label: str, wanted: set[str]) -> Row:
     href = f"/leads/?company={lead.company_id}" if key == "company_name" and lead.company_id else ""
     editable = key in EDITABLE and (key not in ("industry", "employees") or lead.company_id is not None)
     return Row(key, label, value, gap, editable, href)
+
+
+def _outside(lead: Lead, key: str) -> Row:
+    value = str(getattr(lead, key))
+    web = key == "crm_url" and is_web(value)
+    return Row(key, OUTSIDE[key], "Open in CRM" if web else value, False, True, value if web else "")
 
 
 def _value(lead: Lead, key: str) -> str:
@@ -122,13 +132,13 @@ def profile_field(request: HttpRequest, pk: int, key: str) -> HttpResponse:
     lead = find_lead(pk)
     facts = known_facts()
     fact = facts.get(key)
-    if fact is None or not (key in EDITABLE or key.startswith("custom.")):
+    if key not in OUTSIDE and (fact is None or not (key in EDITABLE or key.startswith("custom."))):
         raise BadInput("This field cannot be changed here.")
     agreement = _agreement()
     document = Document(agreement.content) if agreement else None
     if request.method == "POST":
         value = request.POST.get("value", "").strip()
-        if fact.subject == "company":
+        if fact is not None and fact.subject == "company":
             if lead.company_id is None:
                 raise BadInput("There is no company to say this of; fill in the company first.")
             intake.change_company(lead.company_id, {key: value}, actor=person(request.user), cause="by hand")
@@ -136,9 +146,9 @@ def profile_field(request: HttpRequest, pk: int, key: str) -> HttpResponse:
             intake.change_lead(lead.pk, {key: value}, actor=person(request.user), cause="by hand")
         lead = find_lead(pk)
     rows = {row.key: row for row in profile_rows(lead, document)}
-    row = rows.get(key) or Row(key, fact.label, "", False, True)
+    row = rows.get(key) or Row(key, fact.label if fact else OUTSIDE[key], "", False, True)
     edit = request.method == "GET" and "cancel" not in request.GET
-    kind = {"number": "number", "date": "date"}.get(fact.type, "text")
+    kind = {"number": "number", "date": "date"}.get(fact.type if fact else "", "text")
     context = {"lead": lead, "row": row, "edit": edit, "kind": kind, "raw": _raw(lead, key)}
     return render(request, "pages/_profile_row.html", context)
 
@@ -157,6 +167,8 @@ def _raw(lead: Lead, key: str) -> str:
         name = key.removeprefix("custom.")
         value = lead.custom.get(name, lead.company.custom.get(name) if lead.company else None)
         return "" if value is None else str(value)
+    if key in OUTSIDE:
+        return str(getattr(lead, key))
     if key == "employees":
         return str(lead.company.employees or "") if lead.company else ""
     return _value(lead, key)

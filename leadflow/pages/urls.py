@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from leadflow.pages import home, lead, leads, profile, search, settings, settings_catalogue
+from leadflow.pages import (
+    home,
+    lead,
+    leads,
+    profile,
+    search,
+    settings,
+    settings_catalogue,
+    settings_messages,
+)
 
 app_name = "pages"
 urlpatterns = [
@@ -42,5 +51,13 @@ urlpatterns = [
     path("settings/lists/new/", settings.list_edit, name="list_new"),
     path("settings/lists/<int:pk>/", settings.list_edit, name="list_edit"),
     path("settings/lists/<int:pk>/take/", settings.list_take, name="list_take"),
+    path("settings/messages/", settings_messages.messages_out, name="messages"),
+    path("settings/messages/mail/", settings_messages.mail_test, name="mail_test"),
+    path("settings/messages/again/", settings_messages.again, name="messages_again"),
+    path("settings/messages/new/", settings_messages.endpoint_new, name="endpoint_new"),
+    path("settings/messages/<int:pk>/", settings_messages.endpoint_edit, name="endpoint_edit"),
+    path("settings/messages/<int:pk>/test/", settings_messages.endpoint_test, name="endpoint_test"),
+    path("settings/messages/<int:pk>/secret/", settings_messages.endpoint_secret, name="endpoint_secret"),
+    path("settings/messages/<int:pk>/remove/", settings_messages.endpoint_remove, name="endpoint_remove"),
     path("settings/trail/", settings.trail, name="trail"),
 ]

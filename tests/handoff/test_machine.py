@@ -100,11 +100,12 @@ def test_a_second_person_hears_who_was_faster(offered, people):
 def test_what_is_with_somebody_else_cannot_be_accepted(offered, people):
     handoff = offered()
     other = people.ben if handoff.owner == people.sam else people.sam
-    with pytest.raises(Forbidden, match="with"):
+    with pytest.raises(Conflict, match="with") as no:
         act("accept", handoff, person(other))
+    assert no.value.current["owner"] == handoff.owner_id
     with pytest.raises(Forbidden):
         act("accept", handoff, person(people.mia))
-    with pytest.raises(Forbidden):
+    with pytest.raises(Conflict):
         act("accept", handoff, person(people.stranger))
     with pytest.raises(Forbidden):
         act("accept", handoff, Actor())
