@@ -1,7 +1,7 @@
 """The marketer's MQL page: how long, what is missing to the bar, who goes quiet, and what can be done."""
 
-import re
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from feedback import terms
+from feedback import bringing, nurture, tasks, terms
+from feedback.bringing import Needs
 from feedback.models import Enrolment
 from handoff import machine
 from handoff.models import OPEN, Handoff
@@ -21,16 +22,15 @@ from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake
 from leadflow.leads.models import Lead, Stage
 from scoring import current as applied
-from scoring import engine
+from scoring import engine, personas
 from scoring.conditions import nodes
+from scoring.current import Current
 from scoring.models import Hold
 
 QUIET_DAYS = 21
 NEW_DAYS = 7
 # So many points below the bar still count as close.
 CLOSE = 12
-# Longer words about what is missing are cut to the first ways.
-LONG = 90
 LOOK_BACK = timedelta(days=180)
 LONGEST_PARK = timedelta(days=366)
 VIEWS = {
@@ -38,8 +38,11 @@ VIEWS = {
     "new": "New this week",
     "quiet": "Going quiet",
     "notrack": "No track",
+    "parked": "Parked",
     "all": "All",
 }
+# So many leads at most take one act together.
+MOST_AT_ONCE = 200
 SORTS: dict[str, tuple[Any, ...]] = {
     "score": (F("score__total").asc(nulls_first=True), "pk"),
     "-score": (F("score__total").desc(nulls_last=True), "pk"),
@@ -51,6 +54,7 @@ SORTS: dict[str, tuple[Any, ...]] = {
     "-name": ("-name_key", "-pk"),
 }
 CONTACTS = {"call": "phone", "message": "email", "meeting": "meeting"}
+PARKED = "parked"
 RESULTS = ("talked", "meeting", "voicemail", "no_answer", "email")
 
 
@@ -63,62 +67,104 @@ class Row:
     total: int | None
     grade: str
     days: int
-    # Points of the total that are missing; 0 when there are enough.
-    gap: int
     bar: int | None
-    missing: tuple[str, ...]
-    hint: str
+    needs: Needs
+    # In whole days; None: nothing of their own yet.
     quiet_days: int | None
     last_act: str
     track: str
+    track_key: str
     step: str
     starts_at: datetime | None
-    parked_until: datetime | None
+    held: Hold | None
+    question: str
 
     @property
-    def would_do(self) -> str:
-        """What would bring the points that are missing: "“Visited pricing” or “Webinar” would do"."""
-        return self.hint.partition(": ")[2]
+    def going_quiet(self) -> bool:
+        return self.quiet_days is None or self.quiet_days >= QUIET_DAYS
+
+    @property
+    def parked(self) -> bool:
+        return self.held is not None and self.held.reason_key == PARKED
+
+    @property
+    def whole(self) -> int:
+        """The length of the bar in the picture: what there is and what is missing."""
+        return (self.total or 0) + (self.needs.points or 0) or 1
 
 
-def mqls(at: datetime, view: str, points: int | None, query: str = "", source: str = "") -> QuerySet[Lead]:
+@dataclass(frozen=True)
+class Sieve:
+    """What the page shows only: words of a name, a first source, a letter of the grade, a track."""
+
+    query: str = ""
+    source: str = ""
+    letter: str = ""
+    track: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.query or self.source or self.letter or self.track)
+
+    def of(self, leads: QuerySet[Lead]) -> QuerySet[Lead]:
+        """Those of the leads that pass."""
+        words = self.query.strip().casefold()
+        if words:
+            leads = leads.filter(Q(name_key__contains=words) | Q(company__name_key__contains=words))
+        if self.source:
+            leads = leads.filter(first_source=self.source)
+        if self.letter:
+            leads = leads.filter(score__grade__startswith=self.letter)
+        if self.track:
+            on_it = Enrolment.objects.filter(lead=OuterRef("pk"), ended_at=None, track=self.track)
+            leads = leads.filter(Exists(on_it))
+        return leads
+
+
+def mqls(at: datetime, view: str, points: int | None, sieve: Sieve | None = None) -> QuerySet[Lead]:
     """The MQLs of a view, without an order."""
     leads = Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)
-    if query.strip():
-        words = query.strip()
-        leads = leads.filter(
-            Q(name_key__contains=words.casefold()) | Q(company__name_key__contains=words.casefold())
-        )
-    if source:
-        leads = leads.filter(first_source=source)
-    return leads.filter(_view(view, at, points))
+    return (sieve or Sieve()).of(leads).filter(_view(view, at, points))
 
 
 def _view(view: str, at: datetime, bar: int | None) -> Q:
+    if view == "all":
+        return Q()
+    parked = Q(
+        Exists(Hold.objects.filter(lead=OuterRef("pk"), ended_at=None, until__gt=at, reason_key=PARKED))
+    )
+    if view == "parked":
+        return parked
     if view == "close":
-        return Q(score__total__gte=(bar or 0) - CLOSE)
-    if view == "new":
-        return Q(stage_since__gt=at - timedelta(days=NEW_DAYS))
-    if view == "quiet":
+        found = Q(score__total__gte=(bar or 0) - CLOSE)
+    elif view == "new":
+        found = Q(stage_since__gt=at - timedelta(days=NEW_DAYS))
+    elif view == "quiet":
         # At the page's full size "never" is quiet too.
-        return Q(last_own_act_at__lte=at - timedelta(days=QUIET_DAYS)) | Q(last_own_act_at=None)
-    if view == "notrack":
-        return Q(~Exists(Enrolment.objects.filter(lead=OuterRef("pk"), ended_at=None)))
-    return Q()
+        found = Q(last_own_act_at__lte=at - timedelta(days=QUIET_DAYS)) | Q(last_own_act_at=None)
+    else:
+        found = Q(~Exists(Enrolment.objects.filter(lead=OuterRef("pk"), ended_at=None)))
+    # Whom somebody parked, nobody is asked to look at before the day.
+    return found & ~parked
 
 
-def counts(at: datetime, points: int | None) -> dict[str, int]:
+def counts(at: datetime, points: int | None, sieve: Sieve | None = None) -> dict[str, int]:
     """How many MQLs each view holds; one query."""
-    found = Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)
+    found = (sieve or Sieve()).of(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None))
     return found.aggregate(
         **{view: Count("pk", filter=_view(view, at, points)) for view in VIEWS if view != "all"},
         all=Count("pk"),
     )
 
 
-def bar_points() -> int | None:
-    """The points that the agreement asks for before a lead goes to sales."""
-    now = applied.current()
+def sources() -> list[str]:
+    """The first sources by which MQLs came."""
+    found = Lead.objects.filter(stage=Stage.MQL).exclude(first_source="")
+    return sorted(found.order_by().values_list("first_source", flat=True).distinct())
+
+
+def bar_points(now: Current | None = None) -> int | None:
+    """The points that the agreement asks for before a lead goes to sales. `now`: the agreement, if known."""
+    now = now or applied.current()
     for part in now.program.sales_parts if now else ():
         if isinstance(part, nodes.ScoreIs) and part.group == "total" and part.op in ("gte", "gt"):
             return int(part.value) + (part.op == "gt")
@@ -140,60 +186,65 @@ def usual_days(at: datetime) -> int | None:
     return None if days is None else round(days)
 
 
-def rows(leads: Sequence[Lead], at: datetime, points: int | None) -> list[Row]:
-    """What the page shows of these leads; a fixed number of queries, whatever their number."""
+def rows(leads: Sequence[Lead], at: datetime, now: Current | None) -> list[Row]:
+    """What the page shows of these leads, by the agreement `now`; a fixed number of queries."""
+    if not leads:
+        return []
     ids = [lead.pk for lead in leads]
-    explained = engine.explain_many(ids, at)
-    acts = last_acts(ids, at)
     enrolments = {e.lead_id: e for e in Enrolment.objects.filter(lead__in=ids, ended_at=None)}
-    documents = terms.documents(e.agreement_id for e in enrolments.values())
-    parked = dict(
-        Hold.objects.filter(lead__in=ids, ended_at=None, until__gt=at).values_list("lead_id", "until")
+    held = Hold.objects.filter(lead__in=ids, ended_at=None).filter(Q(until__gt=at) | Q(until=None))
+    explained = engine.explain_many(ids, at, now, evidence=False) if now else {}
+    known = _Known(
+        at,
+        bar_points(now) if now else None,
+        explained,
+        last_acts(ids, at),
+        enrolments,
+        terms.documents(e.agreement_id for e in enrolments.values()),
+        {hold.lead_id: hold for hold in held},
+        personas.of(ids, at, now) if now else {},
+        {pk: bringing.needs(said, now.program) for pk, said in explained.items()} if now else {},
     )
-    return [
-        _row(lead, at, points, explained.get(lead.pk), acts, enrolments.get(lead.pk), documents, parked)
-        for lead in leads
-    ]
+    return [_row(lead, known) for lead in leads]
 
 
-def _row(
-    lead: Lead,
-    at: datetime,
-    points: int | None,
-    explained: Any,
-    acts: Mapping[int, str],
-    enrolment: Enrolment | None,
-    documents: Mapping[int, Any],
-    parked: Mapping[int, datetime | None],
-) -> Row:
-    total = explained.total if explained else 0
-    quiet = (at - lead.last_own_act_at).days if lead.last_own_act_at else None
-    track, step = _track(enrolment, documents)
+@dataclass(frozen=True)
+class _Known:
+    """What was read for all rows of a page at once."""
+
+    at: datetime
+    points: int | None
+    explained: Mapping[int, Any]
+    acts: Mapping[int, str]
+    enrolments: Mapping[int, Enrolment]
+    documents: Mapping[int, Any]
+    held: Mapping[int, Hold]
+    personas: Mapping[int, Any]
+    needs: Mapping[int, Needs]
+
+
+def _row(lead: Lead, known: _Known) -> Row:
+    said = known.explained.get(lead.pk)
+    enrolment = known.enrolments.get(lead.pk)
+    track, step = _track(enrolment, known.documents)
     first = enrolment is not None and enrolment.step_no == 0
+    seen = known.personas.get(lead.pk)
     return Row(
         lead=lead,
-        total=explained.total if explained else None,
-        grade=explained.grade if explained else "",
-        days=(at - lead.stage_since).days,
-        gap=max(0, (points or 0) - total),
-        bar=points,
-        missing=tuple(brief(text) for text in explained.thresholds.missing) if explained else (),
-        hint=explained.thresholds.hint if explained else "",
-        quiet_days=quiet,
-        last_act=acts.get(lead.pk, ""),
+        total=said.total if said else None,
+        grade=said.grade if said else "",
+        days=(known.at - lead.stage_since).days,
+        bar=known.points,
+        needs=known.needs.get(lead.pk, Needs(None)),
+        quiet_days=(known.at - lead.last_own_act_at).days if lead.last_own_act_at else None,
+        last_act=known.acts.get(lead.pk, ""),
         track=track,
+        track_key=enrolment.track if enrolment else "",
         step=step,
         starts_at=enrolment.next_step_at if first and enrolment else None,
-        parked_until=parked.get(lead.pk),
+        held=known.held.get(lead.pk),
+        question=next(iter(seen.persona.questions), "") if seen and seen.ideal else "",
     )
-
-
-def brief(text: str) -> str:
-    """A condition of the agreement for one line: of many ways that would do, the first two."""
-    ways = re.findall(r"“[^”]+”", text)
-    if len(text) <= LONG or len(ways) < 2:
-        return text
-    return f"{ways[0]}, {ways[1]} or another such sign"
 
 
 def _track(enrolment: Enrolment | None, documents: Mapping[int, Any]) -> tuple[str, str]:
@@ -225,14 +276,26 @@ def last_acts(lead_ids: Sequence[int], at: datetime) -> dict[int, str]:
 
 
 def log_contact(
-    lead_id: int, actor: Actor, *, kind: str, result: str, note: str = "", at: datetime | None = None
+    lead_id: int,
+    actor: Actor,
+    *,
+    kind: str,
+    result: str,
+    note: str = "",
+    again: dt.date | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """Pre-sales talked to the lead, or tried to."""
+    """Pre-sales talked to the lead, or tried to. `again`: on this day it is on the caller's list once more.
+
+    Raises BadInput for an unknown channel or result, or a day that has passed.
+    """
     _marketing(actor)
     if kind not in CONTACTS or result not in RESULTS:
         raise BadInput("Say how and with what result.", [Fault("kind", "Choose a channel and a result.")])
     _living(lead_id)
     at = at or clock.now()
+    if again is not None:
+        tasks.call_again(lead_id, actor, on=again, note=note, at=at)
     row = {
         "source": "leadflow",
         "external_id": f"contact:{lead_id}:{actor.user_id}:{at.isoformat()}",
@@ -279,13 +342,64 @@ def park(lead_id: int, actor: Actor, *, until: datetime, note: str = "", at: dat
             since=at,
             until=until,
             evidence={"kind": "any"},
-            reason_key="parked",
+            reason_key=PARKED,
             closes=False,
             handoff_id=None,
         )
         Lead.objects.filter(pk=lead_id).update(review_at=until)
         audit.record(actor, "lead.parked", lead, after={"until": until.isoformat()}, reason=note[:500])
     return made
+
+
+def unpark(lead_id: int, actor: Actor, *, at: datetime | None = None) -> Hold:
+    """Take a parked lead back before its day. Conflict when it is not parked."""
+    _marketing(actor)
+    with transaction.atomic():
+        lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id).first()
+        if lead is None or lead.erased_at or lead.merged_into_id:
+            raise NotVisible("There is no such lead.")
+        if not Hold.objects.filter(lead=lead, ended_at=None, reason_key=PARKED).exists():
+            raise Conflict(f"{lead} is not parked.")
+        at = at or clock.now()
+        ended = engine.end_hold(lead_id, at=at, by=actor)
+        assert ended is not None
+        audit.record(actor, "lead.unparked", lead)
+    return ended
+
+
+def stop_track(lead_id: int, actor: Actor, *, at: datetime | None = None) -> None:
+    """Take a lead off the track it is on. Conflict when it is on none."""
+    _marketing(actor)
+    with transaction.atomic():
+        lead = Lead.objects.select_for_update(no_key=True).filter(pk=lead_id).first()
+        if lead is None:
+            raise NotVisible("There is no such lead.")
+        if not nurture.end([lead_id], why=f"by hand: {actor}", at=at or clock.now()):
+            raise Conflict(f"{lead} is on no track.")
+        audit.record(actor, "track.stopped", lead)
+
+
+def each(lead_ids: Sequence[int], act: Callable[[int], Any]) -> tuple[int, list[str]]:
+    """Do an act for several leads, each by itself: how many it worked for, and the words of the others.
+
+    Raises BadInput for none or too many; a word that all of them get (a form filled in badly) is raised too.
+    """
+    ids = sorted(set(lead_ids))
+    if not ids or len(ids) > MOST_AT_ONCE:
+        raise BadInput(f"Choose 1 to {MOST_AT_ONCE} leads.", [Fault("lead", "Tick the rows that you mean.")])
+    left: list[str] = []
+    wrong: list[BadInput] = []
+    for pk in ids:
+        try:
+            act(pk)
+        except BadInput as problem:
+            wrong.append(problem)
+            left.append(str(problem))
+        except (Conflict, NotVisible) as problem:
+            left.append(str(problem))
+    if len(wrong) == len(ids):
+        raise wrong[0]
+    return len(ids) - len(left), list(dict.fromkeys(left))
 
 
 def _marketing(actor: Actor) -> None:

@@ -1,6 +1,8 @@
-"""The MQL page and its dialogs, and the list of tasks."""
+"""The MQL page and its dialogs."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,15 +10,13 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from feedback import asking, mqls, nurture, tasks, terms
 from feedback.acts import SALES, date_of
-from feedback.models import Task
-from feedback.pages_reports import sources
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
@@ -24,10 +24,19 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
 from leadflow.web import PageRequest, csv_response, with_toast
+from scoring import current as applied
+from scoring.conditions import nodes
+from scoring.current import Current
 
 PAGE = 25
 MARKETERS = (Role.MARKETER, Role.MARKETING_MANAGER)
-ACTS = ("track", "contact", "handover", "park")
+# The acts that ask for something first; the last ones of them also for several leads together.
+FORMS = ("contact", "track", "handover", "park")
+FORMS_MANY = ("track", "handover", "park")
+MANY_WORDS = {"track": "Started for", "handover": "Handed over:", "park": "Parked:"}
+CONTACT_WORDS = "Contact written down."
+# So many of the refusals of an act on several leads are told in words.
+SHOWN_LEFT = 3
 CHANNEL_WORDS = {"call": "Call", "message": "E-mail", "meeting": "Meeting"}
 RESULT_WORDS = {
     "talked": "talked",
@@ -42,26 +51,39 @@ RESULT_WORDS = {
 @roles(*MARKETERS, Role.SALES_MANAGER)
 def page(request: PageRequest) -> HttpResponseBase:
     """The MQLs of a view, closest to the bar first."""
-    at, points = clock.now(), mqls.bar_points()
+    at, now = clock.now(), applied.current()
+    points, document = mqls.bar_points(now), now.program.document if now else None
     view = request.GET.get("view", "close")
     view = view if view in mqls.VIEWS else "close"
     sort = request.GET.get("sort", "-score")
-    found = mqls.mqls(at, view, points, request.GET.get("q", ""), request.GET.get("source", ""))
-    found = found.select_related("company", "score").order_by(*mqls.SORTS.get(sort, mqls.SORTS["-score"]))
+    sieve = mqls.Sieve(
+        request.GET.get("q", "")[:100],
+        request.GET.get("source", ""),
+        request.GET.get("grade", "")[:1],
+        request.GET.get("track", ""),
+    )
+    found = mqls.mqls(at, view, points, sieve).select_related("company", "score")
+    found = found.order_by(*mqls.SORTS.get(sort, mqls.SORTS["-score"]))
     if request.GET.get("format") == "csv":
         return _csv(found, at)
     leads = Paginator(found, PAGE).get_page(request.GET.get("page"))
     context = {
         "page": leads,
-        "rows": mqls.rows(list(leads.object_list), at, points),
+        "rows": mqls.rows(list(leads.object_list), at, now),
         "view": view,
         "views": mqls.VIEWS,
-        "counts": mqls.counts(at, points),
+        "counts": mqls.counts(at, points, sieve),
+        "sieve": sieve,
         "points": points,
+        "grades": asked_grades(now),
+        "letters": [*(name for name, _ in document.grades.letters), document.grades.last_letter]
+        if document
+        else [],
+        "tracks": document.tracks if document else (),
         "days": mqls.usual_days(at),
         "sort": sort,
         "can_act": request.user.in_marketing or request.user.is_admin,
-        "sources": sources(),
+        "sources": mqls.sources(),
         "open_tasks": tasks.open_tasks().count(),
     }
     return render(request, "feedback/mqls.html", context)
@@ -85,14 +107,42 @@ def _csv(found: Any, at: datetime) -> HttpResponseBase:
     return csv_response("mqls", header, rows)
 
 
+def asked_grades(now: Current | None) -> str:
+    """The grades that the bar asks for, in words: "A1, A2 or B1"; empty: it asks for none."""
+    for part in now.program.sales_parts if now else ():
+        if isinstance(part, nodes.GradeIn):
+            *some, last = part.grades
+            return f"{', '.join(some)} or {last}" if some else last
+    return ""
+
+
 @require_GET
 @roles(*MARKETERS)
 def form(request: PageRequest, pk: int, act: str) -> HttpResponse:
     """The dialog of one act."""
-    if act not in ACTS:
+    if act not in FORMS:
         raise NotVisible("There is no such act.")
     lead = get_object_or_404(Lead.objects.select_related("company"), pk=pk)
-    context: dict[str, Any] = {"lead": lead, "act": act}
+    # From another page than the list: that page is shown anew afterwards.
+    whole = bool(request.GET.get("whole"))
+    return render(request, "feedback/_mql_form.html", {"lead": lead, "whole": whole, **_asked(act)})
+
+
+@require_GET
+@roles(*MARKETERS)
+def form_many(request: PageRequest, act: str) -> HttpResponse:
+    """The dialog of one act for the chosen rows."""
+    if act not in FORMS_MANY:
+        raise NotVisible("There is no such act.")
+    ids = chosen(request.GET.getlist("lead"))
+    found = {lead.pk: lead for lead in Lead.objects.filter(pk__in=ids)}
+    leads = [found[pk] for pk in ids if pk in found]
+    return render(request, "feedback/_mql_form.html", {"leads": leads, **_asked(act)})
+
+
+def _asked(act: str) -> dict[str, Any]:
+    """What the dialog of an act offers."""
+    context: dict[str, Any] = {"act": act}
     if act == "track":
         context["tracks"] = terms.agreement_of()[1].tracks
     if act == "handover":
@@ -100,38 +150,84 @@ def form(request: PageRequest, pk: int, act: str) -> HttpResponse:
         context["people"] = people.select_related("team")
     if act == "contact":
         context |= {"channels": CHANNEL_WORDS, "results": RESULT_WORDS}
-    if act == "park":
+    if act in ("park", "contact"):
         context["earliest"] = (clock.now() + timedelta(days=1)).date()
-    return render(request, "feedback/_mql_form.html", context)
+    return context
+
+
+def chosen(given: Sequence[str]) -> list[int]:
+    """The ids of the rows that were ticked, each once."""
+    ids = [int(text) for text in given if text.isascii() and text.isdigit() and len(text) <= 18]
+    return list(dict.fromkeys(ids))
 
 
 @require_POST
 @roles(*MARKETERS)
 def do(request: PageRequest, pk: int, act: str) -> HttpResponse:
     """Carry out one act on the row and show the row as it is then."""
-    deeds = {"track": _track, "contact": _contact, "handover": _hand_over, "park": _park}
-    if act not in deeds:
+    if act not in DEEDS:
         raise NotVisible("There is no such act.")
-    words = deeds[act](request, pk)
+    words = DEEDS[act](request, pk)
     if not request.htmx:
-        return redirect(request.POST.get("next") or "feedback:mqls")
+        messages.success(request, words)
+        return redirect(next_of(request) or "feedback:mqls")
+    if request.POST.get("whole"):
+        messages.success(request, words)
+        answer = HttpResponse(status=204)
+        answer["HX-Refresh"] = "true"
+        return answer
     return _fresh(request, pk, words)
 
 
+@require_POST
+@roles(*MARKETERS)
+def do_many(request: PageRequest, act: str) -> HttpResponse:
+    """Carry out one act on all chosen rows; what could not be done is told by name."""
+    if act not in FORMS_MANY:
+        raise NotVisible("There is no such act.")
+    done, left = mqls.each(chosen(request.POST.getlist("lead")), partial(DEEDS[act], request))
+    words = f"{MANY_WORDS[act]} {done} {'lead' if done == 1 else 'leads'}."
+    if left:
+        rest = f" and {len(left) - SHOWN_LEFT} more" if len(left) > SHOWN_LEFT else ""
+        words += f" Not done: {' '.join(left[:SHOWN_LEFT])}{rest}"
+    (messages.success if done else messages.error)(request, words)
+    if not request.htmx:
+        return redirect(next_of(request) or "feedback:mqls")
+    answer = HttpResponse(status=204)
+    answer["HX-Refresh"] = "true"
+    return answer
+
+
+def next_of(request: PageRequest) -> str:
+    """Where the form wants to go afterwards, if that is a page of ours."""
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()})
+    return wanted if safe else ""
+
+
 def _track(request: PageRequest, pk: int) -> str:
-    made = nurture.start_by_hand(pk, request.POST.get("track", ""), person(request.user))
-    return f"{made.lead} is on the track “{made.track}”."
+    key = request.POST.get("track", "")
+    made = nurture.start_by_hand(pk, key, person(request.user))
+    name = terms.track_named(terms.agreement_of()[1], key).name
+    return f"{made.lead} is on the track “{name}”."
+
+
+def _stop(request: PageRequest, pk: int) -> str:
+    mqls.stop_track(pk, person(request.user))
+    return "The track has ended."
 
 
 def _contact(request: PageRequest, pk: int) -> str:
+    again = date_of(request.POST.get("again", ""), "again")
     mqls.log_contact(
         pk,
         person(request.user),
         kind=request.POST.get("kind", ""),
         result=request.POST.get("result", ""),
         note=request.POST.get("note", ""),
+        again=again,
     )
-    return "Contact written down."
+    return f"Contact written down; on your list again on {again.day} {again:%b}." if again else CONTACT_WORDS
 
 
 def _hand_over(request: PageRequest, pk: int) -> str:
@@ -155,52 +251,29 @@ def _park(request: PageRequest, pk: int) -> str:
     return f"{held.lead} is parked until {day.day} {day:%b}."
 
 
+def _unpark(request: PageRequest, pk: int) -> str:
+    held = mqls.unpark(pk, person(request.user))
+    return f"{held.lead} is back in the lists."
+
+
+DEEDS: dict[str, Callable[[PageRequest, int], str]] = {
+    "track": _track,
+    "stop": _stop,
+    "contact": _contact,
+    "handover": _hand_over,
+    "park": _park,
+    "unpark": _unpark,
+}
+
+
 def _fresh(request: PageRequest, pk: int, words: str) -> HttpResponse:
-    at, points = clock.now(), mqls.bar_points()
+    at, now = clock.now(), applied.current()
     lead = Lead.objects.select_related("company", "score").get(pk=pk)
     html = HttpResponse("")
     if lead.stage == Stage.MQL:
-        html = render(
-            request, "feedback/_mql.html", {"row": mqls.rows([lead], at, points)[0], "can_act": True}
-        )
+        html = render(request, "feedback/_mql.html", {"row": mqls.rows([lead], at, now)[0], "can_act": True})
     html["HX-Trigger"] = "lf:close"
     return with_toast(html, words)
-
-
-# Tasks -----------------------------------------------------------------------------------
-
-
-@require_GET
-@roles(*MARKETERS, Role.SALES_MANAGER)
-def task_page(request: PageRequest) -> HttpResponse:
-    """What marketing has to do: repairs, answers, steps of tracks."""
-    page_of = Paginator(tasks.open_tasks(), PAGE).get_page(request.GET.get("page"))
-    return render(request, "feedback/tasks.html", {"page": page_of, "at": clock.now()})
-
-
-@require_POST
-@roles(*MARKETERS, Role.SALES_MANAGER)
-def task_done(request: PageRequest, pk: int) -> HttpResponse:
-    """Finish, repair or give up a task."""
-    actor = person(request.user)
-    note = request.POST.get("note", "").strip()
-    how = request.POST.get("how", "done")
-    if how == "repair":
-        fields = {key: request.POST.get(key, "") for key in tasks.REPAIRABLE}
-        task, words = tasks.repair(pk, actor, fields, note=note), "Repaired: sales gets the lead again."
-    elif how == "give_up":
-        task, words = tasks.give_up_repair(pk, actor, note=note), "Noted: it cannot be repaired."
-    elif how == "hand_over":
-        handoff = asking.hand_over(pk, actor, note=note)
-        task = Task.objects.select_related("lead").get(pk=pk)
-        words = f"{handoff.owner or 'Sales'} has it now."
-    elif how == "not_yet":
-        task, words = asking.decline(pk, actor, note=note), "Not yet: told to whoever asked."
-    else:
-        task, words = tasks.finish(pk, actor, result=note), "Done."
-    if request.htmx:
-        return with_toast(HttpResponse(""), words, link=(f"/leads/{task.lead_id}/", str(task.lead)))
-    return redirect(reverse("feedback:tasks"))
 
 
 # Sales asks for a lead -------------------------------------------------------------------

@@ -1,10 +1,14 @@
 """What people of ours should do for a lead by a date: repairs, answers, steps of a track, duplicates."""
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from feedback.models import Task
 from handoff import calendars
@@ -15,7 +19,7 @@ from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, Role, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake, stages
-from leadflow.leads.models import Lead, Stage
+from leadflow.leads.models import Activity, Lead, Stage
 from scoring import engine
 
 WORKING_DAY = timedelta(hours=8)
@@ -29,6 +33,7 @@ DUE = {
 }
 REVIEW_AFTER = timedelta(days=90)
 REPAIRABLE = ("email", "phone", "name")
+TRIES_SHOWN = 3
 
 
 def create_many(
@@ -56,6 +61,24 @@ def create_many(
     )
 
 
+def call_again(lead_id: int, actor: Actor, *, on: dt.date, note: str, at: datetime) -> Task:
+    """A call that somebody of marketing plans for a day. Raises BadInput for a day that has passed."""
+    team, _ = whose()
+    hours = calendars.for_team(team.pk if team else None)
+    if on < at.astimezone(hours.zone).date():
+        raise BadInput("That day has passed.", [Fault("again", "Choose today or a later day.")])
+    begins = max(at, datetime.combine(on, dt.time(0), hours.zone))
+    return Task.objects.create(
+        kind=Task.Kind.CALL,
+        lead_id=lead_id,
+        text=f"Call again: {note.strip()}"[:300] if note.strip() else "Call again",
+        team=team,
+        owner=actor.user,
+        created_at=at,
+        due_at=hours.add(begins, DUE[Task.Kind.CALL]),
+    )
+
+
 def whose() -> tuple[Team | None, User | None]:
     """Marketing's team, which does the tasks; a house without one still has somebody who does them."""
     team = Team.objects.filter(kind=Team.Kind.MARKETING).order_by("pk").first()
@@ -75,6 +98,71 @@ def open_tasks() -> QuerySet[Task]:
         .select_related("lead__company", "owner", "asked_by")
         .order_by("due_at", "pk")
     )
+
+
+def counts() -> dict[str, int]:
+    """How many tasks are open, and how many of them are repairs; for the tabs. One query."""
+    found = open_tasks().order_by()
+    return found.aggregate(open_tasks=Count("pk"), open_repairs=Count("pk", filter=Q(kind=Task.Kind.REPAIR)))
+
+
+# The repair list -------------------------------------------------------------------------
+
+REPAIR_HEADER = ("Lead", "Company", "E-mail", "Phone", "What sales said", "Who said it", "Due", "Lead number")
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A lead whose contact data is wrong: who said what, and what was tried last."""
+
+    task: Task
+    said_by: str
+    note: str
+    tried: tuple[Activity, ...]
+    email_wrong: str
+
+
+def repairs() -> QuerySet[Task]:
+    """The open repairs, soonest first."""
+    return open_tasks().filter(kind=Task.Kind.REPAIR).select_related("lead__company", "handoff__owner")
+
+
+def repair_rows(found: Sequence[Task]) -> list[Repair]:
+    """What each repair shows; one more query, whatever their number."""
+    tried: dict[int, list[Activity]] = defaultdict(list)
+    ids = [task.handoff_id for task in found if task.handoff_id]
+    leads = [task.lead_id for task in found]
+    made = Activity.objects.filter(lead__in=leads, handoff_id__in=ids, kind__contact=True)
+    made = made.select_related("kind", "user")
+    for act in made.order_by("-occurred_at", "-pk"):
+        if act.handoff_id is not None and len(tried[act.handoff_id]) < TRIES_SHOWN:
+            tried[act.handoff_id].append(act)
+    return [
+        Repair(
+            task,
+            task.handoff.owner.name if task.handoff and task.handoff.owner else "Sales",
+            task.handoff.note if task.handoff else "",
+            tuple(tried[task.handoff_id or 0]),
+            "bounces" if task.lead.bounced_at else "",
+        )
+        for task in found
+    ]
+
+
+def repair_lines(found: QuerySet[Task]) -> Iterator[tuple[Any, ...]]:
+    """The repair list as rows of a file."""
+    for task in found.iterator(chunk_size=2000):
+        lead, handoff = task.lead, task.handoff
+        yield (
+            lead.name,
+            lead.company.name if lead.company else "",
+            lead.email,
+            lead.phone,
+            task.text,
+            handoff.owner.name if handoff and handoff.owner else "",
+            task.due_at.isoformat(timespec="minutes"),
+            lead.pk,
+        )
 
 
 def undo(handoff: Handoff, *, at: datetime) -> None:
