@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import api
+from feedback import api, api_loop, api_reports
 
 urlpatterns = [
     path("handoffs/<int:pk>/reject/", api.RejectHandoff.as_view(), name="handoff-reject"),
@@ -13,5 +13,18 @@ urlpatterns = [
     path("handoffs/<int:pk>/undo/", api.UndoHandoff.as_view(), name="handoff-undo"),
     path("handoffs/<int:pk>/dispute/", api.DisputeHandoff.as_view(), name="handoff-dispute"),
     path("handoffs/<int:pk>/settle/", api.SettleHandoff.as_view(), name="handoff-settle"),
-    path("reports/<slug:name>/", api.ReportView.as_view(), name="report"),
+    path("handoffs/<int:pk>/send/", api_loop.SendPiece.as_view(), name="handoff-send"),
+    path("questions/", api_loop.Questions.as_view(), name="questions"),
+    path("questions/<int:pk>/", api_loop.OneQuestion.as_view(), name="question"),
+    path("questions/<int:pk>/answer/", api_loop.AnswerQuestion.as_view(), name="question-answer"),
+    path("content/", api_loop.Pieces.as_view(), name="content"),
+    path("content/<str:key>/", api_loop.OnePiece.as_view(), name="piece"),
+    path("campaigns/", api_loop.Campaigns.as_view(), name="campaigns"),
+    path("campaigns/<str:code>/", api_loop.OneCampaign.as_view(), name="campaign"),
+    path("customers/", api_loop.Customers.as_view(), name="customers"),
+    path("customers/<int:pk>/", api_loop.OneCustomer.as_view(), name="customer"),
+    path("outcomes/unmatched/", api_loop.Strays.as_view(), name="outcomes-unmatched"),
+    path("outcomes/unmatched/<int:pk>/match/", api_loop.MatchStray.as_view(), name="outcomes-match"),
+    path("reports/", api_reports.ReportsView.as_view(), name="reports"),
+    path("reports/<slug:name>/", api_reports.ReportView.as_view(), name="report"),
 ]

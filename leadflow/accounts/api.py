@@ -35,12 +35,25 @@ NDJSON = "application/x-ndjson"
 KEY_USED_EVERY = timedelta(minutes=1)
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 
+_LOOP = {"questions:write", "content:write", "campaigns:write"}
 # What a signed-in person may do through the API, by role; "read" scopes are for everybody.
 ROLE_SCOPES: dict[str, set[str]] = {
-    Role.REP: {"handoffs:write", "outcomes:write"},
-    Role.SALES_MANAGER: {"handoffs:write", "outcomes:write", "agreements:write", "leads:write"},
-    Role.MARKETER: {"leads:write", "activities:write", "agreements:write", "handoffs:write"},
-    Role.MARKETING_MANAGER: {"leads:write", "activities:write", "agreements:write", "handoffs:write"},
+    Role.REP: {"handoffs:write", "outcomes:write", "questions:write"},
+    Role.SALES_MANAGER: {
+        "handoffs:write",
+        "outcomes:write",
+        "agreements:write",
+        "leads:write",
+        "questions:write",
+    },
+    Role.MARKETER: {"leads:write", "activities:write", "agreements:write", "handoffs:write", *_LOOP},
+    Role.MARKETING_MANAGER: {
+        "leads:write",
+        "activities:write",
+        "agreements:write",
+        "handoffs:write",
+        *_LOOP,
+    },
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -33,7 +34,7 @@ from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads import intake, ledgers, selectors
 from leadflow.leads.folding import fold
 from leadflow.leads.intake import Rejected, Result
-from leadflow.leads.models import LeadKey, Stage
+from leadflow.leads.models import LeadKey, Outcome, Stage
 
 PAGE = 100
 PAGE_LIMIT = 500
@@ -153,6 +154,23 @@ _OUTCOME_IN = _object(
         "email": "ann@acme.example",
         "amount": 38400,
     },
+)
+_OUTCOME_OUT = _object(
+    {
+        "id": _WHOLE,
+        "lead_id": _WHOLE,
+        "source": _TEXT,
+        "external_id": _TEXT,
+        "kind": _TEXT,
+        "amount": _maybe({"type": "number"}),
+        "at": _TIME,
+        "undated": {"type": "boolean"},
+        "reason": _TEXT,
+        "recorded_at": _TIME,
+        "replaced_by": _maybe(_WHOLE),
+        "taken_back": {"type": "boolean"},
+    },
+    ["id", "lead_id", "kind"],
 )
 _SCORE = _object(
     {"total": _WHOLE, "grade": _TEXT, "groups": _ANY, "preview": {"type": "boolean"}, "scored_at": _TIME}
@@ -420,8 +438,44 @@ class Activities(APIView):
 class Outcomes(APIView):
     """What became of leads."""
 
-    scopes = {"POST": "outcomes:write"}
+    scopes = {"GET": "outcomes:read", "POST": "outcomes:write"}
     parser_classes = PARSERS
+
+    @extend_schema(
+        operation_id="outcomes_list",
+        summary="Outcomes in the order in which they were recorded; those taken back or replaced say so",
+        parameters=[
+            OpenApiParameter("recorded_since", datetime, description="Only those recorded at or after it"),
+            OpenApiParameter("kind", str, enum=list(Outcome.Kind.values)),
+            OpenApiParameter("lead_id", int),
+            _LIMIT,
+            _CURSOR,
+        ],
+        responses=_answers(200, _page(_OUTCOME_OUT)),
+    )
+    def get(self, request: Request) -> Response:
+        """One page, the oldest first; follow `next` until it is null."""
+        asked = request.query_params
+        found = Outcome.objects.filter(lead__erased_at=None)
+        if since := _instant(asked.get("recorded_since"), "recorded_since"):
+            found = found.filter(recorded_at__gte=since)
+        if kind := asked.get("kind"):
+            if kind not in Outcome.Kind.values:
+                known = ", ".join(Outcome.Kind.values)
+                raise BadInput("Unknown kind.", [Fault("kind", f"Known are: {known}.")])
+            found = found.filter(kind=kind)
+        if lead := asked.get("lead_id"):
+            if not (lead.isascii() and lead.isdigit() and int(lead[:20]) <= BIGGEST_ID):
+                raise BadInput("The lead cannot be read.", [Fault("lead_id", "Write its number.")])
+            found = found.filter(lead=int(lead))
+        if cursor := asked.get("cursor"):
+            at, last = _cursor(cursor, 2)
+            found = found.filter(Q(recorded_at__gt=at) | Q(recorded_at=at, pk__gt=last))
+        limit = _limit(asked.get("limit"), PAGE, PAGE_LIMIT)
+        rows = list(found.order_by("recorded_at", "pk")[: limit + 1])
+        more = rows[limit - 1] if len(rows) > limit else None
+        mark = [more.recorded_at.isoformat(), more.pk] if more else None
+        return Response({"results": [_outcome(row) for row in rows[:limit]], "next": _next(request, mark)})
 
     @extend_schema(
         operation_id="outcomes",
@@ -435,6 +489,23 @@ class Outcomes(APIView):
         """Without `at` the outcome counts as undated. `duplicate` said nothing new."""
         actor = actor_of(request)
         return _taken(request, lambda rows: ledgers.record_outcomes(rows, actor=actor, strict=True))
+
+
+def _outcome(row: Outcome) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "lead_id": row.lead_id,
+        "source": row.source,
+        "external_id": row.external_id,
+        "kind": row.kind,
+        "amount": None if row.amount is None else float(row.amount),
+        "at": row.at,
+        "undated": row.undated,
+        "reason": row.reason,
+        "recorded_at": row.recorded_at,
+        "replaced_by": row.replaced_by_id,
+        "taken_back": row.voided_at is not None,
+    }
 
 
 def _taken(request: Request, take: Callable[[list[Any]], Result]) -> Response:
