@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import make_password
 
 from handoff import calendars, routing
 from leadflow.accounts.models import Organisation, Role, Team, User
-from leadflow.demo.world import BUYING, GUIDES, SOURCES, WEBINARS
+from leadflow.demo.world import BUYING, GUIDES, PIECES, SOURCES, WEBINARS
 from leadflow.leads.models import Campaign, Content
 
 PASSWORD = "leadflow-demo"  # noqa: S105 (shown on the login page of the demo company, on purpose)
@@ -117,6 +117,6 @@ def _content() -> None:
     pieces = [(title, "prospect") for title in GUIDES] + [(title, "mql") for title in BUYING]
     pieces += [(title, "prospect") for title in WEBINARS]
     Content.objects.bulk_create(
-        Content(key=f"piece-{n}", title=title, stage=stage, url=f"https://{DOMAIN}/library/{n}")
-        for n, (title, stage) in enumerate(pieces, start=1)
+        Content(key=PIECES[title], title=title, stage=stage, url=f"https://{DOMAIN}/library/{PIECES[title]}")
+        for title, stage in pieces
     )

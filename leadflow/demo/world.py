@@ -4,6 +4,7 @@ Pure: no database, no clock. The same seed gives the same world. The planted tru
 
 - Buyers are senior people in firms of 50 to 1,000 of four industries; they look at prices and compare.
 - Educational downloads say nothing about buying: the agreement's rule for them is the wrong one.
+- Who asks for a demo means it, and asks early, often before anything else speaks for them.
 - Content syndication brings readers, not buyers: the poor source. Paid search brings tiny firms.
 """
 
@@ -98,6 +99,8 @@ PRICING = ("/pricing", "/pricing", "/pricing/plans")
 GUIDES = ("Route planning from scratch", "Ten ways to fewer empty runs", "The dispatcher's year")
 BUYING = ("Nordfrakt: 18% fewer empty runs", "Route planners compared", "ROI sheet", "Two depots, one plan")
 WEBINARS = ("Planning with two depots", "Driver shortage, calmly", "Costs per stop")
+# The key by which activities name a piece of the library.
+PIECES = {title: f"piece-{n}" for n, title in enumerate((*GUIDES, *BUYING, *WEBINARS), start=1)}
 QUESTIONS = (
     "Does it work with our ERP?",
     "How long until the first plan runs?",
@@ -303,9 +306,9 @@ def _first_event(rng: random.Random, p: Person) -> Event:
     more: dict[str, Any] = {"campaign": p.source.campaign}
     kind = p.source.first
     if kind == "download_educational":
-        more["properties"] = {"title": rng.choice(GUIDES)}
+        more |= _piece(rng.choice(GUIDES))
     elif kind == "webinar_registered":
-        more["properties"] = {"title": rng.choice(WEBINARS)}
+        more |= _piece(rng.choice(WEBINARS))
     elif kind == "show_scan":
         more["properties"] = {"show": "Logistik Forum"}
     else:
@@ -333,36 +336,29 @@ def _around(rng: random.Random, at: datetime, days: float) -> datetime:
 
 
 def _titled(rng: random.Random, at: datetime, kind: str, titles: tuple[str, ...]) -> Event:
-    return Event(at, kind, {"properties": {"title": rng.choice(titles)}})
+    return Event(at, kind, _piece(rng.choice(titles)))
+
+
+def _piece(title: str) -> dict[str, Any]:
+    return {"properties": {"title": title}, "content": PIECES[title]}
 
 
 def _buyer(rng: random.Random, p: Person) -> list[Event]:
     made: list[Event] = []
-    at = p.ready_at
-    for _ in range(rng.randint(3, 6)):
+    at, asks = p.ready_at, rng.random()
+    for visit in range(rng.randint(3, 6)):
         at = _around(rng, at, 3.0)
         made += _visit(rng, at, 0.6)
         if rng.random() < 0.4:
             made.append(_titled(rng, at + timedelta(minutes=9), "download_buying", BUYING))
+        if visit == 0 and asks < 0.30:
+            wish = {"properties": {"form": "Book a demo", "text": rng.choice(WISHES)}}
+            made.append(Event(at + timedelta(minutes=15), "demo_requested", wish))
     if rng.random() < 0.35:
         made.append(_titled(rng, _around(rng, p.ready_at, 6), "webinar_attended", WEBINARS))
-    draw = rng.random()
-    if draw < 0.30:
-        made.append(
-            Event(
-                at + timedelta(minutes=15),
-                "demo_requested",
-                {"properties": {"form": "Book a demo", "text": rng.choice(WISHES)}},
-            )
-        )
-    elif draw < 0.40:
-        made.append(
-            Event(
-                at + timedelta(minutes=15),
-                "trial_started",
-                {"properties": {"seats": rng.choice([5, 10, 25, 60])}},
-            )
-        )
+    if 0.30 <= asks < 0.40:
+        seats = {"properties": {"seats": rng.choice([5, 10, 25, 60])}}
+        made.append(Event(at + timedelta(minutes=15), "trial_started", seats))
     if rng.random() < 0.35:
         made.append(
             Event(
@@ -407,7 +403,7 @@ def _evaluator(rng: random.Random, p: Person) -> list[Event]:
     if rng.random() < 0.45:
         made.append(_titled(rng, _around(rng, p.created_at, 10), "download_educational", GUIDES))
     # Owners of tiny firms ask at once; nobody knows yet how small they are.
-    if rng.random() < (0.15 if p.tiny else 0.05):
+    if rng.random() < (0.08 if p.tiny else 0.02):
         made.append(
             Event(
                 _around(rng, at, 3),
@@ -434,7 +430,7 @@ def _reader(rng: random.Random, p: Person) -> list[Event]:
         made.append(_titled(rng, at, "download_educational", GUIDES))
         if rng.random() < 0.5:
             made += _visit(rng, at + timedelta(minutes=4), 0.06)
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         made.append(_titled(rng, _around(rng, p.created_at, 12), "webinar_attended", WEBINARS))
     if rng.random() < 0.08:
         made.append(Event(_around(rng, at, 5), "social_follow", {"properties": {"network": "LinkedIn"}}))
