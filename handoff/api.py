@@ -10,7 +10,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -33,6 +38,106 @@ ARGUMENTS = {
     if not row.closed_loop and row.name not in ("open", "outcome")
 }
 INSTANTS = ("occurred_at",)
+# The closed-loop acts name these as their own addresses take them.
+NEEDS = {"dispute": ("comment",), "settle": ("result",)}
+TAKES = {"settle": ("comment",)}
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"path": _TEXT, "message": _TEXT}},
+        },
+    },
+    "required": ["type", "title", "status", "errors"],
+}
+_MAYBE: dict[str, Any] = {**_TEXT, "nullable": True}
+_CONFLICT: dict[str, Any] = {
+    **_PROBLEM,
+    "properties": {
+        **_PROBLEM["properties"],
+        "current": {
+            "type": "object",
+            "description": "How it stands: who has it, who did what, and when",
+            "properties": {
+                "id": {"type": "integer"},
+                "state": _TEXT,
+                "owner": {"type": "integer", "nullable": True},
+                "owner_name": _TEXT,
+                "by": _TEXT,
+                "at": {**_TEXT, "format": "date-time"},
+                "action": _TEXT,
+            },
+            "additionalProperties": True,
+        },
+    },
+    "required": [*_PROBLEM["required"], "current"],
+    "example": {
+        "type": "about:blank",
+        "title": "Ben accepted this 20 s ago.",
+        "status": 409,
+        "errors": [],
+        "current": {
+            "id": 4711,
+            "state": "accepted",
+            "owner": 7,
+            "owner_name": "Ben",
+            "by": "Ben",
+            "at": "2026-11-24T08:12:40+00:00",
+            "action": "accept",
+        },
+    },
+}
+READ_PROBLEMS: dict[Any, Any] = {
+    (code, "application/problem+json"): _PROBLEM for code in (400, 401, 403, 404, 405, 406)
+}
+# Of every act, here and in feedback.
+ACT_PROBLEMS: dict[Any, Any] = {
+    **READ_PROBLEMS,
+    **{(code, "application/problem+json"): _PROBLEM for code in (413, 415)},
+    (409, "application/problem+json"): _CONFLICT,
+}
+IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same request again is answered alike, for 24 h; another request with it is a 409",
+)
+_ACT_IN: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "What the act takes; `needs` and `takes` of the allowed actions tell",
+    "properties": {
+        "channel": {**_TEXT, "enum": list(guards.CHANNELS)},
+        "result": {**_TEXT, "enum": list(guards.RESULTS)},
+        "note": _TEXT,
+        "occurred_at": {**_TEXT, "format": "date-time", "description": "When the contact was"},
+        "call_back": {
+            **_TEXT,
+            "description": "When to try again, where that was agreed: an instant or a day",
+        },
+        "to": {"oneOf": [{"type": "integer"}, {**_TEXT, "enum": ["pool"]}], "description": "A person’s id"},
+        "until": {**_TEXT, "description": "Sleep until then: an instant or a day"},
+        "reason": _TEXT,
+    },
+}
+_EXAMPLES = [
+    OpenApiExample("accept, claim, wake", value={}, request_only=True),
+    OpenApiExample(
+        "touch, log_contact",
+        value={"channel": "phone", "result": "talked", "note": "Wants a demo on Friday"},
+        request_only=True,
+    ),
+    OpenApiExample(
+        "snooze", value={"until": "2026-12-01", "reason": "Back from leave then"}, request_only=True
+    ),
+    OpenApiExample("reassign", value={"to": 7, "reason": "Speaks Polish"}, request_only=True),
+]
 
 
 @extend_schema_serializer(component_name="AllowedAct")
@@ -42,6 +147,8 @@ class ActionOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
     needs = serializers.ListField(child=serializers.CharField())
+    takes = serializers.ListField(child=serializers.CharField())
+    url = serializers.CharField(help_text="Where to POST it")
 
 
 @extend_schema_serializer(component_name="Handoff")
@@ -52,6 +159,8 @@ class HandoffOut(serializers.Serializer[Any]):
     lead_id = serializers.IntegerField()
     lead_name = serializers.CharField()
     company = serializers.CharField(allow_blank=True)
+    crm_url = serializers.CharField(allow_blank=True)
+    external_owner = serializers.CharField(allow_blank=True)
     kind = serializers.ChoiceField(Handoff.Kind.choices)
     state = serializers.ChoiceField(State.choices)
     owner_id = serializers.IntegerField(allow_null=True)
@@ -89,19 +198,6 @@ class PageOut(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-@extend_schema_serializer(component_name="HandoffAct")
-class ActIn(serializers.Serializer[Any]):
-    """What an act may need; which of it, `needs` of the allowed actions tells."""
-
-    channel = serializers.ChoiceField(list(guards.CHANNELS), required=False)
-    result = serializers.ChoiceField(list(guards.RESULTS), required=False)
-    note = serializers.CharField(required=False)
-    occurred_at = serializers.DateTimeField(required=False)
-    to = serializers.IntegerField(required=False)
-    until = serializers.DateTimeField(required=False)
-    reason = serializers.CharField(required=False)
-
-
 def shown(handoff: Handoff, actions: Sequence[states.Action], at: datetime) -> dict[str, Any]:
     """A handoff as the API shows it."""
     lead = handoff.lead
@@ -110,6 +206,8 @@ def shown(handoff: Handoff, actions: Sequence[states.Action], at: datetime) -> d
         "lead_id": handoff.lead_id,
         "lead_name": str(lead),
         "company": lead.company.name if lead.company else "",
+        "crm_url": lead.crm_url,
+        "external_owner": lead.external_owner,
         "kind": handoff.kind,
         "state": handoff.state,
         "owner_id": handoff.owner_id,
@@ -136,7 +234,17 @@ def shown(handoff: Handoff, actions: Sequence[states.Action], at: datetime) -> d
         "note": handoff.note,
         "amount": handoff.amount,
         "changed_at": handoff.changed_at,
-        "actions": [{"name": a.name, "label": a.label, "needs": list(a.needs)} for a in actions],
+        "actions": [_allowed(handoff, action) for action in actions],
+    }
+
+
+def _allowed(handoff: Handoff, action: states.Action) -> dict[str, Any]:
+    return {
+        "name": action.name,
+        "label": action.label,
+        "needs": list(NEEDS.get(action.name, action.needs)),
+        "takes": list(TAKES.get(action.name, action.takes)),
+        "url": f"/api/v1/handoffs/{handoff.pk}/{action.name}/",
     }
 
 
@@ -156,11 +264,12 @@ class Handoffs(APIView):
         parameters=[
             OpenApiParameter("state", str, many=True, enum=list(State.values), description="One or more"),
             OpenApiParameter("owner", str, description="An id, `me`, or `none` for what is in a pool"),
+            OpenApiParameter("lead", int, description="Those of one lead, the closed ones too"),
             OpenApiParameter("due_before", datetime, description="Only promises due before this instant"),
             OpenApiParameter("limit", int, description=f"At most {PAGE_LIMIT}"),
             OpenApiParameter("cursor", str, description="From `next` of the page before"),
         ],
-        responses=PageOut,
+        responses={(200, "application/json"): PageOut, **READ_PROBLEMS},
     )
     def get(self, request: Request) -> Response:
         """One page; follow `next` until it is null."""
@@ -178,7 +287,9 @@ class OneHandoff(APIView):
 
     scopes = {"GET": "handoffs:read"}
 
-    @extend_schema(operation_id="handoffs_show", responses=HandoffOut)
+    @extend_schema(
+        operation_id="handoffs_show", responses={(200, "application/json"): HandoffOut, **READ_PROBLEMS}
+    )
     def get(self, request: Request, pk: int) -> Response:
         """The handoff with what the caller may do."""
         found = _rows().filter(pk=pk).first()
@@ -194,12 +305,13 @@ class ActOnHandoff(APIView):
 
     @extend_schema(
         operation_id="handoffs_act",
-        request=ActIn,
-        responses=HandoffOut,
+        request={"application/json": _ACT_IN},
+        responses={(200, "application/json"): HandoffOut, **ACT_PROBLEMS},
         parameters=[
             OpenApiParameter("action", str, OpenApiParameter.PATH, enum=sorted(ARGUMENTS)),
-            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER),
+            IDEMPOTENCY,
         ],
+        examples=_EXAMPLES,
     )
     @idempotent
     def post(self, request: Request, pk: int, action: str) -> Response:
@@ -222,8 +334,9 @@ def _arguments(data: Any, action: str) -> dict[str, Any]:
         allowed = ", ".join(known) or "none"
         raise BadInput(f"“{action}” takes: {allowed}.", [Fault(name[:80], "Unknown.") for name in unknown])
     for name, value in data.items():
-        if value is not None and not isinstance(value, str | int):
-            raise BadInput("That cannot be read.", [Fault(name, "A text or a number.")])
+        fits = isinstance(value, str) or value is None
+        if not fits and not (name == "to" and isinstance(value, int) and not isinstance(value, bool)):
+            raise BadInput("That cannot be read.", [Fault(name, "Send a text.")])
     return {name: _instant(value, name) if name in INSTANTS else value for name, value in data.items()}
 
 
@@ -254,6 +367,10 @@ def _asked(request: Request) -> QuerySet[Handoff]:
         found = found.filter(state__in=wanted)
     if owner := asked.get("owner"):
         found = _of_owner(found, owner, request)
+    if lead := asked.get("lead"):
+        if not (lead.isascii() and lead.isdigit() and int(lead) <= LARGEST_ID):
+            raise BadInput("Unknown lead.", [Fault("lead", "A lead’s id.")])
+        found = found.filter(lead=int(lead))
     if asked.get("due_before"):
         found = found.filter(sla_due_at__lt=_instant(asked["due_before"], "due_before"))
     if asked.get("cursor"):

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about the agreement and its scores is what the API does, odd input too."""
+"""What the OpenAPI document says about agreement, scores and handoffs is what the API does, odd input too."""
 
 import pytest
 import schemathesis
@@ -40,7 +40,7 @@ def one_connection():
 def document(key, one_connection):
     headers = {"Authorization": f"Bearer {key}"}
     whole = schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", application, headers=headers)
-    return whole.include(path_regex=r"/agreements/|/score/")
+    return whole.include(path_regex=r"/agreements/|/score/|/handoffs/")
 
 
 def test_the_agreements_api_does_what_its_document_says(document, key):
@@ -64,4 +64,4 @@ def test_the_agreements_api_does_what_its_document_says(document, key):
 
         does_what_it_says()
         tried.append(operation.label)
-    assert len(tried) == 13, tried
+    assert len(tried) == 24, tried

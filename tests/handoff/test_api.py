@@ -139,3 +139,70 @@ def test_the_list_asks_as_often_for_thirty_as_for_three(offered, as_user, django
             client.get(LIST)
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 8
+
+
+def test_what_is_another_s_closed_or_withdrawn_is_a_conflict_with_the_state_as_it_is(
+    offered, as_user, people, caplog
+):
+    from handoff import machine
+    from leadflow.accounts.actors import SYSTEM
+
+    handoff = offered()
+    other = people.ben if handoff.owner == people.sam else people.sam
+    taken = post(as_user(other), handoff, "accept")
+    assert taken.status_code == 409
+    assert taken.json()["title"] == f"This lead is with {handoff.owner.name}."
+    assert taken.json()["current"]["owner"] == handoff.owner_id
+    assert taken.json()["current"]["state"] == "offered"
+    machine.apply("withdraw", handoff.pk, SYSTEM, reason="merged")
+    gone = post(as_user(handoff.owner), handoff, "accept", **{"idempotency-key": "k"})
+    assert gone.status_code == 409
+    assert gone.json()["current"]["state"] == "withdrawn"
+    assert gone.json()["current"]["action"] == "withdraw"
+    # A refusal is no answer to keep: the same key may try again.
+    assert post(as_user(handoff.owner), handoff, "accept", **{"idempotency-key": "k"}).status_code == 409
+    refused = [record.getMessage() for record in caplog.records if record.name == "handoff.machine"]
+    assert f"refused: accept of handoff {handoff.pk} by {other.name}: This lead is with" in refused[0]
+
+
+def test_every_act_says_where_it_goes_what_it_takes_and_what_can_be_done_next(offered, as_user):
+    handoff = offered(crm_url="https://crm.example/1", external_owner="Kim")
+    client = as_user(handoff.owner)
+    shown = client.get(LIST, {"lead": handoff.lead_id}).json()["results"][0]
+    assert (shown["crm_url"], shown["external_owner"]) == ("https://crm.example/1", "Kim")
+    acts = {act["name"]: act for act in shown["actions"]}
+    assert acts["reject"]["url"] == f"{LIST}{handoff.pk}/reject/"
+    assert acts["reject"]["needs"] == ["reason_key"]
+    said = json.dumps({"reason_key": "1", "note": "three people"})
+    key = {"idempotency-key": "no"}
+    first = client.post(acts["reject"]["url"], said, "application/json", headers=key)
+    again = client.post(acts["reject"]["url"], said, "application/json", headers=key)
+    assert first.status_code == again.status_code == 200
+    assert first.json() == again.json()
+    assert first.json()["state"] == "rejected"
+    assert [act["name"] for act in first.json()["actions"]] == ["undo"]
+    other = json.dumps({"reason_key": "1", "note": "four people"})
+    assert client.post(acts["reject"]["url"], other, "application/json", headers=key).status_code == 409
+
+
+def test_the_answer_to_a_repeated_request_is_kept_for_a_day(offered, as_user):
+    from leadflow.accounts import api
+    from leadflow.accounts.models import IdempotencyRecord
+
+    handoff = offered()
+    post(as_user(handoff.owner), handoff, "accept", **{"idempotency-key": "k1"})
+    assert api.forget_requests(clock.now() + timedelta(hours=23)) == 0
+    assert api.forget_requests(clock.now() + timedelta(hours=25)) == 1
+    assert not IdempotencyRecord.objects.exists()
+
+
+def test_the_crm_link_and_the_owner_there_come_with_the_lead(people, at):
+    _, secret = keys.create_key(person(people.admin), "CRM", ["leads:write", "leads:read"])
+    client = Client(headers={"authorization": f"Bearer {secret}"})
+    row = {"email": "ann@acme.example", "crm_url": "https://crm.example/1", "external_owner": "Kim"}
+    made = client.post("/api/v1/leads/", json.dumps(row), "application/json")
+    assert made.status_code == 201
+    assert (made.json()["crm_url"], made.json()["external_owner"]) == ("https://crm.example/1", "Kim")
+    row["external_owner"] = "Lee"
+    changed = client.post("/api/v1/leads/", json.dumps(row), "application/json")
+    assert changed.json()["external_owner"] == "Lee"
