@@ -107,6 +107,8 @@ class Act:
         if not handoff.pool or handoff.owner_id is not None or self.actor.user is None:
             return
         handoff.owner, handoff.pool = self.actor.user, False
+        # Routing had found nobody; now somebody is there.
+        self._clear([row for row in self._exceptions if not row.promise])
         if handoff.kind in COUNTED:
             day = self.calendar.working_date(self.at)
             count_offers({(self.actor.user.pk, day): 1})
@@ -142,6 +144,10 @@ class Act:
         self.end(promise, kept=kept, at=at)
         promises.drop(self.handoff, promise)
         self._clear([row for row in self._exceptions if row.promise == promise])
+
+    def dealt_with(self) -> None:
+        """Whatever stood on the managers' list is decided."""
+        self._clear(self._exceptions)
 
     @cached_property
     def _exceptions(self) -> list[LateException]:

@@ -117,6 +117,7 @@ def reassign(act: Act) -> None:
     if handoff.snoozed_until is not None:
         _wake(act)
     promises.restart_for_holder(handoff, act.calendar, act.at)
+    act.dealt_with()
     act.tell("moved_here", [to.pk if to else None], mail=True)
     act.tell("moved_away", [before], to=to.name if to else "the team's pool")
 

@@ -1,92 +1,71 @@
-"""The managers' board: clocks and load by rep, what is late, what nobody has dealt with."""
+"""The managers' board: its page, giving several leads to somebody, and who is away until when."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Min, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from handoff import acting, desk, keeping, machine, presence
+from handoff import acting, desk, giving, keeping, overview
 from handoff import queue as selectors
-from handoff.models import OPEN, Handoff, LateException, Promise
-from handoff.templatetags.queue import due_words
+from handoff.models import Handoff
+from handoff.overview import SHOWN, Load
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import Role, Team, User
+from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
-from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
-from leadflow.web import csv_response
-from scoring.document import Admission
+from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.web import PageRequest, csv_response
 
-SHOWN = 50
 GIVE_LIMIT = 50
-
-
-@dataclass(frozen=True)
-class RepRow:
-    """One rep: clocks now, load against room."""
-
-    seat: presence.Seat
-    team: str
-    late: int
-    today: int
-    later: int
-    oldest: datetime | None
-    kept: keeping.Kept
-
-    @property
-    def open_now(self) -> int:
-        """How many leads the rep has."""
-        return self.late + self.today + self.later
+PROMISED = {"acceptance": "answered_in_time_percent", "first_touch": "first_touch_in_time_percent"}
+LONGEST_ABSENCE = timedelta(days=366)
 
 
 @require_GET
 @roles(Role.SALES_MANAGER)
-def board(request: HttpRequest) -> HttpResponseBase:
-    """The whole page; `?format=csv` the table by rep."""
-    assert isinstance(request.user, User)
+def board(request: PageRequest) -> HttpResponseBase:
+    """The whole page; `?format=csv` the table by rep, `?live=1` the parts that change while one looks."""
     user, now = request.user, clock.now()
+    scope = overview.scope_of(user, request.GET.get("team", ""))
     terms = acting.terms_now()
-    weeks = keeping.four_weeks(_teams(user), now)
-    reps, pool = _reps(user, now, terms.admission, weeks)
+    weeks = keeping.four_weeks(scope.ids, now)
+    ahead = overview.horizon(scope, now)
+    load = overview.load(scope, now, ahead, terms.admission, weeks)
     if request.GET.get("format") == "csv":
-        return _csv(reps, weeks)
-    urgent = _urgent(user, now)
+        return _csv(load, weeks)
+    rep = request.GET.get("rep", "")
+    chosen = next((one for one in load.reps if str(one.seat.user_id) == rep), None)
+    found = overview.urgent(scope, ahead, chosen.seat.user_id if chosen else None)
+    urgent = list(found[: SHOWN + 1])
     promised = terms.promises["sales"]
-    exceptions = _exceptions(user, now)
     context = {
         "now": now,
-        "reps": reps,
-        "pool": pool,
+        "scope": scope,
+        "ahead": ahead,
+        "load": load,
         "weeks": weeks,
         "figures": [
             _figure("Answered in time", weeks.total.answered, weeks.before.answered, promised, "acceptance"),
             _figure("First call in time", weeks.total.called, weeks.before.called, promised, "first_touch"),
         ],
-        "urgent": urgent,
-        "exceptions": exceptions,
-        "receivers": selectors.receivers(user, user.team_id),
-        "sum": {
-            "late": sum(one.late for one in reps) + pool["late"],
-            "today": sum(one.today for one in reps) + pool["today"],
-            "later": sum(one.later for one in reps) + pool["all"] - pool["late"] - pool["today"],
-            "open": sum(one.open_now for one in reps) + pool["all"],
-            "given": sum(one.seat.given for one in reps),
-            "room": sum(one.seat.per_day for one in reps),
-        },
+        "next": next((row for row in urgent if row.sla_due_at >= now), None),
+        "rep": chosen,
+        "urgent": urgent[:SHOWN],
+        "more": found.count() - SHOWN if len(urgent) > SHOWN else 0,
+        "exceptions": overview.exceptions(scope, now),
+        "receivers": selectors.receivers(user, scope.chosen or user.team_id),
         "desk": selectors.desk(user, now),
     }
-    return render(request, "handoff/board.html", context)
-
-
-PROMISED = {"acceptance": "answered_in_time_percent", "first_touch": "first_touch_in_time_percent"}
+    return render(
+        request, "handoff/_board.html" if request.GET.get("live") else "handoff/board.html", context
+    )
 
 
 def _figure(
@@ -105,21 +84,13 @@ def _figure(
     }
 
 
-def _teams(user: User) -> list[int] | None:
-    """The teams whose promises the manager answers for; None for all."""
-    if user.role == Role.ADMIN:
-        return None
-    found = set(Team.objects.filter(manager=user).values_list("pk", flat=True))
-    return sorted(found | ({user.team_id} if user.team_id else set()))
-
-
-def _csv(reps: list[RepRow], weeks: keeping.Weeks) -> HttpResponseBase:
+def _csv(load: Load, weeks: keeping.Weeks) -> HttpResponseBase:
     header = (
         "Rep",
         "Team",
         "Away",
         "Late",
-        "Due today",
+        "Due soon",
         "Later",
         "Room",
         "New today",
@@ -135,7 +106,7 @@ def _csv(reps: list[RepRow], weeks: keeping.Weeks) -> HttpResponseBase:
             one.team,
             "" if one.seat.present else "yes",
             one.late,
-            one.today,
+            one.soon,
             one.later,
             one.seat.capacity,
             one.seat.given,
@@ -145,20 +116,16 @@ def _csv(reps: list[RepRow], weeks: keeping.Weeks) -> HttpResponseBase:
             one.kept.called.part,
             one.kept.reached.part,
         )
-        for one in reps
+        for one in load.reps
     )
     return csv_response(f"reps-{weeks.start}-{weeks.end}", header, rows)
 
 
 @require_GET
 @roles(Role.SALES_MANAGER)
-def called(request: HttpRequest, pk: int) -> HttpResponseBase:
+def called(request: PageRequest, pk: int) -> HttpResponseBase:
     """Whom a rep was to call for the first time in the last four weeks, and who was reached."""
-    assert isinstance(request.user, User)
-    user, now = request.user, clock.now()
-    rep = _managed(user).filter(pk=pk).first()
-    if rep is None:
-        raise NotVisible("There is nobody like that.")
+    now, rep = clock.now(), _rep(request.user, pk)
     found = keeping.called(rep.pk, now)
     if request.GET.get("format") == "csv":
         header = ("Lead", "Company", "Grade", "Offered", "First contact", "Reached")
@@ -174,161 +141,101 @@ def _called_row(row: Handoff) -> tuple[Any, ...]:
     return (str(row.lead), company, row.grade, *(day.date().isoformat() if day else "" for day in days))
 
 
-def _managed(user: User) -> QuerySet[User]:
-    """The active reps whom the manager answers for."""
-    people = User.objects.filter(is_active=True, role=Role.REP).select_related("team")
-    if user.role != Role.ADMIN:
-        people = people.filter(Q(team=user.team_id) | Q(team__manager=user.pk))
-    return people
-
-
-def _reps(
-    user: User, now: datetime, admission: Admission, weeks: keeping.Weeks
-) -> tuple[list[RepRow], dict[str, int]]:
-    """Every rep the manager sees, the late ones first, and the pool; a fixed number of queries."""
-    day = selectors.end_of_day(now, user.zone)
-    late = selectors.late(now)
-    today = Q(snoozed_until=None, due_at__lt=day) & ~late
-    figures: dict[int | None, dict[str, Any]] = {
-        row["owner"]: row
-        for row in selectors.opened(user)
-        .values("owner")
-        .annotate(
-            late=Count("pk", filter=late),
-            today=Count("pk", filter=today),
-            all=Count("pk"),
-            oldest=Min("sla_due_at", filter=late),
-        )
-    }
-    known = {one.pk: one for one in _managed(user)}
-    seats = presence.seats(
-        now, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=known
-    )
-    none: dict[str, Any] = {"late": 0, "today": 0, "all": 0, "oldest": None}
-    rows = [
-        _row(
-            seat,
-            known[seat.user_id],
-            figures.get(seat.user_id, none),
-            weeks.reps.get(seat.user_id, keeping.Kept()),
-        )
-        for seat in seats
-    ]
-    pool = figures.get(None, none)
-    return sorted(rows, key=lambda one: (-one.late, one.seat.name)), pool
-
-
-def _row(seat: presence.Seat, rep: User, found: dict[str, Any], kept: keeping.Kept) -> RepRow:
-    return RepRow(
-        seat=seat,
-        team=rep.team.name if rep.team else "",
-        late=found["late"],
-        today=found["today"],
-        later=found["all"] - found["late"] - found["today"],
-        oldest=found["oldest"],
-        kept=kept,
-    )
-
-
-def _urgent(user: User, now: datetime) -> list[Handoff]:
-    """Late, or due before the day ends; first due first."""
-    day = selectors.end_of_day(now, user.zone)
-    return list(
-        selectors.opened(user)
-        .filter(snoozed_until=None, sla_due_at__lt=day)
-        .select_related("lead__company", "owner", "team")
-        .defer("frozen")
-        .order_by("sla_due_at", "pk")[:SHOWN]
-    )
-
-
-@dataclass(frozen=True)
-class Exceptional:
-    """A lead that stayed late too long: since when, and in words what is late and who has it."""
-
-    handoff: Handoff
-    since: datetime
-    age: timedelta
-    words: str
-
-
-LATE_WORDS = {
-    Promise.ACCEPTANCE: "the answer",
-    Promise.FIRST_TOUCH: "the first call",
-    Promise.FOLLOW_UP: "the next attempt",
-}
-
-
-def _exceptions(user: User, now: datetime) -> list[Exceptional]:
-    """What is late and nobody has dealt with, one line for a lead, oldest first."""
-    seen = Handoff.objects.filter(selectors.visible(user), state__in=[s.value for s in OPEN])
-    found: dict[int, list[LateException]] = {}
-    for row in (
-        LateException.objects.filter(cleared_at=None, handoff__in=seen)
-        .select_related("handoff__lead__company", "handoff__owner")
-        .defer("handoff__frozen")
-        .order_by("since", "pk")[: 2 * SHOWN]
-    ):
-        found.setdefault(row.handoff_id, []).append(row)
-    return [
-        Exceptional(rows[0].handoff, rows[0].since, now - rows[0].since, _late_words(rows, now))
-        for rows in list(found.values())[:SHOWN]
-    ]
-
-
-def _late_words(rows: list[LateException], now: datetime) -> str:
-    names = [LATE_WORDS[Promise(row.promise)] for row in rows if row.promise]
-    what = " and ".join(dict.fromkeys(names)) or "it"
-    handoff = rows[0].handoff
-    text = f"{what[0].upper()}{what[1:]} {'are' if len(set(names)) > 1 else 'is'} late"
-    if handoff.owner is None:
-        return f"{text}, nobody has it"
-    if handoff.sla_due_at and handoff.sla_due_at > now:
-        return f"{text}; {handoff.owner.name} has it now, {due_words(handoff.sla_due_at, now)}"
-    return f"{text}, no word from {handoff.owner.name}"
+def _rep(user: User, pk: int) -> User:
+    rep = desk.managed(user).filter(pk=pk).first()
+    if rep is None:
+        raise NotVisible("There is nobody like that.")
+    return rep
 
 
 @require_POST
 @roles(Role.SALES_MANAGER)
-def give(request: HttpRequest) -> HttpResponse:
+def give(request: PageRequest) -> HttpResponse:
     """Give the chosen leads to somebody, with one reason; each is an act of its own."""
-    assert isinstance(request.user, User)
-    ids = [int(text) for text in request.POST.getlist("handoff") if text.isascii() and text.isdigit()][
-        :GIVE_LIMIT
-    ]
-    reason = request.POST.get("reason", "").strip()
-    if not ids:
-        raise BadInput("Choose at least one lead.", [Fault("handoff", "Tick the leads to give.")])
-    if not reason:
-        raise BadInput("Say why.", [Fault("reason", "One sentence is enough; it stays on record.")])
-    to, done, left = request.POST.get("to", ""), 0, []
-    for handoff_id in ids:
-        try:
-            machine.apply("reassign", handoff_id, person(request.user), to=to, reason=reason)
-            done += 1
-        except (Conflict, Forbidden, NotVisible) as wrong:
-            left.append(str(wrong) or "It is not here any more.")
+    ids = [int(text) for text in request.POST.getlist("handoff") if text.isascii() and text.isdigit()]
+    chosen = list(
+        Handoff.objects.filter(selectors.visible(request.user), pk__in=ids[:GIVE_LIMIT])
+        .select_related("lead")
+        .defer("frozen")
+    )
+    if ids and not chosen:
+        raise NotVisible("They are not here any more.")
+    reason, to = request.POST.get("reason", ""), request.POST.get("to", "")
+    done, left = giving.give(chosen, to, reason, person(request.user))
     if done:
         messages.success(
-            request, f"Gave {done} {'lead' if done == 1 else 'leads'}; each lead's own clock runs on."
+            request,
+            f"Gave {len(done)} {'lead' if len(done) == 1 else 'leads'}; each lead's own clock runs on.",
         )
     for text in dict.fromkeys(left):
         messages.error(request, text)
-    return redirect(reverse("handoff:board"))
+    return _back(request)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @roles(Role.SALES_MANAGER)
-def away(request: HttpRequest, pk: int) -> HttpResponse:
-    """Note that a rep is away today, or back."""
-    assert isinstance(request.user, User)
-    rep = User.objects.select_related("team").filter(pk=pk, is_active=True).first()
-    if rep is None:
-        raise NotVisible("There is nobody like that.")
+def away(request: PageRequest, pk: int) -> HttpResponse:
+    """A rep is away: until when, and who takes what falls due meanwhile. Or the rep is back."""
+    rep, now = _rep(request.user, pk), clock.now()
+    if request.method == "GET":
+        return _ask_away(request, rep, now)
     if request.POST.get("back"):
         desk.come_back(rep, person(request.user))
-        messages.success(request, f"{rep.name} is back.")
-    else:
-        desk.go_away(rep, person(request.user))
-        messages.success(request, f"{rep.name} is away today: new leads go to colleagues.")
-    return redirect(reverse("handoff:board"))
+        messages.success(request, f"{rep.name} is back: new leads come again.")
+        return _back(request)
+    try:
+        until = _until(request.POST, rep, now)
+        gone = desk.go_away(
+            rep, person(request.user), until=until, take=request.POST.get("take", desk.COLLEAGUES)
+        )
+    except BadInput as wrong:
+        return _ask_away(request, rep, now, wrong)
+    here = until.astimezone(ZoneInfo(rep.zone))
+    words = f"{rep.name} is away until {here - timedelta(minutes=1):%a %d %b}: new leads go to colleagues."
+    if gone.moved:
+        words += f" {gone.moved} {'lead has' if gone.moved == 1 else 'leads have'} somebody else now."
+    messages.success(request, words)
+    for text in gone.left:
+        messages.error(request, text)
+    if request.htmx:
+        return HttpResponse(status=204, headers={"HX-Redirect": _board_url(request)})
+    return _back(request)
+
+
+def _ask_away(request: PageRequest, rep: User, now: datetime, wrong: BadInput | None = None) -> HttpResponse:
+    tonight = selectors.end_of_day(now, rep.zone)
+    context = {
+        "rep": rep,
+        "answers": desk.falls_due(rep, now, tonight, offers_only=True).count(),
+        "due": desk.falls_due(rep, now, tonight).count(),
+        "receivers": [one for one in selectors.receivers(request.user, rep.team_id) if one.pk != rep.pk],
+        "today": now.astimezone(ZoneInfo(rep.zone)).date(),
+        "typed": request.POST,
+        "wrong": (wrong.faults[0].message if wrong.faults else wrong.message) if wrong else "",
+        "query": request.GET.urlencode(),
+    }
+    template = "handoff/_away.html" if request.htmx else "handoff/away.html"
+    return render(request, template, context, status=422 if wrong else 200)
+
+
+def _until(data: Mapping[str, str], rep: User, now: datetime) -> datetime:
+    """The last day of an absence, read as midnight after it where the rep is. Raises BadInput."""
+    if data.get("day", "today") != "date":
+        return selectors.end_of_day(now, rep.zone)
+    try:
+        day = date.fromisoformat(data.get("until", ""))
+    except ValueError:
+        raise BadInput("Until which day?", [Fault("until", "Choose the last day of the absence.")]) from None
+    until = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(rep.zone))
+    if until - now > LONGEST_ABSENCE:
+        raise BadInput("That is long.", [Fault("until", "At most a year; switch the person off instead.")])
+    return until
+
+
+def _board_url(request: PageRequest) -> str:
+    team = request.GET.get("team") or request.POST.get("team") or ""
+    return reverse("handoff:board") + (f"?team={team}" if team.isascii() and team.isdigit() else "")
+
+
+def _back(request: PageRequest) -> HttpResponse:
+    return redirect(_board_url(request))

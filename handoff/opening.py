@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from handoff import acting, calendars, many, notices, outbox, promises, sentences, why
 from handoff.acting import COUNTED
 from handoff.calendars import WorkCalendar
-from handoff.models import CLOSED, OPEN, Handoff, Outbox, RoomWait, State, Transition
+from handoff.models import CLOSED, OPEN, Handoff, LateException, Outbox, RoomWait, State, Transition
 from handoff.routing import Ask, Route, Router
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, Actor
@@ -470,10 +470,20 @@ def make(
         agreement_id=agreement.agreement_id,
         locked=True,
     )
+    _list_alarms(rows, offers, at)
     _announce(rows, offers, at)
     for row in rows:
         row.frozen = {**frozen, **row.frozen}
     return rows
+
+
+def _list_alarms(rows: Sequence[Handoff], offers: Sequence[Offer], at: datetime) -> None:
+    """What routing found nobody for stands on the managers' list until somebody takes it."""
+    alarmed = [row for row, offer in zip(rows, offers, strict=True) if offer.route.alarm]
+    many.add(
+        LateException,
+        [{"handoff_id": row.pk, "promise": "", "since": at, "step_done": "nobody"} for row in alarmed],
+    )
 
 
 def _known_of(offers: Sequence[Offer], agreement: Current, at: datetime) -> dict[int, dict[str, Any]]:

@@ -371,8 +371,9 @@ def away(request: PageRequest) -> HttpResponse:
         desk.come_back(user, person(user))
         messages.success(request, "Welcome back: new leads come to you again.")
     else:
-        desk.go_away(user, person(user))
-        messages.success(request, "Away today: new leads go to colleagues until midnight.")
+        moved = desk.go_away(user, person(user)).moved
+        told = f" {moved} that you had not answered went with them." if moved else ""
+        messages.success(request, f"Away today: new leads go to colleagues until midnight.{told}")
     return redirect(_next(request) or reverse("handoff:queue"))
 
 

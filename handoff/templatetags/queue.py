@@ -221,16 +221,16 @@ def first_name(name: str) -> str:
 
 @register.simple_tag
 def load_bar(row: Any) -> SafeString:
-    """A rep's load against the room: late, due today, later."""
+    """A rep's load against the room: late, due soon, later."""
     parts, x, width = [], 0.0, 200
     whole = max(row.seat.capacity, row.open_now, 1)
-    for count, look in ((row.late, "c-late"), (row.today, "c-soon"), (row.later, "c-soft")):
+    for count, look in ((row.late, "c-late"), (row.soon, "c-soon"), (row.later, "c-soft")):
         if count:
             wide = max(3.0, width * count / whole - 1)
             parts.append((look, round(x, 1), round(max(0.0, min(wide, width - x)), 1)))
             x += wide + 1
     bars = format_html_join("", '<rect class="{}" x="{}" y="2" width="{}" height="14" rx="2"/>', parts)
-    words = f"{row.late} late, {row.today} due today, {row.later} later; room for {row.seat.capacity}"
+    words = f"{row.late} late, {row.soon} due soon, {row.later} later; room for {row.seat.capacity}"
     return format_html(
         '<svg class="lf-load" viewBox="0 0 200 18" role="img" aria-label="{}">'
         '<rect class="c-none" x="0" y="2" width="200" height="14" rx="2"/>{}</svg>',

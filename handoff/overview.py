@@ -1,0 +1,310 @@
+"""What the managers' board shows: clocks now and load by rep, what is late or will be, what stayed so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Count, Min, Q, QuerySet
+
+from handoff import calendars, desk, keeping, presence
+from handoff import queue as selectors
+from handoff.calendars import WorkCalendar
+from handoff.models import OPEN, Handoff, LateException, Promise, Transition
+from handoff.templatetags.queue import due_words
+from leadflow.accounts.models import Role, Team, User
+from scoring.document import Admission
+
+SHOWN = 50
+# A break of the day that ends the morning: until then it is "before lunch".
+LUNCH = time(14)
+LOOKED_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose board it is: the teams that the manager answers for, or the one that was chosen."""
+
+    user: User
+    teams: dict[int, str]
+    chosen: int | None = None
+
+    @property
+    def ids(self) -> list[int] | None:
+        """The teams that count; None for all there are."""
+        if self.chosen is not None:
+            return [self.chosen]
+        return None if self.user.role == Role.ADMIN else sorted(self.teams)
+
+    @property
+    def query(self) -> str:
+        """The choice as a part of an address."""
+        return f"?team={self.chosen}" if self.chosen is not None else ""
+
+    def opened(self) -> QuerySet[Any]:
+        """The open handoffs on this board."""
+        found = selectors.opened(self.user)
+        return found if self.chosen is None else found.filter(team=self.chosen)
+
+    def reps(self) -> QuerySet[User]:
+        """The reps on this board."""
+        found = desk.managed(self.user)
+        return found if self.chosen is None else found.filter(team=self.chosen)
+
+
+def scope_of(user: User, wanted: str) -> Scope:
+    """The board of this person; `wanted`: the id of one of their teams. One query."""
+    teams = Team.objects.filter(kind=Team.Kind.SALES).order_by("name", "pk")
+    if user.role != Role.ADMIN:
+        teams = teams.filter(Q(manager=user.pk) | Q(pk=user.team_id))
+    found = dict(teams.values_list("pk", "name"))
+    chosen = int(wanted) if wanted.isascii() and wanted.isdigit() and int(wanted) in found else None
+    return Scope(user, found, chosen)
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The next end of work: what falls due until then is late "before lunch", or before the day ends."""
+
+    at: datetime
+    # "before lunch", "before the day ends"; `column`: "before 12:30", "before Mon 12:30".
+    words: str
+    column: str
+
+
+def horizon(scope: Scope, now: datetime) -> Horizon:
+    """The next closing of the teams' hours, in the zone of the reader."""
+    hours = calendars.for_teams(scope.ids or list(scope.teams) or [None])
+    at, calendar = min(
+        ((_closing(calendar, now), calendar) for calendar in hours.values()), key=lambda one: one[0]
+    )
+    here, there = at.astimezone(calendar.zone), now.astimezone(calendar.zone)
+    today = here.date() == there.date()
+    lunch = here.time() < LUNCH and any(a >= here.time() for a, _ in calendar.spans_of(here.date()))
+    words = "before lunch" if lunch else "before the day ends"
+    return Horizon(
+        at,
+        words if today else f"{words} on {here:%A}",
+        f"before {here:%H:%M}" if today else f"before {here:%a %H:%M}",
+    )
+
+
+def _closing(calendar: WorkCalendar, now: datetime) -> datetime:
+    day = now.astimezone(calendar.zone).date()
+    for ahead in range(LOOKED_AHEAD):
+        date = day + timedelta(days=ahead)
+        for _, end in calendar.spans_of(date):
+            midnight = end == time(0)
+            closing = datetime.combine(date + timedelta(days=midnight), end, calendar.zone)
+            if closing > now:
+                return closing
+    return now + timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class RepRow:
+    """One rep: clocks now, load against room."""
+
+    seat: presence.Seat
+    team: str
+    late: int
+    soon: int
+    later: int
+    oldest: datetime | None
+    kept: keeping.Kept
+    away_until: datetime | None = None
+
+    @property
+    def open_now(self) -> int:
+        """How many leads the rep has."""
+        return self.late + self.soon + self.later
+
+
+@dataclass(frozen=True)
+class PoolRow:
+    """What a team's pool holds."""
+
+    team_id: int | None
+    team: str
+    late: int = 0
+    soon: int = 0
+    later: int = 0
+
+    @property
+    def open_now(self) -> int:
+        """How many leads wait in it."""
+        return self.late + self.soon + self.later
+
+
+@dataclass
+class Load:
+    """Every rep that the manager sees, the late ones first, the pools, and the sums."""
+
+    reps: list[RepRow] = field(default_factory=list)
+    pools: list[PoolRow] = field(default_factory=list)
+
+    @property
+    def sum(self) -> dict[str, int]:
+        """All of them together."""
+        rows: Sequence[RepRow | PoolRow] = [*self.reps, *self.pools]
+        return {
+            "late": sum(one.late for one in rows),
+            "soon": sum(one.soon for one in rows),
+            "later": sum(one.later for one in rows),
+            "open": sum(one.open_now for one in rows),
+            "given": sum(one.seat.given for one in self.reps),
+            "room": sum(one.seat.per_day for one in self.reps),
+        }
+
+    @property
+    def latest(self) -> RepRow | None:
+        """Who has most that is late."""
+        return self.reps[0] if self.reps and self.reps[0].late else None
+
+
+def load(scope: Scope, now: datetime, ahead: Horizon, admission: Admission, weeks: keeping.Weeks) -> Load:
+    """Clocks and load; a fixed number of queries."""
+    late = selectors.late(now)
+    soon = Q(snoozed_until=None, due_at__lt=ahead.at) & ~late
+    counts = {
+        "late": Count("pk", filter=late),
+        "soon": Count("pk", filter=soon),
+        "all": Count("pk"),
+        "oldest": Min("sla_due_at", filter=late),
+    }
+    opened = scope.opened()
+    by_owner = {row["owner"]: row for row in opened.values("owner").order_by().annotate(**counts)}
+    pooled = opened.filter(owner=None).values("team", "team__name").order_by("team__name").annotate(**counts)
+    known = {one.pk: one for one in scope.reps()}
+    seats = presence.seats(
+        now, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=known
+    )
+    away = presence.away_until([seat.user_id for seat in seats if not seat.present], now)
+    none: dict[str, Any] = {"late": 0, "soon": 0, "all": 0, "oldest": None}
+    rows = [_row(seat, known[seat.user_id], by_owner.get(seat.user_id, none), weeks, away) for seat in seats]
+    pools = [
+        PoolRow(
+            row["team"],
+            row["team__name"] or "",
+            row["late"],
+            row["soon"],
+            row["all"] - row["late"] - row["soon"],
+        )
+        for row in pooled
+    ]
+    return Load(sorted(rows, key=lambda one: (-one.late, one.seat.name)), pools)
+
+
+def _row(
+    seat: presence.Seat, rep: User, found: dict[str, Any], weeks: keeping.Weeks, away: dict[int, datetime]
+) -> RepRow:
+    return RepRow(
+        seat=seat,
+        team=rep.team.name if rep.team else "",
+        late=found["late"],
+        soon=found["soon"],
+        later=found["all"] - found["late"] - found["soon"],
+        oldest=found["oldest"],
+        kept=weeks.reps.get(seat.user_id, keeping.Kept()),
+        away_until=away.get(seat.user_id),
+    )
+
+
+def urgent(scope: Scope, ahead: Horizon, rep: int | None = None) -> QuerySet[Any]:
+    """Late, or late until then if nobody acts; first due first."""
+    found = scope.opened().filter(snoozed_until=None, sla_due_at__lt=ahead.at)
+    if rep is not None:
+        found = found.filter(owner=rep)
+    return found.select_related("lead__company", "owner", "team").defer("frozen").order_by("sla_due_at", "pk")
+
+
+@dataclass(frozen=True)
+class Exceptional:
+    """A lead that somebody must decide about: since when, why in words, and where that is done."""
+
+    handoff: Handoff
+    since: datetime
+    age: timedelta
+    words: str
+    url: str
+    act: str = "Decide"
+
+
+LATE_WORDS = {
+    Promise.ACCEPTANCE: "the answer",
+    Promise.FIRST_TOUCH: "the first call",
+    Promise.FOLLOW_UP: "the next attempt",
+}
+
+
+def exceptions(scope: Scope, now: datetime) -> list[Exceptional]:
+    """What stayed late, what routing found nobody for, which objections wait; one line each, oldest first."""
+    found = [*_late(scope, now), *_objections(scope, now)]
+    return sorted(found, key=lambda one: (one.since, one.handoff.pk))[:SHOWN]
+
+
+def _late(scope: Scope, now: datetime) -> list[Exceptional]:
+    seen = Handoff.objects.filter(selectors.visible(scope.user), state__in=[s.value for s in OPEN])
+    if scope.chosen is not None:
+        seen = seen.filter(team=scope.chosen)
+    rows = (
+        # What is merely late stands in the list beside; here is what the agreement says is for managers.
+        LateException.objects.filter(cleared_at=None, handoff__in=seen)
+        .exclude(step_done="")
+        .select_related("handoff__lead__company", "handoff__owner")
+        .defer("handoff__frozen")
+        .order_by("since", "pk")[: 2 * SHOWN]
+    )
+    by_lead: dict[int, list[LateException]] = {}
+    for row in rows:
+        by_lead.setdefault(row.handoff_id, []).append(row)
+    return [
+        Exceptional(
+            mine[0].handoff,
+            mine[0].since,
+            now - mine[0].since,
+            _late_words(mine, now),
+            f"/queue/{mine[0].handoff_id}/?tab=team",
+            "Give" if mine[0].handoff.owner_id is None else "Decide",
+        )
+        for mine in by_lead.values()
+    ]
+
+
+def _late_words(rows: list[LateException], now: datetime) -> str:
+    handoff = rows[0].handoff
+    names = list(dict.fromkeys(LATE_WORDS[Promise(row.promise)] for row in rows if row.promise))
+    if not names:
+        return "Routing found nobody: it waits in the pool"
+    what = " and ".join(names)
+    text = f"{what[0].upper()}{what[1:]} {'are' if len(names) > 1 else 'is'} late"
+    if handoff.owner is None:
+        return f"{text}, nobody has it"
+    if handoff.sla_due_at and handoff.sla_due_at > now:
+        return f"{text}; {handoff.owner.name} has it now, {due_words(handoff.sla_due_at, now)}"
+    return f"{text}, no word from {handoff.owner.name}"
+
+
+def _objections(scope: Scope, now: datetime) -> list[Exceptional]:
+    """Objections of marketing that sales has not answered."""
+    visible = Handoff.objects.filter(selectors.visible(scope.user), state="rejected")
+    if scope.chosen is not None:
+        visible = visible.filter(team=scope.chosen)
+    rows = (
+        Transition.objects.filter(action="dispute", handoff__in=visible)
+        .exclude(handoff__transitions__action="settle")
+        .select_related("handoff__lead__company", "actor")
+        .defer("handoff__frozen", "before")
+        .order_by("at", "pk")[:SHOWN]
+    )
+    return [
+        Exceptional(
+            row.handoff,
+            row.at,
+            now - row.at,
+            f"Objection: {row.actor.name if row.actor else 'marketing'} says the rejection was wrong"
+            + (f": {row.note}" if row.note else ""),
+            "/feedback/",
+        )
+        for row in rows
+    ]
