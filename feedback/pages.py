@@ -90,7 +90,7 @@ def wasted(report: Report, terms: answers.Terms) -> list[dict[str, Any]]:
             "title": row[0].words,
             "hint": row[0].small,
             "figures": row[1:],
-            "bar": round(200 * row[1].value / most),
+            "bar": round(90 * row[1].value / most),
             "there": row[0].tone in terms.criteria,
             "draft": changed.get(row[0].tone, ""),
         }

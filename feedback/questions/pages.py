@@ -31,6 +31,12 @@ PAGE = 30
 DAYS = 91
 MARKETING = (Role.MARKETER, Role.MARKETING_MANAGER)
 COLUMNS = ("What they said", "Kind", "Heard", "Leads", "Last heard", "Answered with", "Answer", "Wanted by")
+KINDS = (
+    (Question.Kind.QUESTION, "Questions"),
+    (Question.Kind.OBJECTION, "Objections"),
+    (Question.Kind.COMPETITOR, "Competitors"),
+    (Question.Kind.CHANGE, "Changes"),
+)
 # How many letters of a new question are enough to look for its like.
 ENOUGH = 6
 
@@ -52,7 +58,7 @@ def questions(request: PageRequest) -> HttpResponseBase:
         "heard": sum(row[1] for row in found),
         "unanswered": None if state else _unanswered(found),
         "filters": filters,
-        "kinds": Question.Kind.choices,
+        "kinds": KINDS,
         "kind": kind,
         "states": groups.STATES,
         "state": state,
