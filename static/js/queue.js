@@ -7,6 +7,8 @@
   var $ = function (selector, root) { return (root || document).querySelector(selector); };
   var $$ = function (selector, root) { return Array.from((root || document).querySelectorAll(selector)); };
   var EVERY = 4000, UNDO = 600000, SLOW = 150;
+  /* Without the usual moment before what is new works: a key may come at once. */
+  var AT_ONCE = "outerHTML settle:0ms";
   var acts = [];
 
   var queue = function () { return document.getElementById("queue"); };
@@ -15,6 +17,59 @@
   var current = function () { return $(ROW + "[aria-current]"); };
   var openId = function () { return Number(document.getElementById("queue-open").value) || 0; };
   var wide = function () { return window.matchMedia("(min-width:1101px)").matches; };
+
+  /* Whoever types faster than the server answers acts on the lead that they mean: while an act or a panel is
+     under way keys wait, and go on in their order when the right lead is open. */
+  var under = 0, typed = [], KEPT_KEYS = 12;
+  function begin() { under += 1; }
+  function end() {
+    under = Math.max(0, under - 1);
+    if (under) return;
+    var keys = typed;
+    typed = [];
+    while (keys.length && !under) {
+      var event = keys.shift();
+      (document.activeElement || document.body).dispatchEvent(new KeyboardEvent("keydown", { key: event, bubbles: true, cancelable: true }));
+    }
+    typed = keys.concat(typed);
+  }
+
+  function inField(node) { return node.closest && node.closest("input:not([type=checkbox]),textarea,select,dialog"); }
+  document.addEventListener("keydown", function (event) {
+    if (!under || !event.isTrusted || event.ctrlKey || event.metaKey || event.altKey || inField(event.target)) return;
+    if (event.key === "Escape") { typed = []; return; }
+    if (event.key.length !== 1 && event.key !== "Enter") return;
+    if ((event.key === "j" || event.key === "k") && !typed.length && !acting && !busy) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (typed.length < KEPT_KEYS) typed.push(event.key);
+  }, true);
+
+  /* An act counts until the list stands as it is then. */
+  var acting = 0;
+  function isAct(event) { return event.detail.requestConfig && event.detail.requestConfig.verb === "post" && $("#queue").contains(event.detail.elt); }
+  document.addEventListener("htmx:beforeSend", function (event) {
+    var xhr = event.detail.xhr, target = event.detail.target;
+    if (isAct(event)) { xhr.lfAct = true; acting += 1; begin(); }
+    else if (event.detail.elt.id === "queue-poll") xhr.lfAge = age;
+    else if (target && target.id === "queue-panel") xhr.lfTurn = turn += 1;
+  });
+  document.addEventListener("htmx:afterRequest", function (event) {
+    var xhr = event.detail.xhr;
+    if (!xhr || !xhr.lfAct) return;
+    xhr.lfAct = false;
+    acting -= 1;
+    /* It was refused: the keys that were meant for the next lead must not meet this one. */
+    if (!event.detail.successful) typed = [];
+    end();
+  });
+
+  /* An answer about a list that was made anew since, or about a lead that was passed by, is dropped. */
+  var age = 0, turn = 0, busy = 0;
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    var xhr = event.detail.xhr;
+    if ((xhr.lfAge !== undefined && xhr.lfAge !== age) || (xhr.lfTurn && xhr.lfTurn !== turn)) event.detail.shouldSwap = false;
+  });
 
   /* Rows ------------------------------------------------------------------------------------------- */
   function openRow(row) {
@@ -28,7 +83,13 @@
     history.replaceState(null, "", row.href);
     var panel = document.getElementById("queue-panel");
     setTimeout(function () { if (panel.isConnected) panel.classList.add("lf-loading"); }, SLOW);
-    window.htmx.ajax("GET", row.dataset.panel, { source: row, target: "#queue-panel", swap: "outerHTML" });
+    load(row);
+  }
+
+  function load(row) {
+    begin();
+    window.htmx.ajax("GET", row.dataset.panel, { source: row, target: "#queue-panel", swap: AT_ONCE })
+      .catch(function () { typed = []; }).then(end);
   }
 
   function step(by) {
@@ -52,13 +113,8 @@
     openRow(row);
   });
 
-  /* An answer to a question about rows that have left since would find no place for them: while the list is
-     made anew nothing is asked, and what was asked before is dropped. */
-  var busy = 0;
-  function hush() {
-    busy += 1;
-    if (window.htmx) window.htmx.trigger("#queue-poll", "htmx:abort");
-  }
+  /* While the list is made anew nothing is asked about the old one. */
+  function hush() { busy += 1; age += 1; turn += 1; }
 
   function refresh(open) {
     hush();
@@ -66,11 +122,12 @@
     if (single && !open) { location.assign("/queue/?" + place.dataset.here); return; }
     var top = document.getElementById("queue-list").scrollTop;
     var url = place.dataset.fresh + "?" + place.dataset.here + "&open=" + (open || "") + "&single=" + place.dataset.single;
-    window.htmx.ajax("GET", url, { source: place, target: "#queue", swap: "outerHTML" }).then(function () {
+    begin();
+    window.htmx.ajax("GET", url, { source: place, target: "#queue", swap: AT_ONCE }).then(function () {
       document.getElementById("queue-list").scrollTop = top;
       var row = current();
       if (row) { row.scrollIntoView({ block: "nearest" }); history.replaceState(null, "", row.href); }
-    }).catch(function () { /* the toast has said it */ }).then(function () { busy -= 1; });
+    }).catch(function () { typed = []; }).then(function () { busy -= 1; end(); });
   }
 
   /* An act was done, here or by the toast's Undo: build the page anew, the next row opens by itself. */
@@ -209,7 +266,7 @@
     if (!place || Number(place.dataset.id) !== id) return;
     if (form && $$("input:not([type=hidden]),textarea", form).some(function (one) { return one.value && one.value !== one.defaultValue; })) return;
     var row = rows().find(function (one) { return Number(one.dataset.id) === id; });
-    if (row) { row.setAttribute("aria-current", "true"); window.htmx.ajax("GET", row.dataset.panel, { source: row, target: "#queue-panel", swap: "outerHTML" }); }
+    if (row) { row.setAttribute("aria-current", "true"); load(row); }
     else refresh(after([id]));
   });
 
