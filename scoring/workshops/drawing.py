@@ -16,7 +16,7 @@ from leadflow import clock
 from leadflow.accounts import audit, telling
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MANAGERS, User
-from leadflow.errors import BadInput, Fault, Forbidden
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden
 from leadflow.leads.facts import is_text_sound
 from leadflow.leads.models import Stage
 from scoring.models import Signature, Workshop, WorkshopCard, WorkshopMember
@@ -132,6 +132,40 @@ def set_up(actor: Actor, name: str, *, cards: int, days: int, people: Sequence[i
         audit.record(actor, "workshop.drawn", made, after={**made.drawn, "people": len(invited)})
         telling.tell(_invitations(made, invited, user), at)
     return made
+
+
+def not_yet(workshop: Workshop) -> list[User]:
+    """Who could still be asked to sort, by side and name."""
+    there = set(WorkshopMember.objects.filter(workshop=workshop).values_list("user", flat=True))
+    return [one for one in candidates() if one.pk not in there]
+
+
+def add(workshop: Workshop, actor: Actor, people: Sequence[int]) -> list[User]:
+    """Ask more people (ids) to sort a workshop that runs; they are told like the first ones.
+
+    Somebody who sits in it already is passed over. Raises Forbidden for who may not, Conflict once it is
+    closed, BadInput for nobody, for too many, and for who cannot sort.
+    """
+    user = actor.user
+    if user is None or not may_lead(user):
+        raise Forbidden("Marketing managers, sales managers and admins ask more people.")
+    chosen = _invited(people)
+    with transaction.atomic():
+        locked = Workshop.objects.select_for_update().get(pk=workshop.pk)
+        if locked.state != Workshop.State.OPEN:
+            raise Conflict("The workshop is closed: nobody sorts any more.")
+        there = set(locked.members.values_list("user", flat=True))
+        new = [one for one in chosen if one.pk not in there]
+        if not new:
+            raise BadInput("Choose at least one more person.", [Fault("people", "Choose somebody.")])
+        if len(there) + len(new) > MOST_PEOPLE:
+            raise BadInput("That is too many.", [Fault("people", f"At most {MOST_PEOPLE} people.")])
+        WorkshopMember.objects.bulk_create(
+            WorkshopMember(workshop=locked, user=one, side=side_of(one) or "") for one in new
+        )
+        audit.record(actor, "workshop.people_added", locked, after={"people": [one.pk for one in new]})
+        telling.tell(_invitations(locked, new, user), clock.now())
+    return new
 
 
 def _args(days: int, at: datetime) -> dict[str, Any]:

@@ -254,6 +254,15 @@ def duties(user: User) -> list[Duty]:
     return [Duty(pk, name, far or 0, cards or 0, who) for pk, name, far, cards, who in rows]
 
 
+def forget_erased() -> int:
+    """Empty what was written about leads that were erased since; returns how many answers held something.
+
+    The answers themselves (good, not good) say nothing about anybody and stay, but count no more.
+    """
+    said = WorkshopVote.objects.filter(card__lead__erased_at__isnull=False)
+    return said.exclude(reason="", wanted_to_know="").update(reason="", wanted_to_know="")
+
+
 def _far() -> Any:
     """How many cards that still count the member of the outer row has sorted."""
     return (

@@ -12,6 +12,7 @@ urlpatterns = [
     path("<int:pk>/cards/<int:n>/", views.card, name="workshop_card"),
     path("<int:pk>/finish/", views.finish, name="workshop_finish"),
     path("<int:pk>/leave/", views.leave, name="workshop_leave"),
+    path("<int:pk>/people/", views.add, name="workshop_add"),
     path("<int:pk>/close/", views.close, name="workshop_close"),
     path("<int:pk>/result/", views.result, name="workshop_result"),
     path("<int:pk>/suggest/", views.suggest, name="workshop_suggest"),

@@ -112,6 +112,23 @@ def new(request: PageRequest) -> HttpResponseBase:
     return render(request, "scoring/workshop/new.html", context, status=status)
 
 
+@require_POST
+@roles(*MANAGERS)
+def add(request: PageRequest, pk: int) -> HttpResponseBase:
+    """Ask more people to sort a workshop that runs."""
+    user = _user(request)
+    found, _ = sorting.get(pk, user)
+    chosen = [int(one) for one in request.POST.getlist("people") if _is_id(one)]
+    try:
+        new = drawing.add(found, person(user), chosen)
+    except BadInput as problem:
+        messages.error(request, problem.faults[0].message if problem.faults else str(problem))
+    else:
+        names = ", ".join(one.name for one in new)
+        messages.success(request, f"{names} {'is' if len(new) == 1 else 'are'} asked to sort, too.")
+    return redirect("scoring:workshop", pk=pk)
+
+
 @require_GET
 @roles(*MANAGERS)
 def pool(request: PageRequest) -> HttpResponseBase:
@@ -157,11 +174,21 @@ def workshop(request: PageRequest, pk: int) -> HttpResponseBase:
         "seat": seat,
         "may_sort": sorting.may_sort(seat),
         "may_lead": drawing.may_lead(user),
+        "others": _others(found, user),
         "people": people,
         "finished": sum(1 for one in people if one.finished_at),
         **_far(row),
     }
     return render(request, "scoring/workshop/workshop.html", context)
+
+
+def _others(found: Workshop, user: User) -> list[tuple[str, list[User]]]:
+    """Who could be asked to sort, too, by side; for who may ask."""
+    if found.state != Workshop.State.OPEN or not drawing.may_lead(user):
+        return []
+    people = drawing.not_yet(found)
+    sides = [(side.label, [one for one in people if drawing.side_of(one) == side]) for side in drawing.Side]
+    return [(label, some) for label, some in sides if some]
 
 
 def _far(row: list[sorting.Place]) -> dict[str, Any]:

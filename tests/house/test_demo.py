@@ -88,6 +88,9 @@ def test_the_planted_truth_is_in_the_world() -> None:
     # The poor source, and the wrong rule: readers take guides, buyers look at prices.
     assert buyers("Content syndication") < 0.02 < buyers("Website")
     assert per_head("reader", "download_educational") > 3 * per_head("buyer", "download_educational")
+    # What the agreement rewards rightly is right in the world, too: advice must not name it.
+    assert per_head("buyer", "demo_requested") > 5 * per_head("evaluator", "demo_requested")
+    assert per_head("buyer", "webinar_attended") > 2 * per_head("reader", "webinar_attended")
 
 
 @pytest.mark.parametrize(

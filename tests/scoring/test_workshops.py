@@ -217,6 +217,38 @@ def test_bad_answers_are_refused_in_words(three, draw, people) -> None:
         sorting.sort(made, 1, SYSTEM, "good")
 
 
+def test_somebody_can_be_asked_while_it_runs_and_is_told(three, draw, people, as_user) -> None:
+    made = draw()
+    noah = as_user(people.noah)
+    page = noah.get(f"/agreement/workshops/{made.pk}/").content.decode()
+    assert people.ben.name in page[page.index("Ask somebody else") :]
+    noah.post(f"/agreement/workshops/{made.pk}/people/", {"people": [people.ben.pk, people.mia.pk]})
+    assert {one.user for one in sorting.people(made)} == {people.mia, people.sam, people.ben}
+    assert [duty.pk for duty in sorting.duties(people.ben)] == [made.pk]
+    assert Outbox.objects.filter(user=people.ben).exists()
+    for wrong in ([], [people.ben.pk], [people.admin.pk]):
+        with pytest.raises(BadInput):
+            drawing.add(made, person(people.noah), wrong)
+    with pytest.raises(Forbidden):
+        drawing.add(made, person(people.mia), [people.rosa.pk])
+    sorting.close(made, person(people.noah))
+    with pytest.raises(Conflict):
+        drawing.add(made, person(people.noah), [people.rosa.pk])
+
+
+def test_what_was_written_about_an_erased_lead_is_emptied(three, draw, people) -> None:
+    made = draw()
+    for card in made.cards.all()[:2]:
+        sorting.sort(made, card.n, person(people.mia), sorting.Vote.BAD, "Knows her from school", "Her boss")
+    first = made.cards.order_by("n")[0]
+    Lead.objects.filter(pk=first.lead_id).update(erased_at=clock.now())
+    assert sorting.forget_erased() == 1
+    assert sorting.forget_erased() == 0
+    said = dict(WorkshopVote.objects.values_list("card__n", "reason"))
+    assert said[first.n] == ""
+    assert sum(bool(reason) for reason in said.values()) == 1
+
+
 def test_an_erased_or_merged_lead_is_left_out_with_a_word(three, draw, people) -> None:
     made = draw()
     first, second = made.cards.select_related("lead").order_by("n")[:2]
