@@ -418,3 +418,27 @@ def test_another_room_tells_its_events_by_the_same_door(listen, receiver, at):
     assert pulling.emit("handoff.offered", [("x", {})], at) == 0
     outbox.deliver(at)
     assert receiver.events == ["audience.joined"]
+
+
+# ---- The receiver of the docs -----------------------------------------------------------------------------
+
+
+def test_the_receiver_of_the_docs_takes_what_is_genuine_and_nothing_else(offered, listen, receiver):
+    import importlib.util
+    from pathlib import Path
+
+    path = Path(__file__).parents[2] / "docs/examples/webhooks/receiver.py"
+    spec = importlib.util.spec_from_file_location("receiver_of_the_docs", path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    endpoint = listen("handoff.offered")
+    offered()
+    deliver()
+    headers, body = receiver.got[0]
+    stamp, signature = headers["LeadFlow-Timestamp"], headers["LeadFlow-Signature"]
+    now = clock.now().timestamp()
+    assert example.is_genuine(endpoint.secret, stamp, signature, body, now)
+    assert not example.is_genuine(endpoint.secret, stamp, signature, body + b" ", now)
+    assert not example.is_genuine("another", stamp, signature, body, now)
+    assert not example.is_genuine(endpoint.secret, stamp, signature, body, now + 600)
+    assert not example.is_genuine(endpoint.secret, "", "ä", body, now)
