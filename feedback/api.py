@@ -1,28 +1,19 @@
-"""The API of sales' answers and of the reports."""
+"""The API of sales' answers."""
 
 from collections.abc import Callable
 from typing import Any
 
-from drf_spectacular.utils import (
-    OpenApiParameter,
-    extend_schema,
-    extend_schema_serializer,
-    extend_schema_view,
-)
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from feedback import reports, verdicts
+from feedback import verdicts
 from feedback.models import Dispute
-from feedback.pages_reports import DAYS
-from feedback.reports.base import Report, Table, read_filters
-from handoff.models import Handoff
+from handoff.api import ACT_PROBLEMS, IDEMPOTENCY, HandoffOut, answer
 from leadflow.accounts.api import actor_of, idempotent
 from leadflow.errors import BadInput, Fault
-from leadflow.web import csv_text
 
 
 class AnswerIn(serializers.Serializer[Any]):
@@ -64,26 +55,6 @@ class SettleIn(serializers.Serializer[Any]):
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=5000)
 
 
-@extend_schema_serializer(component_name="AnsweredHandoff")
-class HandoffOut(serializers.ModelSerializer[Handoff]):
-    """A handoff after an act."""
-
-    class Meta:
-        model = Handoff
-        fields = (
-            "id",
-            "lead_id",
-            "state",
-            "kind",
-            "owner_id",
-            "reason_key",
-            "note",
-            "amount",
-            "closed_at",
-            "changed_at",
-        )
-
-
 class DisputeOut(serializers.ModelSerializer[Dispute]):
     """A dispute and what came of it."""
 
@@ -102,12 +73,11 @@ class DisputeOut(serializers.ModelSerializer[Dispute]):
 
 
 class _Act(APIView):
-    """One act on a handoff: reads its body, calls `act`, shows what became of it."""
+    """One act on a handoff: reads its body, calls `act`, shows what became of it and what may follow."""
 
     scopes = {"POST": "handoffs:write"}
     body: type[serializers.Serializer[Any]]
-    shown: type[serializers.ModelSerializer[Any]] = HandoffOut
-    # (handoff id, actor, what the body says) → the row to show.
+    # (handoff id, actor, what the body says) → the handoff, or the dispute that it is about.
     act: Callable[..., Any]
 
     @idempotent
@@ -117,7 +87,9 @@ class _Act(APIView):
             raise BadInput("The body must be a JSON object.", [Fault("", "Send an object.")])
         body = self.body(data=request.data)
         body.is_valid(raise_exception=True)
-        return Response(self.shown(self.act(pk, actor_of(request), **body.validated_data)).data)
+        actor = actor_of(request)
+        done = self.act(pk, actor, **body.validated_data)
+        return Response(DisputeOut(done).data) if isinstance(done, Dispute) else answer(done, actor)
 
 
 def _view(
@@ -127,13 +99,16 @@ def _view(
 
     class View(_Act):
         body = body_of
-        shown = shown_as
         act = staticmethod(call)
 
     View.__name__ = f"{name.capitalize()}Handoff"
     View.__doc__ = call.__doc__
     words = extend_schema(
-        operation_id=f"handoffs_{name}", request=body_of, responses=shown_as, description=call.__doc__
+        operation_id=f"handoffs_{name}",
+        request=body_of,
+        responses={(200, "application/json"): shown_as, **ACT_PROBLEMS},
+        parameters=[IDEMPOTENCY],
+        description=call.__doc__,
     )
     return extend_schema_view(post=words)(View)
 
@@ -151,68 +126,3 @@ WinHandoff = _view("win", WinIn, verdicts.win)
 UndoHandoff = _view("undo", UndoIn, verdicts.undo)
 DisputeHandoff = _view("dispute", DisputeIn, verdicts.dispute, DisputeOut)
 SettleHandoff = _view("settle", SettleIn, _settle, DisputeOut)
-
-
-# Reports ---------------------------------------------------------------------------------
-
-
-class CsvRenderer(BaseRenderer):
-    """One table of a report as CSV; whatever is no report (an error) stays JSON."""
-
-    media_type = "text/csv"
-    format = "csv"
-    charset = "utf-8"
-
-    def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
-    ) -> str | bytes:
-        """The lines of the table, formula-safe."""
-        if not isinstance(data, dict) or "tables" not in data:
-            return bytes(JSONRenderer().render(data))
-        table = data["tables"][0]
-        return csv_text(table["columns"], [list(row.values()) for row in table["rows"]])
-
-
-class ReportView(APIView):
-    """A report: its figures in words and tables."""
-
-    scopes = {"GET": "reports:read"}
-    renderer_classes = [JSONRenderer, CsvRenderer]
-
-    @extend_schema(
-        operation_id="reports_show",
-        parameters=[
-            OpenApiParameter("from", str, description="First day, as 2026-11-01; default: four weeks back."),
-            OpenApiParameter("to", str, description="Last day; default: today."),
-            OpenApiParameter("team", int, description="Only this team."),
-            OpenApiParameter("source", str, description="Only leads with this first source."),
-            OpenApiParameter("by", str, description="Answers only: source, campaign or rep."),
-            OpenApiParameter("table", str, description="With format=csv: which table; default: the first."),
-        ],
-        responses={(200, "application/json"): dict, (200, "text/csv"): str},
-    )
-    def get(self, request: Request, name: str) -> Response:
-        """sla (promises kept), conversion or answers, with the period before; JSON, or one table as CSV."""
-        module = reports.named(name)
-        report: Report = module.build(read_filters(request.query_params.dict(), days=DAYS.get(name, 28)))
-        tables = report.tables
-        if isinstance(request.accepted_renderer, CsvRenderer):
-            tables = [report.table(request.query_params.get("table", ""))]
-        return Response(
-            {
-                "name": report.name,
-                "title": report.title,
-                "from": report.filters.start.isoformat(),
-                "to": report.filters.end.isoformat(),
-                "zone": report.filters.zone,
-                "at": report.filters.at.isoformat(),
-                "population": report.population,
-                "definition": report.definition,
-                "summary": "".join(words for words, _ in report.say),
-                "tables": [_table(table) for table in tables],
-            }
-        )
-
-
-def _table(table: Table) -> dict[str, Any]:
-    return {"key": table.key, "title": table.title, "columns": list(table.columns), "rows": table.records}

@@ -1,94 +1,109 @@
-"""The report pages: index, one page for each report, the leads behind a figure, CSV."""
+"""The report pages: index, one page for each report, the leads behind a figure, CSV, the weekly mail."""
 
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db import connection
 from django.db.models import OuterRef, Subquery
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from feedback import reports
+from feedback.reports import journeys, weekly
 from feedback.reports.base import Filters, Report, Table, read_filters
+from feedback.reports.frame import campaign_names, persona_names
 from handoff.models import OPEN, Handoff
-from leadflow import audit, clock
 from leadflow.accounts.models import Organisation, Team
 from leadflow.leads.models import Lead
-from leadflow.web import csv_response
+from leadflow.web import PageRequest, csv_response
+from scoring.models import Agreement
 
 PAGE = 50
-DAYS = {"conversion": 91}
-# (name, title, what it answers, icon)
-INDEX = (
-    ("sla", "Promises kept", "Does sales answer in time? By team, rep and grade.", "clock"),
-    ("conversion", "Conversion", "How many leads become customers, and where they stop.", "chart-bar"),
-    ("cracks", "Cracks", "Did anyone fall through? Every lead has one place.", "search"),
-)
+
+
+def tabs() -> list[tuple[str, str, str, str]]:
+    """(name, title, what it answers, icon) of every report that has a page here."""
+    return [(one.NAME, one.TITLE, one.ASKS, one.ICON) for one in reports.SHOWN]
 
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponseBase:
-    """What there is to read."""
-    return render(request, "feedback/reports.html", {"index": INDEX, "tabs": INDEX, "here": ""})
+    """What there is to read; each report's headline comes by a request of its own."""
+    return render(request, "feedback/reports.html", {"index": tabs(), "tabs": tabs(), "here": ""})
 
 
 @require_GET
-def show(request: HttpRequest, name: str) -> HttpResponseBase:
-    """One report: sentence, chart, tables; `?format=csv&table=` the rows of one table."""
-    filters = _filters(request, name)
-    report: Report = reports.named(name).build(filters)
+def headline(request: HttpRequest, name: str) -> HttpResponseBase:
+    """The sentence of a report for its usual period, as a fragment for the index."""
+    report: Report = reports.named(name).build(_filters(request, name))
+    return render(request, "feedback/_report_headline.html", {"report": report})
+
+
+@require_GET
+def show(request: PageRequest, name: str) -> HttpResponseBase:
+    """One report: sentence, figures, charts, tables; `?format=csv&table=` the rows of one table."""
+    module, filters = reports.named(name), _filters(request, name)
+    report: Report = module.build(filters)
     if request.GET.get("format") == "csv":
         return table_csv(report, request.GET.get("table", ""))
     context = {
         "report": report,
-        "filters": filters,
-        "tabs": INDEX,
+        "tabs": tabs(),
         "here": name,
+        "charted": {chart.id for chart in report.charts},
+        "weekly": weekly.of(request.user, name, request.GET),
+        **choices(filters),
+    }
+    own = f"feedback/report_{name}.html"
+    return render(request, [own, "feedback/report.html"], context)
+
+
+def choices(filters: Filters) -> dict[str, Any]:
+    """What the filter form offers."""
+    versions = Agreement.objects.filter(in_force_at__isnull=False).order_by("-number")
+    return {
+        "filters": filters,
         "teams": Team.objects.filter(kind=Team.Kind.SALES),
         "sources": sources(),
+        "campaigns": campaign_names(),
+        "personas": persona_names(),
+        "versions": list(versions.values_list("number", flat=True)[:50]),
+        "narrowed": sum(bool(one) for one in (filters.campaign, filters.persona, filters.version)),
     }
-    return render(request, f"feedback/report_{name}.html", context)
 
 
 @require_GET
 def leads(request: HttpRequest, name: str) -> HttpResponseBase:
     """The leads behind one figure, a page at a time; `?format=csv` all of them."""
-    filters = _filters(request, name)
+    module, filters = reports.named(name), _filters(request, name)
     cell = request.GET.get("cell", "")
     present = Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)
-    found = reports.named(name).drill(cell, filters).select_related("company", "score")
+    found = module.drill(cell, filters).select_related("company", "score")
     found = found.annotate(held_by=Subquery(present.values("owner__name")[:1]))
     found = found.order_by("-created_at", "-pk")
     if request.GET.get("format") == "csv":
         return _leads_csv(name, found.iterator(chunk_size=2000))
-    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     context = {
-        "page": page,
+        "page": Paginator(found, PAGE).get_page(request.GET.get("page")),
         "filters": filters,
         "name": name,
-        "title": {row[0]: row[1] for row in INDEX}.get(name, "Sales’ answers"),
-        "tabs": INDEX,
+        "title": getattr(module, "TITLE", "Sales’ answers"),
+        "tabs": tabs(),
         "here": name,
         "cell_words": cell_words(name, cell, filters),
     }
     return render(request, "feedback/report_leads.html", context)
 
 
-@require_GET
-def cracks(request: HttpRequest) -> HttpResponseBase:
-    """Where every lead stands, and what does not add up."""
-    at = clock.now()
-    places = audit.places()
-    strays = list(audit.strays(at))
-    context = {
-        "places": places,
-        "total": sum(places.values()),
-        "strays": strays,
-        "at": at,
-        "tabs": INDEX,
-        "here": "cracks",
-    }
-    return render(request, "feedback/report_cracks.html", context)
+@require_POST
+def subscribe(request: PageRequest, name: str) -> HttpResponse:
+    """Get this report, with its filters, by mail each week; once more ends it."""
+    reports.named(name)
+    _filters(request, name)
+    weekly.toggle(request.user, name, request.GET)
+    query = request.GET.urlencode()
+    return redirect(f"/reports/{name}/{'?' if query else ''}{query}")
 
 
 def table_csv(report: Report, key: str) -> HttpResponseBase:
@@ -100,14 +115,30 @@ def table_csv(report: Report, key: str) -> HttpResponseBase:
     )
 
 
+# Each source by one step through the index of the kept rows, however many leads came by it.
+_SOURCES = """
+    WITH RECURSIVE step AS (
+        (SELECT min(first_source) AS source FROM feedback_leadjourney WHERE first_source > '')
+        UNION ALL
+        SELECT (SELECT min(first_source) FROM feedback_leadjourney WHERE first_source > step.source)
+        FROM step WHERE step.source IS NOT NULL)
+    SELECT source FROM step WHERE source IS NOT NULL
+    UNION SELECT first_source FROM leads_lead WHERE first_source <> '' AND changed_at > %s"""
+
+
 def sources() -> list[str]:
     """The first sources that leads came by."""
-    found = Lead.objects.exclude(first_source="").values_list("first_source", flat=True)
-    return sorted(found.distinct())
+    since = journeys.mark()
+    if since is None:
+        found = Lead.objects.exclude(first_source="").values_list("first_source", flat=True)
+        return sorted(found.distinct())
+    with connection.cursor() as cursor:
+        cursor.execute(_SOURCES, [since])
+        return sorted(row[0] for row in cursor.fetchall())
 
 
 def _filters(request: HttpRequest, name: str) -> Filters:
-    return read_filters(request.GET.dict(), days=DAYS.get(name, 28))
+    return read_filters(request.GET.dict(), days=reports.days(name))
 
 
 def _leads_csv(name: str, found: Any) -> HttpResponseBase:

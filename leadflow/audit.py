@@ -61,9 +61,43 @@ PLACES = (
     "erased",
 )
 
+
+def place_at(lead: str, at: str) -> str:
+    """The place of a lead at an instant, from the ledgers alone, as SQL; null before it existed.
+
+    `lead` is the alias of its row, `at` an expression. The same order of places as PLACE, told by what was
+    written about the lead up to then: moves of stages, acts on its handoffs, waits, repairs, merges.
+    """
+    stage = (
+        f"(SELECT s.to_stage FROM leads_stagechange s WHERE s.lead_id = {lead}.id AND s.at <= {at}"
+        " ORDER BY s.at DESC, s.id DESC LIMIT 1)"
+    )
+    state = f"""(SELECT t.to_state FROM handoff_handoff g CROSS JOIN LATERAL (
+            SELECT t.to_state FROM handoff_transition t WHERE t.handoff_id = g.id AND t.at <= {at}
+            ORDER BY t.at DESC, t.id DESC LIMIT 1) t
+        WHERE g.lead_id = {lead}.id
+          AND t.to_state IN ('offered', 'accepted', 'working', 'opportunity') LIMIT 1)"""
+    return f"""(SELECT CASE WHEN p.stage IS NULL THEN NULL
+         WHEN {lead}.erased_at <= {at} THEN 'erased'
+         WHEN EXISTS (SELECT 1 FROM leads_leadmerge m WHERE m.from_lead_id = {lead}.id AND m.at <= {at}
+                      AND (m.undone_at IS NULL OR m.undone_at > {at})) THEN 'merged'
+         WHEN p.stage = 'excluded' THEN 'excluded'
+         WHEN p.state IS NOT NULL THEN p.state
+         WHEN EXISTS (SELECT 1 FROM handoff_roomwait w WHERE w.lead_id = {lead}.id AND w.entered_at <= {at}
+                      AND (w.left_at IS NULL OR w.left_at > {at})) THEN 'waiting for room'
+         WHEN p.stage IN ('customer', 'disqualified') THEN p.stage
+         WHEN EXISTS (SELECT 1 FROM feedback_task r WHERE r.lead_id = {lead}.id AND r.kind = 'repair'
+                      AND r.created_at <= {at} AND (r.done_at IS NULL OR r.done_at > {at})) THEN 'repair list'
+         WHEN p.stage IN ('nurturing', 'mql', 'prospect', 'conversion') THEN p.stage
+    END FROM (SELECT {stage} AS stage, {state} AS state OFFSET 0) p)"""
+
+
 CHECKS: dict[str, str] = {
     # A lead whose stage and rows name no place at all.
     "lead: is in no place": f"SELECT l.id {PLACES_FROM} WHERE ({PLACE}) IS NULL",
+    "lead: its place by the rows is not its place by the ledgers": f"""
+        SELECT l.id {PLACES_FROM}
+        WHERE ({PLACE}) IS DISTINCT FROM {place_at("l", "'infinity'::timestamptz")}""",
     "lead: its stage is not the last line of its ledger": """
         SELECT l.id FROM leads_lead l LEFT JOIN LATERAL (
             SELECT to_stage FROM leads_stagechange s WHERE s.lead_id = l.id ORDER BY at DESC, id DESC LIMIT 1

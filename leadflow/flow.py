@@ -82,6 +82,16 @@ def in_force() -> None:
     agreements.start_due(clock.now())
 
 
+@app.task(name="bulk.reports")
+def reports() -> None:
+    """Keep the figures that long reports read, check the books, and write the weekly mails."""
+    from feedback.reports import books, journeys, weekly
+
+    journeys.refresh(clock.now())
+    weekly.send(clock.now())
+    books.refresh(clock.now())
+
+
 @app.task(name="bulk.work")
 def work() -> None:
     """Work on the chunks of long jobs."""

@@ -1,11 +1,43 @@
-"""One file per report. Each has `NAME`, `build(filters) -> Report` and `drill(cell, filters) -> leads`."""
+"""One file per report.
+
+Each has NAME, TITLE, ASKS (what it answers), ICON, DAYS (the period without dates), `build(filters) ->
+Report`, `drill(cell, filters) -> leads` and `words(cell, filters)`. Page, CSV, API, the leads behind a figure
+and the weekly mail come from these.
+"""
 
 from types import ModuleType
 
-from feedback.reports import answers, conversion, sla
+from feedback.reports import (
+    answers,
+    change,
+    content,
+    conversion,
+    cracks,
+    criteria,
+    reps,
+    sla,
+    sources,
+    speed,
+    touches,
+    velocity,
+)
 from leadflow.errors import NotVisible
 
-ALL: dict[str, ModuleType] = {module.NAME: module for module in (sla, conversion, answers)}
+# In the order of the tabs; sales' answers have a page of their own.
+SHOWN: tuple[ModuleType, ...] = (
+    sla,
+    conversion,
+    speed,
+    velocity,
+    sources,
+    touches,
+    criteria,
+    change,
+    reps,
+    content,
+    cracks,
+)
+ALL: dict[str, ModuleType] = {module.NAME: module for module in (*SHOWN, answers)}
 
 
 def named(name: str) -> ModuleType:
@@ -13,3 +45,8 @@ def named(name: str) -> ModuleType:
     if name not in ALL:
         raise NotVisible("There is no such report.")
     return ALL[name]
+
+
+def days(name: str) -> int:
+    """How long the period of a report is where nobody says."""
+    return int(getattr(ALL.get(name), "DAYS", 28))

@@ -11,6 +11,7 @@ from leadflow import clock
 from leadflow.accounts.models import Organisation, Team, User
 from leadflow.charts import Chart
 from leadflow.errors import BadInput, Fault
+from scoring.models import Agreement
 
 DEFAULT_DAYS = 28
 LONGEST = timedelta(days=366 * 5)
@@ -37,6 +38,8 @@ class Filters:
     reason: str = ""
     rep: int | None = None
     criterion: str = ""
+    # The number of an agreement: entered or handed over under it.
+    version: int | None = None
 
     @property
     def low(self) -> datetime:
@@ -63,6 +66,8 @@ class Filters:
             pairs["team"] = str(self.team)
         if self.rep:
             pairs["rep"] = str(self.rep)
+        if self.version:
+            pairs["version"] = str(self.version)
         named = ("source", "campaign", "persona", "by", "reason", "criterion")
         return pairs | {name: getattr(self, name) for name in named if getattr(self, name)}
 
@@ -101,7 +106,8 @@ def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filte
     names = ("source", "campaign", "persona", "by", "reason", "criterion")
     said = {name: query.get(name, "").strip() for name in names}
     team, rep = _team(query.get("team", "")), _rep(query.get("rep", ""))
-    return Filters(start, end, now, zone, team, rep=rep, **said)
+    version = _version(query.get("version", ""))
+    return Filters(start, end, now, zone, team, rep=rep, version=version, **said)
 
 
 def _date(query: Mapping[str, str], name: str) -> date | None:
@@ -120,8 +126,19 @@ def _date(query: Mapping[str, str], name: str) -> date | None:
 def _team(text: str) -> int | None:
     if not text.strip():
         return None
-    if not text.isdecimal() or not Team.objects.filter(pk=int(text)).exists():
+    if not (text.isascii() and text.isdecimal()) or not Team.objects.filter(pk=int(text[:18])).exists():
         raise BadInput("There is no such team.", [Fault("team", "Choose one of the teams.")])
+    return int(text[:18])
+
+
+def _version(text: str) -> int | None:
+    if not text.strip():
+        return None
+    known = text.isascii() and text.isdecimal() and len(text) < 9
+    if not known or not Agreement.objects.filter(number=int(text), in_force_at__isnull=False).exists():
+        raise BadInput(
+            "There is no such agreement.", [Fault("version", "Choose one that has been in force.")]
+        )
     return int(text)
 
 
@@ -170,6 +187,10 @@ class Table:
     note: str = ""
     # Columns that only the data (JSON, CSV) has: on the page another cell says them in small.
     unseen: Sequence[int] = ()
+    # Behind "details" on the page: how sure something is.
+    folded: bool = False
+    # What stands in place of rows where there are none.
+    nothing: str = ""
 
     @property
     def seen_columns(self) -> list[str]:
@@ -204,6 +225,8 @@ class Report:
     charts: list[Chart] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
     empty: bool = False
+    # Whether team, source and the like narrow it.
+    narrow: bool = True
 
     def link(self, cell: str) -> str:
         """The address of the leads behind a figure."""
@@ -231,3 +254,30 @@ def share(part: int, whole: int) -> float | None:
 def percent(part: int, whole: int) -> str:
     """Writes "76%", a dash of nothing."""
     return f"{100 * part / whole:.0f}%" if whole else "–"
+
+
+# Fewer than this and a share is shown with its number, and judged by nobody.
+FEW = 20
+NO_SOURCE = "(none)"
+
+
+def part_of(part: int, whole: int, cell: str = "") -> Figure:
+    """A share as a figure: "76%", below it how few they are if they are few."""
+    small = f"{whole} only" if 0 < whole < FEW else ""
+    return Figure(share(part, whole), percent(part, whole), cell, small=small)
+
+
+def in_hundred(part: int, whole: int) -> str:
+    """Writes "41 of 100", or "3 of 7" where there are few."""
+    return f"{part} of {whole}" if whole < FEW else f"{100 * part / whole:.0f} of 100"
+
+
+def lasting(seconds: float | None) -> str:
+    """A length of time as people say it: "25 min", "3.5 h", "2.1 days"; a dash of nothing."""
+    if seconds is None:
+        return "–"
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"

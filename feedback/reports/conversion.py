@@ -1,21 +1,25 @@
 """From lead to customer: one cohort of entry, each lead counted once in every step it reached."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
-from feedback.reports.base import Figure, Filters, Report, Table, percent, share
-from handoff.models import Handoff
+from feedback.reports import journeys, velocity
+from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
+from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
+from feedback.reports.frame import population
 from leadflow import audit
-from leadflow.accounts.models import Team
 from leadflow.charts import Cell, Chart, Series
 from leadflow.errors import BadInput, Fault
-from leadflow.leads.models import Answer, Lead, Outcome, StageChange
+from leadflow.leads.models import Lead
 
 NAME = "conversion"
+TITLE = "Conversion"
+ASKS = "How many leads become customers, and where they stop."
+ICON = "chart-bar"
+DAYS = 91
 STEPS = ("leads", "mql", "offered", "accepted", "opportunity", "customer")
 LABELS = {
     "leads": "Leads",
@@ -25,8 +29,6 @@ LABELS = {
     "opportunity": "Opportunity",
     "customer": "Customer",
 }
-OF_ABOVE = ("", "of leads", "of MQL", "of offered", "of accepted", "of opportunities")
-FEW = 20
 PLACE_WORDS = {
     "conversion": "With marketing, just come in",
     "prospect": "With marketing, early",
@@ -42,78 +44,42 @@ PLACE_WORDS = {
     "disqualified": "Closed",
     "excluded": "Left out: not a lead",
 }
-NO_SOURCE = "(none)"
+SPANS = tuple((key, text) for key, text in velocity.LABELS.items() if key not in ("accepted", "whole"))
 
-# Each line: the leads that reached a step, and when first. `low` only saves reading older rows: nothing
-# happens to a lead before it exists (an imported outcome may be dated earlier, so it is not limited).
-_REACHED = """
-    mql AS (SELECT lead_id, min(at) AS at FROM leads_stagechange
-            WHERE to_stage IN ('mql', 'sql') AND at >= %(low)s AND at <= %(at)s GROUP BY lead_id),
-    offered AS (SELECT lead_id, min(at) AS at FROM leads_answer
-            WHERE kind = 'offered' AND voided_at IS NULL AND at >= %(low)s AND at <= %(at)s GROUP BY lead_id),
-    accepted AS (SELECT lead_id, min(at) AS at FROM leads_answer
-            WHERE kind = 'accepted' AND voided_at IS NULL AND at >= %(low)s AND at <= %(at)s
-            GROUP BY lead_id),
-    opportunity AS (SELECT lead_id, min(at) AS at, bool_or(undated) AS undated FROM leads_outcome
-            WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND at <= %(at)s GROUP BY lead_id),
-    customer AS (SELECT lead_id, min(at) AS at, bool_or(undated) AS undated FROM leads_outcome
-            WHERE kind = 'won' AND voided_at IS NULL AND at <= %(at)s GROUP BY lead_id)"""
-_COHORT = """
-    cohort AS (SELECT l.id, l.created_at, l.first_source FROM leads_lead l
-            WHERE l.created_at >= %(low)s AND l.created_at < %(high)s AND l.created_at <= %(at)s
-              AND l.merged_into_id IS NULL AND l.erased_at IS NULL
-              AND (%(source)s = '' OR l.first_source = %(wanted)s)
-              AND (%(team)s IS NULL OR EXISTS (
-                    SELECT 1 FROM handoff_handoff h WHERE h.lead_id = l.id AND h.team_id = %(team)s)))"""
-_JOINED = """
-    FROM cohort LEFT JOIN mql ON mql.lead_id = cohort.id
-    LEFT JOIN offered ON offered.lead_id = cohort.id
-    LEFT JOIN accepted ON accepted.lead_id = cohort.id
-    LEFT JOIN opportunity ON opportunity.lead_id = cohort.id
-    LEFT JOIN customer ON customer.lead_id = cohort.id"""
-_COUNTS = f"""
-    WITH {_COHORT}, {_REACHED}
-    SELECT first_source, count(*), count(mql.at), count(offered.at), count(accepted.at),
-           count(opportunity.at), count(customer.at) {_JOINED} GROUP BY first_source ORDER BY 2 DESC, 1"""
-SPANS = (
-    ("mql", "Lead to MQL", "cohort.created_at", "mql.at"),
-    ("offered", "MQL to SQL offered", "mql.at", "offered.at"),
-    ("opportunity", "Accepted to opportunity", "accepted.at", "opportunity.at"),
-    ("customer", "Opportunity to customer", "opportunity.at", "customer.at"),
+
+def relation(filters: Filters) -> Relation:
+    """The cohort of entry."""
+    return journeys.cohort(filters)
+
+
+CUBE = Cube(
+    relation,
+    {
+        "leads": Measure("Leads"),
+        **{step: Measure(LABELS[step], f"{step}_at IS NOT NULL") for step in STEPS[1:]},
+        **{
+            f"days_{key}": Measure(
+                f"{text}: both steps reached",
+                velocity.holds(key),
+                custom=velocity.quantiles(key),
+            )
+            for key, text in SPANS
+        },
+        **{f"both_{key}": Measure(f"{text}: both steps reached", velocity.holds(key)) for key, text in SPANS},
+    },
+    {"source": Dim("First source", "source")},
+    "of those who became leads from {words}",
 )
-# A win without an opportunity of its own has both at the same instant: that is no span.
-_SIGNS = {key: ">" if key == "customer" else ">=" for key, *_ in SPANS}
-_SPAN_COLUMNS = ", ".join(
-    f"extract(epoch FROM {end} - {start}) / 86400 AS {key}" for key, _, start, end in SPANS
-)
-_QUARTERS = ", ".join(
-    f"count({key}) FILTER (WHERE {key} {sign} 0), "
-    f"percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY {key}) FILTER (WHERE {key} {sign} 0)"
-    for key, sign in _SIGNS.items()
-)
-_DAYS = f"""
-    WITH {_COHORT}, {_REACHED}, spans AS (SELECT {_SPAN_COLUMNS} {_JOINED}
-        WHERE opportunity.undated IS NOT TRUE AND customer.undated IS NOT TRUE)
-    SELECT {_QUARTERS} FROM spans"""  # noqa: S608
-_PLACES = f"""
-    WITH {_COHORT} SELECT {audit.PLACE} AS place, count(*) {audit.PLACES_FROM}
-    WHERE l.id IN (SELECT id FROM cohort) GROUP BY 1"""  # noqa: S608 the pieces are ours
+_PLACES = f"""SELECT {audit.PLACE} AS place, count(*) {audit.PLACES_FROM}
+    WHERE l.id IN (SELECT lead_id FROM base) GROUP BY 1"""  # noqa: S608 the pieces are ours
+_IN_PLACE = f"""SELECT l.id {audit.PLACES_FROM}
+    WHERE l.id IN (SELECT lead_id FROM base) AND ({audit.PLACE}) = %(place)s"""  # noqa: S608
 
 
-def _bound(filters: Filters) -> dict[str, Any]:
-    return {
-        "low": filters.low,
-        "high": filters.high,
-        "at": filters.at,
-        "team": filters.team,
-        "source": filters.source,
-        "wanted": "" if filters.source == NO_SOURCE else filters.source,
-    }
-
-
-def _rows(statement: str, filters: Filters) -> list[tuple[Any, ...]]:
+def _rows(statement: str, filters: Filters, **bound: Any) -> list[tuple[Any, ...]]:
+    found = relation(filters)
     with connection.cursor() as cursor:
-        cursor.execute(statement, _bound(filters))
+        cursor.execute(f"WITH {found.text} {statement}", {**found.bound, **bound})
         return list(cursor.fetchall())
 
 
@@ -121,79 +87,37 @@ def _rows(statement: str, filters: Filters) -> list[tuple[Any, ...]]:
 class Funnel:
     """How many leads of a cohort reached each step, in all and by first source."""
 
-    by_source: dict[str, dict[str, int]]
+    counts: Counts
 
     @property
     def total(self) -> dict[str, int]:
         """All sources together."""
-        return {step: sum(row[step] for row in self.by_source.values()) for step in STEPS}
+        return {step: self.counts[ALL][step] for step in STEPS}
+
+    @property
+    def by_source(self) -> dict[str, dict[str, int]]:
+        """By first source, the largest first."""
+        found = [(key, row) for (dim, key), row in self.counts.items() if dim == "source"]
+        found.sort(key=lambda item: (-item[1]["leads"], item[0]))
+        return {key: {step: row[step] for step in STEPS} for key, row in found}
 
 
 def funnel(filters: Filters) -> Funnel:
     """Count the cohort of these filters as it stood at `filters.at`."""
-    return Funnel(
-        {
-            source or NO_SOURCE: dict(zip(STEPS, counts, strict=True))
-            for source, *counts in _rows(_COUNTS, filters)
-        }
-    )
+    return Funnel(CUBE.count(filters, "source"))
 
 
 def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
-    """The leads behind `step`, `step@source` or `place=name`; `before.` takes the earlier cohort.
+    """The leads behind a step, or `place=name`; `before.` takes the earlier cohort.
 
     Raises BadInput for a cell that is none.
     """
-    if cell.startswith("before."):
-        return drill(cell.removeprefix("before."), filters.before)
-    leads = _cohort(filters)
-    if cell.startswith("place="):
-        return _in_place(leads, cell.removeprefix("place="), filters)
-    step, _, source = cell.partition("@")
-    if step not in STEPS:
-        raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
-    if source:
-        leads = leads.filter(first_source="" if source == NO_SOURCE else source)
-    return leads if step == "leads" else leads.filter(_reached(step, filters.at))
-
-
-def _cohort(filters: Filters) -> QuerySet[Lead]:
-    leads = Lead.objects.filter(
-        created_at__gte=filters.low,
-        created_at__lt=filters.high,
-        created_at__lte=filters.at,
-        merged_into=None,
-        erased_at=None,
-    )
-    if filters.source:
-        leads = leads.filter(first_source="" if filters.source == NO_SOURCE else filters.source)
-    if filters.team:
-        leads = leads.filter(Exists(Handoff.objects.filter(lead=OuterRef("pk"), team=filters.team)))
-    return leads
-
-
-def _reached(step: str, at: datetime) -> Exists:
-    rows: QuerySet[Any]
-    if step == "mql":
-        rows = StageChange.objects.filter(to_stage__in=("mql", "sql"))
-    elif step in ("offered", "accepted"):
-        rows = Answer.objects.filter(kind=step, voided_at=None)
-    else:
-        kinds = ("opportunity", "won") if step == "opportunity" else ("won",)
-        rows = Outcome.objects.filter(kind__in=kinds, voided_at=None)
-    return Exists(rows.filter(lead=OuterRef("pk"), at__lte=at))
-
-
-def _in_place(leads: QuerySet[Lead], place: str, filters: Filters) -> QuerySet[Lead]:
+    if not cell.startswith("place="):
+        return CUBE.drill(cell, filters)
+    place = cell.removeprefix("place=")
     if place not in PLACE_WORDS:
         raise BadInput("There is no such place.", [Fault("cell", "Open it from the report.")])
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {_COHORT} SELECT l.id {audit.PLACES_FROM} "  # noqa: S608 the pieces are ours
-            f"WHERE l.id IN (SELECT id FROM cohort) AND ({audit.PLACE}) = %(place)s",
-            _bound(filters) | {"place": place},
-        )
-        return leads.filter(pk__in=[row[0] for row in cursor.fetchall()])
+    return Lead.objects.filter(pk__in=[row[0] for row in _rows(_IN_PLACE, filters, place=place)])
 
 
 def build(filters: Filters) -> Report:
@@ -202,8 +126,10 @@ def build(filters: Filters) -> Report:
     total, before = now.total, was.total
     report = Report(
         NAME,
-        "Conversion",
-        _population(filters, total["leads"]),
+        TITLE,
+        population(
+            f"{total['leads']:,} people who became leads from {filters.words}, each counted once", filters
+        ),
         "A step counts a lead once, when it first reached it. Who was offered to sales was an MQL at that "
         "instant; a won deal counts as an opportunity too. The earlier cohort is cut at the same age.",
         _say(total, before),
@@ -211,18 +137,14 @@ def build(filters: Filters) -> Report:
         empty=not total["leads"],
     )
     steps = _steps_table(total, before)
-    report.tables = [steps, _days_table(filters), _places_table(filters, total["leads"]), _sources_table(now)]
+    report.tables = [
+        steps,
+        _days_table(now.counts[ALL], was.counts[ALL]),
+        _places_table(filters, total["leads"]),
+        _sources_table(now),
+    ]
     report.charts = [_chart(report, steps, total, before)]
     return report
-
-
-def _population(filters: Filters, count: int) -> str:
-    words = f"{count:,} people who became leads from {filters.words}, each counted once"
-    if filters.source:
-        words += f", first source {filters.source}"
-    if filters.team:
-        words += f", handed to team {Team.objects.get(pk=filters.team).name} at some time"
-    return words + "; merged and erased leads are not counted"
 
 
 def _say(total: dict[str, int], before: dict[str, int]) -> list[tuple[str, str]]:
@@ -242,15 +164,9 @@ def _say(total: dict[str, int], before: dict[str, int]) -> list[tuple[str, str]]
         (f"{before['offered']:,}", "before.offered"),
         (" and ", ""),
         (f"{before['customer']:,}", "before.customer"),
-        (f". Sales accepted {_of_hundred(total['accepted'], total['offered'])}", ""),
-        (f", before {_of_hundred(before['accepted'], before['offered'], short=True)}.", ""),
+        (f". Sales accepted {in_hundred(total['accepted'], total['offered'])}", ""),
+        (f", before {in_hundred(before['accepted'], before['offered'])}." if before["offered"] else ".", ""),
     ]
-
-
-def _of_hundred(part: int, whole: int, *, short: bool = False) -> str:
-    if whole < FEW:
-        return f"{part} of {whole}"
-    return f"{100 * part / whole:.0f}" if short else f"{100 * part / whole:.0f} of 100"
 
 
 def _steps_table(total: dict[str, int], before: dict[str, int]) -> Table:
@@ -282,13 +198,12 @@ def _share(counts: dict[str, int], step: str, above: str) -> Figure:
     return Figure(share(counts[step], whole), f"{share(counts[step], whole)}%" if whole else "–", small=small)
 
 
-def _days_table(filters: Filters) -> Table:
+def _days_table(now: dict[str, Any], was: dict[str, Any]) -> Table:
     rows = []
-    now, was = _rows(_DAYS, filters)[0], _rows(_DAYS, filters.before)[0]
-    for n, (_, label, *_) in enumerate(SPANS):
-        count = now[2 * n]
-        low, middle, high = now[2 * n + 1] or (None, None, None)
-        earlier = (was[2 * n + 1] or (None, None, None))[1]
+    for key, label in SPANS:
+        count = now[f"both_{key}"]
+        low, middle, high = (now[f"days_{key}"] or [None] * 5)[1:4]
+        earlier = (was[f"days_{key}"] or [None] * 5)[2]
         half = (
             Figure(None)
             if low is None or high is None
@@ -297,7 +212,13 @@ def _days_table(filters: Filters) -> Table:
         small = f"{count} leads only" if 0 < count < FEW else f"{count:,} leads" if count else ""
         was_words = "" if earlier is None else f"before {_words(earlier)}"
         rows.append(
-            [Figure(label, small=small), Figure(count), _days(middle, was_words), half, _days(earlier)]
+            [
+                Figure(label, small=small),
+                Figure(count, cell=f"both_{key}" if count else ""),
+                _days(middle, was_words),
+                half,
+                _days(earlier),
+            ]
         )
     return Table(
         "days",
@@ -344,7 +265,7 @@ def _sources_table(now: Funnel) -> Table:
 
 
 def _source_cell(source: str, step: str, counts: dict[str, int]) -> Figure:
-    return Figure(counts[step], cell=f"{step}@{source}" if counts[step] else "")
+    return Figure(counts[step], cell=f"{step}@source={source}" if counts[step] else "")
 
 
 def _accepted(counts: dict[str, int]) -> Figure:
@@ -385,12 +306,7 @@ def _chart(report: Report, table: Table, total: dict[str, int], before: dict[str
 
 def words(cell: str, filters: Filters) -> str:
     """What a cell counts, for the head of the list of its leads."""
-    period = filters
-    if cell.startswith("before."):
-        cell, period = cell.removeprefix("before."), filters.before
-    if cell.startswith("place="):
-        place = PLACE_WORDS.get(cell.removeprefix("place="), "")
-        return f"{place}, of those who became leads from {period.words}"
-    step, _, source = cell.partition("@")
-    text = f"{LABELS.get(step, '')}, of those who became leads from {period.words}"
-    return f"{text}, first source {source}" if source else text
+    if not cell.startswith("place="):
+        return CUBE.words(cell, filters)
+    place = PLACE_WORDS.get(cell.removeprefix("place="), "")
+    return f"{place}, of those who became leads from {filters.words}"

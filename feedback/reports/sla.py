@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports.base import Figure, Filters, Report, Table, percent, share
+from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
+from feedback.reports.frame import chart_of, population
+from feedback.reports.handovers import PERSONA
 from handoff import clocks
 from leadflow.accounts.models import Team, User
 from leadflow.charts import Cell, Chart, Series, Tone
@@ -23,6 +25,10 @@ from scoring import agreements
 from scoring.document import Document
 
 NAME = "sla"
+TITLE = "Promises kept"
+ASKS = "Does sales answer in time? By team, rep, grade and hour of arrival."
+ICON = "clock"
+DAYS = 28
 PROMISES = ("acceptance", "first_touch", "follow_up")
 LABELS = {
     "acceptance": "Answered in time",
@@ -35,31 +41,46 @@ TONES: tuple[tuple[str, Tone], ...] = (("acceptance", "acc"), ("first_touch", "o
 FEW = 20
 LATE_SHARE = 0.7
 
-# Every promise that fell due in the period (handoff's own relation: also those whose tick has not come
-# round yet); nothing that falls due after the instant of looking, or an early answer would count twice.
-_BASE = f"""
+# Over `h` and `l`: what each filter asks of the handoff behind a promise.
+_WHERE = {
+    "team": "due.team_id = %(team)s",
+    "source": "l.first_source = %(source)s",
+    "campaign": "l.first_campaign_id = (SELECT id FROM leads_campaign WHERE code = %(campaign)s)",
+    "persona": PERSONA,
+    "version": "h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)",
+}
+
+
+def _base(filters: Filters) -> str:
+    """Every promise that fell due in the period: handoff's own relation, so also those whose tick has not
+    come round yet; nothing that falls due after the instant of looking, or an early answer would count twice.
+    """
+    where = [condition for name, condition in _WHERE.items() if getattr(filters, name)]
+    return f"""
     WITH due AS (
         SELECT r.*, r.finished_at IS NULL AS running FROM ({clocks.RESULTS}) r
         WHERE r.result IN ('met', 'missed') AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s
     ), base AS (
         SELECT due.*, h.lead_id, coalesce(nullif(h.grade, ''), 'none') AS grade,
-               (due.due AT TIME ZONE %(zone)s)::date AS day
+               (due.due AT TIME ZONE %(zone)s)::date AS day,
+               extract(hour FROM h.first_offered_at AT TIME ZONE %(zone)s)::int AS hour
         FROM due JOIN handoff_handoff h ON h.id = due.handoff_id
-        JOIN leads_lead l ON l.id = h.lead_id
-        WHERE (%(team)s IS NULL OR due.team_id = %(team)s)
-          AND (%(source)s = '' OR l.first_source = %(wanted)s)
-    )"""  # noqa: S608
-_COUNTS = f"""{_BASE}
+        {"JOIN leads_lead l ON l.id = h.lead_id" if filters.source or filters.campaign else ""}
+        {"WHERE" if where else ""} {" AND ".join(where)}
+    )"""  # noqa: S608 the pieces are ours, values are bound
+
+
+_COUNTS = """
     SELECT scope, promise, CASE WHEN grouping(team_id) = 0 THEN 'team' WHEN grouping(holder_id) = 0 THEN 'rep'
                                 WHEN grouping(grade) = 0 THEN 'grade' WHEN grouping(day) = 0 THEN 'day'
-                                ELSE 'all' END AS by,
-           coalesce(team_id::text, holder_id::text, grade, day::text, '0') AS key,
+                                WHEN grouping(hour) = 0 THEN 'hour' ELSE 'all' END AS by,
+           coalesce(team_id::text, holder_id::text, grade, day::text, hour::text, '0') AS key,
            count(*) FILTER (WHERE result = 'met'), count(*) FILTER (WHERE result = 'missed'),
            count(*) FILTER (WHERE running)
     FROM base
     GROUP BY GROUPING SETS ((scope, promise), (scope, promise, team_id), (scope, promise, holder_id),
-                            (scope, promise, grade), (scope, promise, day))"""  # noqa: S608
-_LEADS = f"{_BASE} SELECT DISTINCT lead_id FROM base WHERE scope = %(scope)s AND promise = %(promise)s"  # noqa: S608
+                            (scope, promise, grade), (scope, promise, day), (scope, promise, hour))"""
+_LEADS = " SELECT DISTINCT lead_id FROM base WHERE scope = %(scope)s AND promise = %(promise)s"
 _RESULTS = {
     "all": "",
     "met": " AND result = 'met'",
@@ -72,6 +93,7 @@ _BY = {
     "rep": " AND coalesce(holder_id::text, '0') = %(key)s",
     "grade": " AND grade = %(key)s",
     "day": " AND day::text = %(key)s",
+    "hour": " AND hour::text = %(key)s",
     "week": " AND day >= %(key)s::date AND day < %(key)s::date + 7",
 }
 
@@ -104,8 +126,10 @@ def _bound(filters: Filters) -> dict[str, Any]:
         "at": filters.at,
         "zone": filters.zone,
         "team": filters.team,
-        "source": filters.source,
-        "wanted": "" if filters.source == "(none)" else filters.source,
+        "source": "" if filters.source == NO_SOURCE else filters.source,
+        "campaign": filters.campaign,
+        "persona": filters.persona,
+        "version": filters.version,
     }
 
 
@@ -113,7 +137,7 @@ def attainment(filters: Filters) -> Counts:
     """Count every promise that fell due in the period, as known at `filters.at`; one statement."""
     counts: Counts = defaultdict(Count)
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTS, _bound(filters))
+        cursor.execute(_base(filters) + _COUNTS, _bound(filters))
         for scope, promise, by, key, met, missed, running in cursor.fetchall():
             counts[(scope, promise, by, key)] = Count(met, missed, running)
     return counts
@@ -137,7 +161,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     )
     if not known or (by in ("day", "week") and not _is_day(key)):
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
-    statement = _LEADS + _RESULTS[parts[2]] + _BY[by]
+    statement = _base(filters) + _LEADS + _RESULTS[parts[2]] + _BY[by]
     with connection.cursor() as cursor:
         cursor.execute(statement, _bound(filters) | {"scope": parts[0], "promise": parts[1], "key": key})
         return Lead.objects.filter(pk__in=[row[0] for row in cursor.fetchall()])
@@ -169,11 +193,12 @@ def build(filters: Filters) -> Report:
     total = now[("lead", "acceptance", "all", "0")]
     report = Report(
         NAME,
-        "Promises kept",
+        TITLE,
         _population(filters, now),
         "A promise counts on the day it fell due. Kept ÷ (kept + missed); cancelled ones are left out, one "
         "past due that still runs is missed already. Team and grade: the lead's own clock, from the first "
-        "offer. Rep: the time that this person had it.",
+        "offer. Rep: the time that this person had it. The hour of arrival is that of the first offer. A "
+        "lead with several promises stands once in the list behind a figure.",
         _say(now, was, goal),
         filters,
         empty=not any(count.all for count in now.values()),
@@ -186,19 +211,18 @@ def build(filters: Filters) -> Report:
         _table("reps", "By rep", "rep", "holder", now, was, names["rep"]),
         _table("teams", "By team", "team", "lead", now, was, names["team"]),
         _table("grades", "By grade", "grade", "lead", now, was, {}),
+        _table("hours", "By hour of arrival", "hour", "lead", now, was, _hours(now)),
     ]
     report.charts = [_chart(report, now, goal, total)]
+    if not report.empty:
+        report.charts.append(_hours_chart(report, now))
     return report
 
 
 def _population(filters: Filters, now: Counts) -> str:
     counted = sum(now[("lead", promise, "all", "0")].all for promise in PROMISES)
-    words = f"{counted:,} promises of sales that fell due from {filters.words}"
-    if filters.team:
-        words += f", team {Team.objects.get(pk=filters.team).name}"
-    if filters.source:
-        words += f", leads whose first source is {filters.source}"
-    return words
+    words = f"{counted:,} promises of sales that fell due from {filters.words}, each by itself"
+    return population(words, filters, all_of=False)
 
 
 def _say(now: Counts, was: Counts, goal: dict[str, int]) -> list[tuple[str, str]]:
@@ -350,6 +374,33 @@ def _weeks_table(filters: Filters, now: Counts) -> Table:
         rows.append(row)
     columns = ("Week from", "Answers due", "Answered in time", "First contacts due", "First contact in time")
     return Table("weeks", "Week by week", columns, rows, sub="the lead's own clock")
+
+
+def _hours(now: Counts) -> dict[str, str]:
+    """The hours in words; they sort as they stand on a clock."""
+    return {str(hour): f"{hour:02d}:00–{hour:02d}:59" for hour in range(24)}
+
+
+def _hours_chart(report: Report, now: Counts) -> Chart:
+    hours = sorted({int(key) for scope, _, by, key in now if by == "hour" and scope == "lead"})
+    counts = [now[("lead", "acceptance", "hour", str(hour))] for hour in hours]
+    return chart_of(
+        report,
+        "hours",
+        "Answered in time, by the hour in which the lead was offered",
+        "columns",
+        [
+            Series(
+                LABELS["acceptance"],
+                [share(count.met, count.all) for count in counts],
+                "acc",
+                [report.link(f"lead.acceptance.all.hour={hour}") for hour in hours],
+            )
+        ],
+        labels=[f"{hour:02d}" for hour in hours],
+        unit="%",
+        top=100,
+    )
 
 
 def _chart(report: Report, now: Counts, goal: dict[str, int], total: Count) -> Chart:

@@ -53,6 +53,7 @@ def test_every_figure_equals_a_plain_count(filters):
             ("team", str(team or 0)),
             ("grade", handoff.grade or "none"),
             ("day", day.isoformat()),
+            ("hour", str(handoff.first_offered_at.astimezone(ZoneInfo(filters.zone)).hour)),
         ):
             wanted[(scope, promise, by, key, result)] += 1
     counts = sla.attainment(filters)

@@ -1,0 +1,170 @@
+"""Which content stands behind won deals: given to leads or read by them, and what came of it."""
+
+from typing import Any
+
+from feedback.reports.base import Figure, Filters, Report, Table, part_of
+from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
+from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
+from feedback.reports.handovers import narrowed
+from leadflow.accounts.models import Organisation
+from leadflow.charts import Series
+from leadflow.leads.models import Content
+
+NAME = "content"
+TITLE = "Content"
+ASKS = "Which content was in won deals, and which nobody uses."
+ICON = "file-text"
+DAYS = 91
+
+
+def relation(filters: Filters) -> Relation:
+    """One row per piece of content and lead that got or read it in the period."""
+    where, bound = narrowed(filters)
+    text = f"""
+    met AS MATERIALIZED (
+        SELECT content_id, lead_id, min(at) AS met_at, bool_or(given) AS given,
+               bool_or(NOT given) AS was_read FROM (
+            SELECT content_id, lead_id, at, true AS given FROM feedback_contentuse
+            WHERE at >= %(low)s AND at < %(high)s AND at <= %(at)s
+            UNION ALL
+            SELECT content_id, lead_id, occurred_at, false FROM leads_activity
+            WHERE content_id IS NOT NULL AND lead_id IS NOT NULL
+              AND occurred_at >= %(low)s AND occurred_at < %(high)s AND occurred_at <= %(at)s) m
+        GROUP BY content_id, lead_id),
+    deal AS (
+        SELECT m.content_id, m.lead_id, bool_or(o.kind IN ('opportunity', 'won')) AS opportunity,
+               bool_or(o.kind = 'won') AS won, sum(o.amount) FILTER (WHERE o.kind = 'won') AS revenue
+        FROM met m JOIN leads_outcome o ON o.lead_id = m.lead_id AND o.at >= m.met_at
+        WHERE o.voided_at IS NULL AND o.replaced_by_id IS NULL AND o.at <= %(at)s GROUP BY 1, 2),
+    base AS (
+        SELECT m.lead_id, m.content_id::text AS content, m.given, m.was_read,
+               coalesce(d.opportunity, false) AS opportunity,
+               coalesce(d.won, false) AS won, coalesce(d.revenue, 0) AS revenue
+        FROM met m JOIN leads_lead l ON l.id = m.lead_id
+        LEFT JOIN leads_campaign c ON c.id = l.first_campaign_id
+        LEFT JOIN deal d USING (content_id, lead_id) WHERE {" AND ".join(where)})"""  # noqa: S608 ours
+    return Relation(text, bound)
+
+
+def _titles(keys: Any) -> dict[str, str]:
+    found = Content.objects.filter(pk__in=[int(key) for key in keys if key.isdecimal()])
+    return {str(pk): title for pk, title in found.values_list("pk", "title")}
+
+
+def _leads(words: str, holds: str) -> Measure:
+    return Measure(words, holds, custom=f"count(DISTINCT lead_id) FILTER (WHERE {holds})")
+
+
+CUBE = Cube(
+    relation,
+    {
+        "leads": _leads("Leads that got or read content", "true"),
+        "given": _leads("Leads that sales or a track gave it to", "given"),
+        "was_read": _leads("Leads that read it", "was_read"),
+        "opportunity": _leads("Opportunities after it", "opportunity"),
+        "won": _leads("Customers after it", "won"),
+        "revenue": Measure("Customers after it", "won", sums="revenue"),
+    },
+    {"content": Dim("Content", "content", _titles)},
+    "got or read from {words}",
+)
+drill, words = CUBE.drill, CUBE.words
+
+
+def build(filters: Filters) -> Report:
+    """Each piece of content with its leads, won deals and the revenue it touched."""
+    now, was = CUBE.count(filters, "content"), CUBE.count(filters.before, "content")
+    total = now[ALL]
+    unused = Content.objects.filter(active=True).exclude(pk__in=[int(k) for d, k in now if d and k]).count()
+    report = Report(
+        NAME,
+        TITLE,
+        population(f"{total['leads'] or 0:,} leads that got or read content from {filters.words}", filters),
+        "Given: by a rep in a handoff or by a step of a track. Read: an activity that names the content. A "
+        "won deal counts for each piece that its lead met before, so revenue touched adds up to more than "
+        f"all revenue: it says where content was present, not what it earned. {SAME_AGE}",
+        _say(now, was, unused),
+        filters,
+        empty=not total["leads"],
+    )
+    report.tables = [_table(now, was)]
+    top = rows_of(CUBE, "content", now, by="won", top=12)
+    report.charts = [
+        chart_of(
+            report,
+            "content",
+            "Won deals in which it was present",
+            "bars",
+            [
+                Series(
+                    filters.words,
+                    [now["content", key]["won"] for key, _ in top],
+                    "acc",
+                    [report.link(f"won@content={key}") for key, _ in top],
+                ),
+                Series(
+                    f"{filters.before.words}, same age",
+                    [was["content", key]["won"] or 0 for key, _ in top],
+                    "was",
+                ),
+            ],
+            labels=[name for _, name in top],
+        )
+    ]
+    return report
+
+
+def _say(now: Counts, was: Counts, unused: int) -> list[tuple[str, str]]:
+    total = now[ALL]
+    if not total["leads"]:
+        return [("No lead got or read any content in this period.", "")]
+    rows = {key: row for (dim, key), row in now.items() if dim}
+    best = max(rows, key=lambda key: (rows[key]["won"], rows[key]["leads"], key))
+    pieces = [
+        ("Content was present in ", ""),
+        (f"{total['won']:,}", "won" if total["won"] else ""),
+        (f" won deals, before {was[ALL]['won'] or 0:,}.", ""),
+    ]
+    if rows[best]["won"]:
+        title = _titles([best]).get(best, best)
+        pieces += [
+            (f" Most often “{title}”: ", ""),
+            (f"{rows[best]['won']:,}", f"won@content={best}"),
+            (".", ""),
+        ]
+    if unused:
+        pieces.append(
+            (f" {unused} pieces were met by nobody." if unused > 1 else " One piece was met by nobody.", "")
+        )
+    return pieces
+
+
+def _table(now: Counts, was: Counts) -> Table:
+    rows = []
+    for key, name in rows_of(CUBE, "content", now):
+        count, before = now["content", key], was["content", key]
+        cells = {m: f"{m}@content={key}" if count[m] else "" for m in CUBE.measures}
+        rows.append(
+            [
+                Figure(name),
+                *(
+                    Figure(count[m], cell=cells[m])
+                    for m in ("leads", "given", "was_read", "opportunity", "won")
+                ),
+                part_of(count["won"], count["leads"]),
+                Figure(float(count["revenue"]), f"{count['revenue']:,.0f}", cells["revenue"]),
+                Figure(before["won"] or 0, cell=f"before.won@content={key}" if before["won"] else ""),
+            ]
+        )
+    currency = Organisation.get().currency
+    heads = (
+        "Leads",
+        "Given",
+        "Read",
+        "Opportunities",
+        "Won deals",
+        "Won of leads",
+        f"Revenue touched, {currency}",
+        "Won before",
+    )
+    return Table("content", "By content", ("Content", *heads), rows)

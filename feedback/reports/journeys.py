@@ -1,0 +1,214 @@
+"""The way of each lead, from becoming one to customer: the cohort that most reports count.
+
+`LeadJourney` keeps when a lead first reached each step. What changed since the last look is read from the
+ledgers themselves, so a report is exact at any instant; without any kept rows it reads ledgers only.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from feedback.models import ReportRollup
+from feedback.reports.base import NO_SOURCE, Filters
+from feedback.reports.cube import Relation
+from scoring import current, personas
+
+# Rows are stamped before they are seen: what was stamped this long before the last look is read again.
+OVERLAP = timedelta(minutes=10)
+# Leads in one statement of a rebuild, and how many of them one pass makes.
+CHUNK = 20_000
+PASSES = 5
+_PLACE = {"report": "journeys", "key": "mark", "day": date(2000, 1, 1)}
+
+# What the ledgers say of the leads in `{ids}`: when each step was first reached.
+_LIVE = """
+    mql AS (SELECT lead_id, min(at) AS at FROM leads_stagechange
+            WHERE to_stage IN ('mql', 'sql') AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
+    said AS (SELECT lead_id, min(at) FILTER (WHERE kind = 'offered') AS offered_at,
+                    min(at) FILTER (WHERE kind = 'accepted') AS accepted_at FROM leads_answer
+            WHERE kind IN ('offered', 'accepted') AND voided_at IS NULL
+              AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
+    deal AS (SELECT lead_id, min(at) AS opportunity_at, min(at) FILTER (WHERE kind = 'won') AS customer_at,
+                    bool_or(undated) AS undated FROM leads_outcome
+            WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
+              AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
+    live AS (SELECT l.id AS lead_id, l.created_at, l.first_source, l.first_campaign_id,
+                    l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL AS gone, mql.at AS mql_at,
+                    said.offered_at, said.accepted_at, deal.opportunity_at, deal.customer_at,
+                    coalesce(deal.undated, false) AS undated
+            FROM leads_lead l LEFT JOIN mql ON mql.lead_id = l.id LEFT JOIN said ON said.lead_id = l.id
+            LEFT JOIN deal ON deal.lead_id = l.id WHERE l.id IN (SELECT id FROM {ids}))"""
+_COLUMNS = (
+    "lead_id, created_at, first_source, first_campaign_id, gone, mql_at, offered_at, accepted_at,"
+    " opportunity_at, customer_at, undated"
+)
+# Leads about which anything was written since the mark.
+_MOVED = """
+    SELECT id FROM leads_lead WHERE changed_at > %(mark)s
+    UNION SELECT lead_id FROM handoff_handoff WHERE changed_at > %(mark)s
+    UNION SELECT lead_id FROM leads_outcome WHERE recorded_at > %(mark)s OR voided_at > %(mark)s"""
+_KEPT = f"""
+    moved AS MATERIALIZED ({_MOVED}),
+    fresh AS MATERIALIZED (SELECT l.id FROM leads_lead l JOIN moved USING (id)
+        WHERE l.created_at >= %(low)s AND l.created_at < %(high)s),
+    {_LIVE.format(ids="fresh")},
+    every AS (
+        SELECT {_COLUMNS}, persona FROM feedback_leadjourney j
+        WHERE NOT gone AND created_at >= %(low)s AND created_at < %(high)s
+          AND NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = j.lead_id)
+        UNION ALL SELECT {_COLUMNS}, %(fresh_persona)s FROM live)"""  # noqa: S608
+_ONLY_LIVE = f"""
+    fresh AS MATERIALIZED (SELECT id FROM leads_lead WHERE created_at >= %(low)s AND created_at < %(high)s),
+    {_LIVE.format(ids="fresh")},
+    every AS (SELECT {_COLUMNS}, %(fresh_persona)s AS persona FROM live)"""  # noqa: S608
+STEPS = ("mql", "offered", "accepted", "opportunity", "customer")
+
+
+def mark() -> datetime | None:
+    """Up to when the kept rows say what the ledgers say; None as long as they are not complete."""
+    kept = ReportRollup.objects.filter(**_PLACE).values_list("figures", flat=True).first()
+    return datetime.fromisoformat(kept["mark"]) if kept and kept.get("mark") else None
+
+
+def cohort(filters: Filters, extra: str = "") -> Relation:
+    """One row per person who became a lead in the period, as known at `filters.at`.
+
+    Columns: lead_id, created_at, source, campaign (code), campaign_id, and for each step `<step>_at`, null
+    if not reached by then; `undated`. `extra` adds columns over `e` (the row) and %(at)s.
+    """
+    since = mark()
+    where = ["NOT e.gone", "e.created_at <= %(at)s"]
+    bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at, "mark": since}
+    bound["fresh_persona"] = ""
+    if filters.source:
+        where.append("e.first_source = %(source)s")
+        bound["source"] = "" if filters.source == NO_SOURCE else filters.source
+    if filters.campaign:
+        where.append("c.code = %(campaign)s")
+        bound["campaign"] = filters.campaign
+    if filters.team:
+        where.append(
+            "EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = e.lead_id AND h.team_id = %(team)s)"
+        )
+        bound["team"] = filters.team
+    if filters.version:
+        where.append(
+            "EXISTS (SELECT 1 FROM scoring_agreement a WHERE a.number = %(version)s"
+            " AND a.in_force_at <= e.created_at"
+            " AND (a.superseded_at IS NULL OR a.superseded_at > e.created_at))"
+        )
+        bound["version"] = filters.version
+    if filters.persona:
+        where.append("(e.persona = %(persona)s OR e.lead_id = ANY(%(persona_leads)s))")
+        bound["persona"] = filters.persona
+        bound["persona_leads"] = _of_persona(filters, since)
+    steps = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
+    text = f"""{_KEPT if since else _ONLY_LIVE},
+    base AS (SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
+                    c.code AS campaign, e.first_campaign_id AS campaign_id, {steps}, e.undated{extra}
+             FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
+             WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours, values are bound
+    return Relation(text, bound)
+
+
+def _of_persona(filters: Filters, since: datetime | None) -> list[int]:
+    """Of the leads that are read from the ledgers, those of the wanted persona today."""
+    which = f"id IN ({_MOVED})" if since else "true"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM leads_lead WHERE {which}"  # noqa: S608 ours
+            " AND created_at >= %(low)s AND created_at < %(high)s",
+            {"low": filters.low, "high": filters.high, "mark": since},
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return [lead for lead, key in _personas(ids, filters.at).items() if key == filters.persona]
+
+
+def _personas(ids: Sequence[int], at: datetime) -> dict[int, str]:
+    return {lead: seen.persona.key for lead, seen in personas.of(ids, at).items() if seen.ideal}
+
+
+# Keeping -----------------------------------------------------------------------------------
+
+_WRITE = f"""
+    WITH ids AS (SELECT unnest(%(ids)s::bigint[]) AS id), {_LIVE.format(ids="ids")},
+    named AS (SELECT * FROM unnest(%(who)s::bigint[], %(keys)s::text[]) AS n(lead_id, persona)),
+    fresh AS (SELECT live.*, coalesce(named.persona, '') AS persona
+              FROM live LEFT JOIN named USING (lead_id))
+    INSERT INTO feedback_leadjourney AS j ({_COLUMNS}, persona) SELECT {_COLUMNS}, persona FROM fresh
+    ON CONFLICT (lead_id) DO UPDATE SET (created_at, first_source, first_campaign_id, gone, mql_at,
+        offered_at, accepted_at, opportunity_at, customer_at, undated, persona) = (excluded.created_at,
+        excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.mql_at,
+        excluded.offered_at, excluded.accepted_at, excluded.opportunity_at, excluded.customer_at,
+        excluded.undated, excluded.persona)
+    WHERE (j.created_at, j.first_source, j.first_campaign_id, j.gone, j.mql_at, j.offered_at, j.accepted_at,
+           j.opportunity_at, j.customer_at, j.undated, j.persona) IS DISTINCT FROM (excluded.created_at,
+           excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.mql_at,
+           excluded.offered_at, excluded.accepted_at, excluded.opportunity_at, excluded.customer_at,
+           excluded.undated, excluded.persona)"""  # noqa: S608
+
+
+@transaction.atomic
+def refresh(at: datetime, passes: int = PASSES) -> int:
+    """Bring the kept rows up to `at`: all of them once, then what moved. Returns how many leads were read.
+
+    Another agreement in force may see other personas: then all rows are made anew, a part in each call. One
+    worker at a time; a killed one leaves nothing half done, its part is simply made again.
+    """
+    row, _ = ReportRollup.objects.get_or_create(
+        **_PLACE, defaults={"built_at": at, "figures": {"mark": None, "next": 0, "from": None}}
+    )
+    row = ReportRollup.objects.select_for_update().get(pk=row.pk)
+    state, present = dict(row.figures), current.current()
+    agreement = present.agreement_id if present else None
+    if state.get("agreement", agreement) != agreement:
+        state["next"] = 0
+    state["agreement"] = agreement
+    read = 0
+    if state.get("next") is not None:
+        state["from"] = state["from"] if state["next"] else (at - OVERLAP).isoformat()
+        for _ in range(passes):
+            ids = _ids(
+                "SELECT id FROM leads_lead WHERE id > %(next)s ORDER BY id LIMIT %(limit)s", state["next"]
+            )
+            _write(ids, at)
+            read += len(ids)
+            state["next"] = ids[-1] if len(ids) == CHUNK else None
+            if state["next"] is None:
+                # A rebuild beside a mark that holds goes on from the mark: nothing between was left out.
+                state["mark"] = state["mark"] or state["from"]
+                break
+    if state["mark"] and state["next"] is None:
+        with connection.cursor() as cursor:
+            cursor.execute(_MOVED, {"mark": datetime.fromisoformat(state["mark"])})
+            ids = sorted(row[0] for row in cursor.fetchall())
+        for start in range(0, len(ids), CHUNK):
+            _write(ids[start : start + CHUNK], at)
+        read += len(ids)
+        state["mark"] = (at - OVERLAP).isoformat()
+    row.figures, row.built_at = state, at
+    row.save(update_fields=["figures", "built_at"])
+    return read
+
+
+def forget() -> None:
+    """Throw the kept rows away: reports read the ledgers until they are made anew."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        ReportRollup.objects.filter(**_PLACE).delete()
+        cursor.execute("TRUNCATE feedback_leadjourney")
+
+
+def _ids(statement: str, after: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"next": after, "limit": CHUNK})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _write(ids: Sequence[int], at: datetime) -> None:
+    if not ids:
+        return
+    found = _personas(ids, at)
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, {"ids": list(ids), "who": list(found), "keys": list(found.values())})
