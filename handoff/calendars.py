@@ -5,6 +5,7 @@ questions (when is so much time used up, how much lies between) are two bisectio
 """
 
 import json
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -117,6 +118,18 @@ class WorkCalendar:
         if day in self._holidays:
             return []
         return self._week.get(day.weekday(), [])
+
+    def middle(self, day: date) -> time:
+        """Where half a day begins or ends (see `middle`)."""
+        return middle(self.spans_of(day))
+
+    def usual(self, day: date) -> list[Span]:
+        """The hours that a date's weekday has every week."""
+        return self._week.get(day.weekday(), [])
+
+    def holiday(self, day: date) -> bool:
+        """Whether a date is a public holiday that no own day replaces."""
+        return day in self._holidays and day not in self._days
 
     def working_date(self, at: datetime) -> date:
         """The date to whose work `at` belongs: today, or after closing the next working day."""
@@ -367,17 +380,91 @@ def spans_from(raw: Sequence[Sequence[str]]) -> list[Span]:
     return [(time.fromisoformat(a), time(0) if b == "24:00" else time.fromisoformat(b)) for a, b in raw]
 
 
-@lru_cache(maxsize=64)
+def middle(spans: Sequence[Span]) -> time:
+    """Where half a day begins or ends: the break that is nearest to half of its working time, or that half
+    itself. Noon on a closed day."""
+    ends = [_of_day(closes) or DAY for _, closes in spans]
+    lengths = [end - _of_day(opens) for (opens, _), end in zip(spans, ends, strict=True)]
+    half = sum(lengths) // 2
+    if len(spans) > 1:
+        worked = [sum(lengths[: i + 1]) for i in range(len(spans) - 1)]
+        return _time_of(ends[min(range(len(worked)), key=lambda i: abs(worked[i] - half))])
+    return _time_of(_of_day(spans[0][0]) + half) if spans else time(12)
+
+
+def half(spans: Sequence[Span], *, morning: bool) -> list[Span]:
+    """The hours of half a day: those before its middle, or those after."""
+    cut = _of_day(middle(spans))
+    found = []
+    for opens, closes in spans:
+        low, high = _of_day(opens), _of_day(closes) or DAY
+        low, high = (low, min(high, cut)) if morning else (max(low, cut), high)
+        if low < high:
+            found.append((_time_of(low), _time_of(high)))
+    return found
+
+
+def spans_to(spans: Sequence[Span]) -> list[list[str]]:
+    """Spans as they are stored."""
+    return [[f"{opens:%H:%M}", f"{closes:%H:%M}"] for opens, closes in spans]
+
+
 def public_holidays(country: str, region: str) -> frozenset[date]:
     """The public holidays of a country (two letters) and region; none for what is not known."""
+    return frozenset(holiday_names(country, region))
+
+
+@lru_cache(maxsize=64)
+def holiday_names(country: str, region: str) -> Mapping[date, str]:
+    """The public holidays with their names, in English where the country's are known in it."""
     import holidays
 
     if not country:
-        return frozenset()
+        return {}
     try:
-        return frozenset(holidays.country_holidays(country, subdiv=region or None, years=HOLIDAY_YEARS))
+        found = holidays.country_holidays(country, subdiv=region or None)
+        language = "en_US" if "en_US" in (getattr(found, "supported_languages", None) or ()) else None
+        return dict(
+            holidays.country_holidays(
+                country, subdiv=region or None, years=HOLIDAY_YEARS, language=language
+            ).items()
+        )
     except NotImplementedError:
-        return frozenset()
+        return {}
+
+
+@lru_cache(maxsize=1)
+def countries() -> Mapping[str, str]:
+    """The countries whose public holidays are known: two letters and name, by name."""
+    from holidays.registry import COUNTRIES
+
+    named = {
+        code: re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+        for name, code, *_ in COUNTRIES.values()
+        if code.isupper()
+    }
+    return dict(sorted(named.items(), key=lambda item: item[1]))
+
+
+@lru_cache(maxsize=32)
+def regions(country: str) -> Mapping[str, str]:
+    """The regions of a country whose holidays differ: code and name, by name."""
+    import holidays
+
+    if country not in countries():
+        return {}
+    known = holidays.country_holidays(country)
+    names = known.get_subdivision_aliases()
+    return dict(
+        sorted(((code, (names.get(code) or [code])[0]) for code in known.subdivisions), key=lambda i: i[1])
+    )
+
+
+def calendar_of(calendar: "Calendar", *, own_days: bool = True) -> WorkCalendar:
+    """A stored calendar, also one that is not saved yet. Raises ValueError for a week without hours."""
+    rows = calendar.days.order_by("date") if own_days and calendar.pk else []
+    days = json.dumps([[row.date.isoformat(), row.spans] for row in rows])
+    return _made(calendar.tz, json.dumps(calendar.week), calendar.country, calendar.region, days)
 
 
 @lru_cache(maxsize=256)

@@ -68,7 +68,7 @@ WITH due AS MATERIALIZED (
         tick_failures = CASE WHEN s.step THEN h.tick_failures ELSE 0 END,
         tick_error = CASE WHEN s.step THEN h.tick_error ELSE '' END,
         lock_version = h.lock_version + 1, changed_at = %(at)s
-    FROM split s WHERE h.id = s.id AND (s.fired IS NOT NULL OR s.rest IS NULL)
+    FROM split s WHERE h.id = s.id AND (s.fired IS NOT NULL OR s.rest IS NULL OR s.next > %(at)s)
 ), missed AS (
     INSERT INTO handoff_slaresult
         (handoff_id, promise, n, scope, holder_id, team_id, start, due, result, late_by, corrected_from, at)

@@ -1,19 +1,17 @@
 """Forms of the settings."""
 
-from itertools import pairwise
 from typing import Any
 
 from django import forms
 
 from handoff.endpoints import events
-from handoff.models import Calendar, CalendarDay, WebhookEndpoint
+from handoff.models import Calendar, WebhookEndpoint
 from leadflow.accounts.forms import zone_choices
 from leadflow.accounts.keys import SCOPES
 from leadflow.accounts.models import Organisation, Role, Team, User
 from leadflow.leads.catalogue import FLAGS
 from leadflow.leads.models import ActivityKind, CustomField, WordList
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CURRENCIES = [
     (code, code)
     for code in (
@@ -293,98 +291,3 @@ class ListForm(forms.Form):
 def list_initial(row: WordList) -> dict[str, str]:
     """What the form of a list starts with."""
     return {"label": row.label, "key": row.key, "entries": "\n".join(str(entry) for entry in row.entries)}
-
-
-class HoursForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Working hours: one line a weekday, "09:00-12:30, 13:30-18:00"; empty is closed."""
-
-    tz = forms.ChoiceField(label="Time zone", choices=lambda: zone_choices("")[1:])
-
-    class Meta:
-        model = Calendar
-        fields = ("name", "tz", "country", "region")
-        help_texts = {
-            "country": "Two letters: its public holidays are days off. Empty: none.",
-            "region": "As BY for Bavaria, where holidays differ within the country.",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        week = self.instance.week or {}
-        for number, name in enumerate(DAYS):
-            spans = week.get(str(number), [])
-            self.fields[f"day{number}"] = forms.CharField(
-                label=name,
-                required=False,
-                max_length=80,
-                initial=", ".join(f"{start}-{end}" for start, end in spans),
-                widget=forms.TextInput(attrs={"placeholder": "closed"}),
-            )
-
-    def week_fields(self) -> list[Any]:
-        """The seven lines."""
-        return [self[f"day{number}"] for number in range(7)]
-
-    def clean(self) -> dict[str, Any]:
-        """Read the seven lines into `week`."""
-        data: dict[str, Any] = super().clean() or {}
-        week = {}
-        for number in range(7):
-            try:
-                week[str(number)] = read_spans(str(data.get(f"day{number}", "")))
-            except ValueError as fault:
-                self.add_error(f"day{number}", str(fault))
-        if not any(week.values()) and not self.errors:
-            self.add_error("day0", "At least one day must be open: a clock that never runs promises nothing.")
-        data["week"] = week
-        return data
-
-
-class DayForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A day of its own in a calendar."""
-
-    hours = forms.CharField(required=False, max_length=80, help_text="Empty: closed all day.")
-
-    class Meta:
-        model = CalendarDay
-        fields = ("date", "label")
-        widgets = {"date": forms.DateInput(attrs={"type": "date"})}
-
-    def clean_hours(self) -> list[list[str]]:
-        """The spans of the day."""
-        try:
-            return read_spans(str(self.cleaned_data["hours"]))
-        except ValueError as fault:
-            raise forms.ValidationError(str(fault)) from None
-
-
-def read_spans(text: str) -> list[list[str]]:
-    """Reads "09:00-12:30, 13:30-18:00" as [["09:00", "12:30"], …]. Raises ValueError in words."""
-    spans = []
-    for part in text.replace("–", "-").replace(";", ",").split(","):
-        if not part.strip():
-            continue
-        start, dash, end = (piece.strip() for piece in part.partition("-"))
-        if not dash:
-            raise ValueError("Write hours as 09:00-12:30, 13:30-18:00.")
-        spans.append([_clock_time(start), _clock_time(end)])
-    for start, end in spans:
-        if start >= end:
-            raise ValueError(f"{start} to {end} ends before it begins.")
-    for (_, before), (after, _) in pairwise(spans):
-        if after < before:
-            raise ValueError("The hours overlap.")
-    # Calendars write the end of the day as the midnight that follows.
-    return [[start, "00:00" if end == "24:00" else end] for start, end in spans]
-
-
-def _clock_time(text: str) -> str:
-    hours, _, minutes = text.partition(":")
-    if not hours.isdecimal() or not (minutes or "0").isdecimal():
-        raise ValueError(f"“{text}” is not a time of day.")
-    hour, minute = int(hours), int(minutes or 0)
-    if hour == 24 and minute == 0:
-        return "24:00"
-    if hour > 23 or minute > 59:
-        raise ValueError(f"“{text}” is not a time of day.")
-    return f"{hour:02d}:{minute:02d}"

@@ -14,10 +14,10 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from django.views.decorators.http import require_POST
 
-from handoff.models import OPEN, Calendar, CalendarDay
+from handoff.models import OPEN
 from leadflow.accounts import audit, keys, people
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Organisation, Role, Team, User
+from leadflow.accounts.models import MARKETING, SALES, ApiKey, AuditEntry, Organisation, Role, Team, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.leads.folding import fold
@@ -25,8 +25,6 @@ from leadflow.leads.models import WordList
 from leadflow.pages import hours, leaving, wordlists
 from leadflow.pages.forms import (
     CompanyForm,
-    DayForm,
-    HoursForm,
     KeyForm,
     ListForm,
     PersonForm,
@@ -45,6 +43,8 @@ PARTS: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("people", "People", "users", ()),
     ("teams", "Teams", "users-group", ()),
     ("hours", "Working hours", "clock", (Role.SALES_MANAGER, Role.MARKETING_MANAGER)),
+    ("absence", "Absence", "calendar-off", SALES),
+    ("clocks", "Clocks", "alarm", ()),
     ("company", "Company", "building", ()),
     ("fields", "Own fields", "forms", MARKETING),
     ("kinds", "Kinds of activity", "activity", MARKETING),
@@ -195,50 +195,6 @@ def team_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         messages.success(request, f"Team {saved.name} is saved.")
         return redirect("pages:teams")
     return settings_page(request, "team", {"row": row}, form)
-
-
-# Working hours ------------------------------------------------------------------------------
-
-
-@managers
-def hours_list(request: HttpRequest) -> HttpResponse:
-    """All calendars."""
-    rows = list(Calendar.objects.prefetch_related("teams__team", "days").order_by("name"))
-    return settings_page(request, "hours", {"rows": rows})
-
-
-@managers
-def hours_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """Make or change working hours, with the days of their own below."""
-    row = get_object_or_404(Calendar, pk=pk) if pk else None
-    copy = Calendar.objects.get(pk=pk) if pk else None
-    form = HoursForm(request.POST or None, instance=copy)
-    if request.method == "POST" and form.is_valid():
-        assert isinstance(request.user, User)
-        saved = hours.save_calendar(person(request.user), row, form.cleaned_data)
-        messages.success(request, f"{saved.name} is saved; it holds for promises made from now on.")
-        return redirect("pages:hours_edit", saved.pk)
-    days = list(row.days.order_by("-date")[:60]) if row else []
-    return settings_page(request, "calendar", {"row": row, "days": days, "day_form": DayForm()}, form)
-
-
-@managers
-@require_POST
-def hours_day(request: HttpRequest, pk: int) -> HttpResponse:
-    """Add a day of its own, or drop one."""
-    assert isinstance(request.user, User)
-    row = get_object_or_404(Calendar, pk=pk)
-    if drop := request.POST.get("drop", ""):
-        hours.drop_day(person(request.user), get_object_or_404(CalendarDay, calendar=row, pk=drop))
-        messages.success(request, "That day is as every week again.")
-        return redirect("pages:hours_edit", pk)
-    form = DayForm(request.POST)
-    if not form.is_valid():
-        faults = [str(error) for errors in form.errors.values() for error in errors]
-        raise BadInput(" ".join(faults))
-    hours.set_day(person(request.user), row, form.cleaned_data)
-    messages.success(request, "The day is saved.")
-    return redirect("pages:hours_edit", pk)
 
 
 # Company, keys --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from handoff.models import Calendar, Handoff, TeamCalendar
 from leadflow.accounts.keys import find_key
 from leadflow.accounts.models import ApiKey, AuditEntry, Team, User
 from leadflow.leads.models import WordList
-from leadflow.pages.forms import read_spans
+from leadflow.pages.forms_hours import read_spans
 from scoring import engine
 
 pytestmark = pytest.mark.django_db
