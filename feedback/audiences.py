@@ -3,21 +3,23 @@
 A lead is on the list from its step on, until the track ends; while sales talks to it, it is off the list.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q, QuerySet
 
 from feedback.letters import EMAIL
 from feedback.models import StepRun
-from feedback.steps import FINAL, LISTED
+from feedback.results import FINAL, LISTED
+from handoff.endpoints import pulling
 from handoff.models import OPEN, Handoff
-from leadflow.leads.models import Consent
+from leadflow.leads.models import Consent, LeadKey
 
 HEADER = ("E-mail", "Phone", "Lead", "Job title", "Company", "Country", "Track", "Since", "Lead number")
 KIND = "audience"
+JOINED, LEFT = "audience.joined", "audience.left"
 # A track that came to its end leaves its people on the list so long.
 KEPT = timedelta(days=90)
 
@@ -69,6 +71,31 @@ def all_of_them(at: datetime) -> list[Audience]:
         .order_by("text")
     )
     return [Audience(row["text"], row["size"], row["ever"], row["newest"]) for row in rows]
+
+
+def tell(enrolment_ids: Iterable[int], event: str, at: datetime) -> int:
+    """Tell other systems that the leads of these enrolments joined or left the audiences that their steps put
+    them on. Two statements where no step did."""
+    ids = list(enrolment_ids)
+    if not ids:
+        return 0
+    runs = StepRun.objects.filter(enrolment__in=ids, kind=KIND, result=LISTED).select_related(
+        "enrolment__lead__company"
+    )
+    rows = list(runs.prefetch_related(Prefetch("enrolment__lead__keys", LeadKey.objects.order_by("pk"))))
+    return pulling.emit(
+        event,
+        [(f"{event}:{one.pk}:{at.isoformat()}", _told(one)) for one in rows],
+        at,
+    )
+
+
+def _told(one: StepRun) -> dict[str, Any]:
+    return {
+        "audience": one.text,
+        "track": one.enrolment.track,
+        "lead": pulling.about_lead(one.enrolment.lead),
+    }
 
 
 def members(name: str, at: datetime) -> QuerySet[StepRun]:

@@ -5,15 +5,16 @@ sales, and ends with a reply, a stop, another track, or the end of the wait.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Greatest
 
-from feedback import callbacks, outcomes, starting, steps, tasks, terms
+from feedback import audiences, callbacks, outcomes, starting, steps, tasks, terms
 from feedback.models import Enrolment, Task
-from feedback.steps import FINAL, REVIEW_AFTER
+from feedback.results import FINAL
+from feedback.steps import REVIEW_AFTER
 from handoff import outbox
 from handoff.models import OPEN, Handoff, Outbox, RoomWait
 from leadflow import clock
@@ -29,6 +30,8 @@ from scoring.models import Crossing, Hold
 # How many due rows one transaction takes, and how many such transactions one tick makes.
 BATCH = 500
 PASSES = 20
+# A reply so long after the last mail of a track still is one to it.
+ANSWER_WITHIN = timedelta(days=30)
 
 
 # Starting and ending ---------------------------------------------------------------------
@@ -85,7 +88,13 @@ def start_by_hand(lead_id: int, track: str, actor: Actor, *, at: datetime | None
 def end(lead_ids: Iterable[int], *, why: str, at: datetime) -> int:
     """End whatever tracks these leads are on; returns how many ended."""
     active = Enrolment.objects.filter(lead_id__in=list(lead_ids), ended_at=None)
-    return active.update(ended_at=at, ended_why=why[:40], next_step_at=None)
+    ids = list(active.values_list("pk", flat=True))
+    if not ids:
+        return 0
+    audiences.tell(ids, audiences.LEFT, at)
+    return Enrolment.objects.filter(pk__in=ids, ended_at=None).update(
+        ended_at=at, ended_why=why[:40], next_step_at=None
+    )
 
 
 def end_for_answer(handoff: Handoff, at: datetime) -> int:
@@ -196,9 +205,8 @@ def sweep(at: datetime) -> int:
 def end_closed(at: datetime) -> int:
     """Tracks of leads that are closed, customers, erased or merged end."""
     closed = Q(lead__stage__in=FINAL) | Q(lead__erased_at__isnull=False) | Q(lead__merged_into__isnull=False)
-    return Enrolment.objects.filter(closed, ended_at=None).update(
-        ended_at=at, ended_why="closed", next_step_at=None
-    )
+    found = Enrolment.objects.filter(closed, ended_at=None)
+    return end(list(found.values_list("lead_id", flat=True)), why="closed", at=at)
 
 
 def pull_signals(at: datetime) -> int:
@@ -222,30 +230,41 @@ def pull_signals(at: datetime) -> int:
 
 
 def _ask_to_answer(lead_ids: set[int], at: datetime) -> None:
-    # Only leads on a track: a lead with sales is the rep's to answer.
-    on_track = Enrolment.objects.filter(lead_id__in=lead_ids, ended_at=None, paused_at=None)
+    # A lead with sales is the rep's to answer; one that never got a mail of a track answered somebody else.
+    with_sales = Handoff.objects.filter(lead=OuterRef("lead"), state__in=OPEN)
+    asked = Task.objects.filter(lead=OuterRef("lead"), kind=Task.Kind.ANSWER, done_at=None)
+    written_to = Enrolment.objects.filter(
+        Q(ended_at=None) | Q(ended_at__gt=at - ANSWER_WITHIN), ~Exists(with_sales), ~Exists(asked)
+    )
+    leads = written_to.filter(lead_id__in=lead_ids).order_by("lead").values_list("lead", flat=True)
     tasks.create_many(
-        [
-            (lead, "Answered one of our e-mails; somebody should answer")
-            for lead in on_track.values_list("lead", flat=True)
-        ],
+        [(lead, "Answered one of our e-mails; somebody should answer") for lead in leads.distinct()],
         kind=Task.Kind.ANSWER,
         at=at,
     )
 
 
 def pause_and_resume(at: datetime) -> int:
-    """Tracks rest from the offer on and go on, later by the time they rested, once sales is done."""
+    """Tracks rest from the offer on and go on, later by the time they rested, once sales is done.
+
+    While a track rests its leads are off the audiences, and other systems hear of it.
+    """
     open_handoff = Handoff.objects.filter(lead=OuterRef("lead"), state__in=OPEN)
     active = Enrolment.objects.filter(ended_at=None)
-    paused = (
-        active.filter(Exists(open_handoff), paused_at=None)
-        .annotate(offered=Subquery(open_handoff.values("first_offered_at")[:1]))
-        .update(paused_at=Greatest(F("offered"), F("started_at")))
-    )
-    resumed = active.filter(~Exists(open_handoff), paused_at__isnull=False).update(
-        next_step_at=F("next_step_at") + (at - F("paused_at")), paused_at=None
-    )
+    with transaction.atomic():
+        rests = active.filter(Exists(open_handoff), paused_at=None)
+        goes_on = active.filter(~Exists(open_handoff), paused_at__isnull=False)
+        off, on = (list(rows.values_list("pk", flat=True)) for rows in (rests, goes_on))
+        audiences.tell(off, audiences.LEFT, at)
+        audiences.tell(on, audiences.JOINED, at)
+        paused = (
+            rests.filter(pk__in=off)
+            .annotate(offered=Subquery(open_handoff.values("first_offered_at")[:1]))
+            .update(paused_at=Greatest(F("offered"), F("started_at")))
+        )
+        resumed = goes_on.filter(pk__in=on).update(
+            next_step_at=F("next_step_at") + (at - F("paused_at")), paused_at=None
+        )
     return paused + resumed
 
 

@@ -13,7 +13,7 @@ from handoff.models import OPEN, Handoff, RoomWait
 from leadflow.leads.models import Lead, Stage
 from scoring import current as applied
 from scoring import personas
-from scoring.document import Document, Start, Track
+from scoring.document import PLACES, Document, Start, Track
 from scoring.models import Hold
 
 BATCH = 1_000
@@ -21,14 +21,6 @@ BATCH = 1_000
 AWAKE = timedelta(days=30)
 # Nobody gets the same track twice within this.
 NOT_AGAIN = timedelta(days=180)
-# Where a track may start by itself; elsewhere sales' answer decides, or the lead is closed.
-PLACES = {
-    "conversion": "Conversion",
-    "prospect/researcher": "Researcher",
-    "prospect/influencer": "Influencer",
-    "prospect/investigator": "Investigator",
-    "mql": "MQL",
-}
 
 
 def start_by_place(at: datetime) -> int:

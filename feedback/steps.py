@@ -7,23 +7,21 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from feedback import letters, tasks, terms
+from feedback import audiences, letters, tasks, terms
 from feedback.models import ContentUse, Enrolment, StepRun, Task
+from feedback.results import ASKED, FINAL, LEFT_OUT, LISTED, SENT
 from handoff import many
 from handoff.models import OPEN, Handoff, Outbox
 from leadflow import nudge
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import intake
-from leadflow.leads.models import Content, Lead, Stage
+from leadflow.leads.models import Content, Lead
 from scoring.document import Step, Track
 
 # How many due rows one transaction takes.
 BATCH = 500
 REVIEW_AFTER = timedelta(days=90)
-# Marketing's tracks have no say at these places.
-FINAL = (Stage.CUSTOMER, Stage.DISQUALIFIED, Stage.EXCLUDED)
 MAIL_STEPS = ("email", "webinar")
-SENT, ASKED, LISTED, LEFT_OUT = "sent", "asked a person", "on the list", "left out"
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,8 @@ def _record(due: Sequence[_Due], at: datetime) -> None:
         kind=Task.Kind.TRACK,
         at=at,
     )
+    joined = [one.enrolment.pk for one in due if one.step.kind == audiences.KIND]
+    audiences.tell(joined, audiences.JOINED, at)
     mailed = [(one, run) for one, run in zip(due, runs, strict=True) if one.mails]
     _mail([one for one, _ in mailed], at)
     _note_content([(one, run) for one, run in mailed if one.step.link], at)

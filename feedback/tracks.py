@@ -9,10 +9,9 @@ from django.db.models import Count, Q, QuerySet
 
 from feedback import terms
 from feedback.models import Enrolment, StepRun
-from feedback.starting import PLACES
-from feedback.steps import LEFT_OUT
+from feedback.results import LEFT_OUT
 from scoring import current as applied
-from scoring.document import Document, Step, Track
+from scoring.document import PLACES, Document, Step, Track
 
 LOOK_BACK = timedelta(days=90)
 STEP_WORDS = {

@@ -17,6 +17,16 @@ Json = Any
 Condition = Mapping[str, Json]
 
 GROUPS = ("fit", "behaviour", "value")
+# What a step of a track can be.
+STEP_KINDS = ("email", "task", "webinar", "audience")
+# Where a track may start by itself; elsewhere sales' answer decides, or the lead is closed.
+PLACES = {
+    "conversion": "Conversion",
+    "prospect/researcher": "Researcher",
+    "prospect/influencer": "Influencer",
+    "prospect/investigator": "Investigator",
+    "mql": "MQL",
+}
 MODES = ("once", "each", "bands")
 DECAYS = ("half_life", "linear", "expiry")
 
