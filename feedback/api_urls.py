@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from feedback import api, api_loop, api_reports
+from feedback import api, api_loop, api_nurture, api_reports
 
 urlpatterns = [
     path("handoffs/<int:pk>/reject/", api.RejectHandoff.as_view(), name="handoff-reject"),
@@ -25,6 +25,9 @@ urlpatterns = [
     path("customers/<int:pk>/", api_loop.OneCustomer.as_view(), name="customer"),
     path("outcomes/unmatched/", api_loop.Strays.as_view(), name="outcomes-unmatched"),
     path("outcomes/unmatched/<int:pk>/match/", api_loop.MatchStray.as_view(), name="outcomes-match"),
+    path("sales-is-talking/", api_nurture.SalesIsTalking.as_view(), name="sales-is-talking"),
+    path("audiences/", api_nurture.Audiences.as_view(), name="audiences"),
+    path("audiences/<str:name>/", api_nurture.Members.as_view(), name="audience"),
     path("reports/", api_reports.ReportsView.as_view(), name="reports"),
     path("reports/<slug:name>/", api_reports.ReportView.as_view(), name="report"),
 ]

@@ -13,7 +13,7 @@ from scoring import sla
 from scoring.conditions import nodes as n
 from scoring.conditions.leaves import ConditionChecker, Surroundings, surroundings
 from scoring.conditions.parse import parse, parse_measure
-from scoring.document import DECAYS, GROUPS, MODES, Criterion, Document, Limits
+from scoring.document import DECAYS, GROUPS, MODES, PLACES, STEP_KINDS, Criterion, Document, Limits
 
 MAX_CRITERIA = 200
 MAX_POINTS = 1_000
@@ -70,6 +70,7 @@ class _Checker(ConditionChecker):
         self._must_know()
         self._promises()
         self._reasons()
+        self._tracks()
         self._keys()
         return self.faults
 
@@ -281,11 +282,29 @@ class _Checker(ConditionChecker):
             self.known([reason.back.kind], BACKS, f"{path}.back.kind", "evidence")
             if reason.track:
                 self.known([reason.track], tracks, f"{path}.track", "track")
+            if reason.effect == "callback" and not reason.needs_date:
+                self.fault(f"{path}.needs_date", "A lead that comes back on a date needs the date.")
+            if reason.effect == "track" and not reason.track:
+                self.fault(f"{path}.track", "Say which track it goes on.")
+            if reason.back.kind == "none" and not (reason.closes or reason.needs_date or reason.wait_days):
+                words = "It neither closes nor comes back: give it days to wait, a date, or close it."
+                self.fault(f"{path}.wait_days", words)
             self.known(
                 reason.back.ids, {c.id for c in self.document.criteria}, f"{path}.back.ids", "criterion"
             )
             for key in reason.back.keys:
                 self.known_field(key, f"{path}.back.keys")
+
+    def _tracks(self) -> None:
+        personas = {persona.key for persona in self.document.personas}
+        for i, track in enumerate(self.document.tracks):
+            path = f"tracks[{i}]"
+            self.known([step.kind for step in track.steps], STEP_KINDS, f"{path}.steps", "kind of step")
+            days = [step.day for step in track.steps]
+            if days != sorted(days) or any(day < 0 for day in days):
+                self.fault(f"{path}.steps", "No step comes before the one ahead of it.")
+            self.known(track.start.places, PLACES, f"{path}.start.places", "place")
+            self.known(track.start.personas, personas, f"{path}.start.personas", "persona")
 
 
 def _names(raw: Mapping[str, Any] | None) -> set[str]:

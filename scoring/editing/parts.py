@@ -82,7 +82,6 @@ MUST_KNOW: Pairs = (
 OWN_KINDS = ("time", "hours", "from", "warn", "late", "stands")
 STEP_KINDS = ("email", "task", "webinar", "audience")
 OWNERS: Pairs = (("marketing", "Marketing"), ("sales", "Sales"))
-_STEP = re.compile(r"\s*(?:day\s*)?(\d{1,4})\s*[,:]?\s+(\w+)\s*[,:]?\s+(.+)", re.IGNORECASE)
 _ID = re.compile(r"[a-z]+(\d+)")
 
 
@@ -362,8 +361,9 @@ def _reason(raw: Json, document: Document) -> list[Field]:
 
 
 def _track(raw: Json, document: Document) -> list[Field]:
-    hint = f"one per line: day, {' or '.join(STEP_KINDS)}, what. For example: 10 email A case study"
-    return [Field("name", "Name", need=True, limit=80), Field("steps", "Steps", "steps", hint=hint)]
+    from scoring.editing import nurture
+
+    return nurture.fields(raw, document)
 
 
 def _list(raw: Json, document: Document) -> list[Field]:
@@ -786,11 +786,15 @@ def read_form(found: Part, data: QueryDict, choices: tree.Choices) -> tuple[Json
         from scoring.editing import sla
 
         faults += sla.read(raw, data, found.dotted)
+    if found.kind == "track":
+        from scoring.editing import nurture
+
+        faults += nurture.read(raw, data, found.dotted)
     if found.kind == "reason" and data.get("back.kind"):
         kind = data["back.kind"]
         raw["back"] = {"kind": kind} if kind != raw["back"].get("kind") else raw["back"]
     for field in found.shape.fields(raw, choices.document):
-        if field.kind in OWN_KINDS:
+        if field.kind in OWN_KINDS or field.kind == "steps":
             continue
         if field.name == "decay.kind" or (field.kind not in ("yes", "many") and field.name not in data):
             continue
@@ -812,6 +816,8 @@ def read_form(found: Part, data: QueryDict, choices: tree.Choices) -> tuple[Json
         _read_bands(found, raw, data, choices, faults)
     if found.kind == "sla":
         sla.tidy(raw)
+    if found.kind == "track":
+        nurture.tidy(raw)
     return raw, faults
 
 
@@ -888,8 +894,6 @@ def _read_field(field: Field, data: QueryDict) -> tuple[Json, str]:
         if any(len(line) > 200 for line in lines):
             return lines, "A line has at most 200 characters."
         return lines, "Write at least one line." if field.need and not lines else ""
-    if field.kind == "steps":
-        return _read_steps(text)
     if len(text) > field.limit:
         return text, f"At most {field.limit} characters; these are {len(text)}."
     return text, "Write something here." if field.need and not text else ""
@@ -904,21 +908,6 @@ def _read_number(field: Field, text: str) -> tuple[Json, str]:
             f"A whole number from {field.low:,} to {field.high:,} is expected here.".replace("-", "−")
         )
     return (value / 100 if field.kind == "share" else value), ""
-
-
-def _read_steps(text: str) -> tuple[Json, str]:
-    steps: list[Json] = []
-    for i, line in enumerate((line for line in text.split("\n") if line.strip()), 1):
-        found = _STEP.fullmatch(line)
-        if not found or found[2].lower() not in STEP_KINDS:
-            return (
-                text,
-                f"Line {i}: write the day, {' or '.join(STEP_KINDS)}, and what. “10 email A case study”.",
-            )
-        steps.append({"day": int(found[1]), "kind": found[2].lower(), "text": found[3].strip()[:200]})
-    if [s["day"] for s in steps] != sorted(s["day"] for s in steps):
-        return text, "The days must rise from the first step to the last."
-    return steps, ""
 
 
 def typed(field: Field, raw: Json) -> str:
@@ -955,8 +944,10 @@ def words_of(field: Field, raw: Json) -> str:
         return ", ".join(names.get(str(v), str(v)) for v in value)
     if field.kind == "lines" and isinstance(value, list):
         return "; ".join(str(v) for v in value)
-    if field.kind == "steps" and isinstance(value, list):
-        return ", ".join(f"day {s.get('day')} {s.get('text')}" for s in value)
+    if field.kind == "steps":
+        from scoring.editing import nurture
+
+        return nurture.words(value)
     if field.kind == "share" and isinstance(value, int | float):
         return f"{round(value * 100)}%"
     return f"{value:,}".replace("-", "−") if isinstance(value, int) else str(value)

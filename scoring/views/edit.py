@@ -16,7 +16,7 @@ from leadflow.errors import Conflict, Fault, NotVisible
 from leadflow.web import PageRequest, with_toast
 from scoring import agreements
 from scoring.conditions.check import check_condition
-from scoring.editing import merging, parts, sla, steps, suggest, tree
+from scoring.editing import merging, nurture, parts, sla, steps, suggest, tree
 from scoring.editing.merging import Clash
 from scoring.editing.parts import Part
 from scoring.views.context import page_context
@@ -181,6 +181,8 @@ def _reshaped(found: Part, raw: Any, act: str, choices: tree.Choices) -> Any:
             parts.put(raw, one.name, tree.change(condition, act, name, one.scope, choices))
     if found.kind == "sla":
         sla.reshaped(raw, act)
+    if found.kind == "track":
+        nurture.reshaped(raw, act)
     if act == "filter:o" and raw.get("of"):
         raw["of"] = tree.change(raw["of"], act, "o", "criterion", choices)
     if act == "band" and isinstance(raw.get("bands"), list):

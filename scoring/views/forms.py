@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leadflow.errors import Fault
-from scoring.editing import parts, sla, tree
+from scoring.editing import nurture, parts, sla, tree
 from scoring.editing.merging import Clash
 from scoring.editing.parts import Field, Part
 from scoring.views.desk import Author, Desk
@@ -54,6 +54,7 @@ class FormView:
     by: Mapping[str, FieldView] = field(default_factory=dict)
     # A promise is told in sentences of its own.
     promise: sla.Form | None = None
+    track: nurture.Form | None = None
 
     @property
     def counted(self) -> bool:
@@ -84,6 +85,8 @@ class FormView:
         """The fields that are not said within the sentence of a criterion."""
         if self.part.kind == "sla":
             return [f for f in self.fields if f.field.name == "text"]
+        if self.part.kind == "track":
+            return [f for f in self.fields if f.field.name == "name"]
         if self.part.kind != "criterion":
             return list(self.fields)
         return [f for f in self.fields if f.field.name in ("text", "why", "on")]
@@ -129,6 +132,7 @@ def form_view(
         rival,
         {one.field.name: one for one in fields},
         sla.form(raw) if found.kind == "sla" else None,
+        nurture.form(raw) if found.kind == "track" else None,
     )
 
 

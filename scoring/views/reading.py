@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scoring.editing import parts, sla
+from scoring.editing import nurture, parts, sla
 from scoring.editing.parts import Part
 from scoring.views import overview
 from scoring.views.desk import Desk, State
@@ -142,6 +142,8 @@ def _part_row(desk: Desk, found: Part, mark: str) -> RowView:
         head, lines = parts.outline(found.raw.get("when"), desk.words)
         said_so = "; ".join(lines) if found.raw.get("when") else "everybody else"
         rules = [("For", " ".join(filter(None, [head, said_so])), sla.sentences(found.raw))]
+    if found.kind == "reason":
+        rules = [("", "", [nurture.reason_sentence(found, desk.document, desk.words)])]
     return RowView(
         found,
         mark=mark,
