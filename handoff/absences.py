@@ -3,6 +3,7 @@
 Away "from now on" is one button of the desk (`handoff.desk`); this is the calendar beside it.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,6 +18,8 @@ from leadflow.accounts import audit
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import SALES, Role, User
 from leadflow.errors import BadInput, Fault, Forbidden
+
+log = logging.getLogger(__name__)
 
 LONGEST = timedelta(days=366)
 PLANNED = "planned: "
@@ -146,8 +149,12 @@ def begin(at: datetime, limit: int = 50) -> int:
     found = _waiting(at)[:limit]
     moved = 0
     for pk, name in found:
-        with transaction.atomic():
-            moved += escalation.move_on(pk, at, reason=f"{name} is away")
+        try:
+            with transaction.atomic():
+                moved += escalation.move_on(pk, at, reason=f"{name} is away")
+        except Exception:
+            # It stays with its owner, and its own clock goes on.
+            log.exception("handoff %s was not passed on", pk)
     return moved
 
 

@@ -15,10 +15,11 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
-from handoff import escalation
+from handoff import escalation, outbox
 from handoff.escalation import ROW_STEPS
-from handoff.models import Handoff, SlaResult
+from handoff.models import Handoff, Outbox, SlaResult
 from leadflow import nudge
+from leadflow.accounts.models import Role, User
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +187,16 @@ def _push_ahead(handoff_id: int, at: datetime, error: str) -> None:
         tick_error=error,
         sla_tick_at=at + RETRY_AFTER * 2 ** min(failures, MOST_DOUBLINGS),
     )
+    if not failures:
+        _tell_admins(handoff_id, at)
+
+
+def _tell_admins(handoff_id: int, at: datetime) -> None:
+    """A clock that stumbles for the first time rings at the admins'."""
+    admins = User.objects.filter(is_active=True, role=Role.ADMIN).values_list("pk", flat=True)
+    told = {"text": "The clock of a lead stumbled; it is tried again later", "url": "/settings/clocks/"}
+    key = f"stumbled:{handoff_id}:{at:%Y-%m-%d}"
+    outbox.put([outbox.Letter(f"{key}:{pk}", "said", Outbox.Channel.BELL, pk, told) for pk in admins], at)
 
 
 def _forgive(handoff_id: int) -> None:

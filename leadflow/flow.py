@@ -40,13 +40,14 @@ def refresh() -> None:
 
 @app.task(name="clock.tick")
 def tick() -> None:
-    """Warn, mark late and escalate what is due; wake what slept; offer what waited for room."""
+    """Warn, mark late, escalate, wake what slept; pass on what awaits somebody away; offer what waited."""
     from feedback import nurture
-    from handoff import admission, clocks
+    from handoff import absences, admission, clocks
     from scoring import engine
 
     at = clock.now()
     _until_empty(lambda: clocks.tick(at))
+    absences.begin(at)
     engine.end_holds(at)
     admission.refill(at)
     nurture.tick(at)

@@ -203,6 +203,7 @@ def test_a_row_that_raises_is_pushed_ahead_and_the_rest_goes_on(offered, monkeyp
     assert after.tick_error == "RuntimeError: no such road"
     assert after.sla_tick_at == berlin(2026, 11, 24, 9, 50)
     assert clocks.stumbling() == [after]
+    assert letters("said") == {("Admin", "bell")}
     assert fresh(sound).owner != sound.owner
     assert calls.count(broken.pk) == 1
 
