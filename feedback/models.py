@@ -1,6 +1,7 @@
 """The way back: disputes, nurture, tasks, and answers to reps."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
@@ -271,7 +272,39 @@ class LeadJourney(models.Model):
     undated = models.BooleanField(default=False)
 
     class Meta:
-        indexes = [models.Index(fields=["created_at"], name="leadjourney_created", condition=Q(gone=False))]
+        # Whole cohorts are read from the index alone.
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                name="leadjourney_cohort",
+                condition=Q(gone=False),
+                include=[
+                    "lead",
+                    "first_source",
+                    "first_campaign_id",
+                    "persona",
+                    "mql_at",
+                    "offered_at",
+                    "accepted_at",
+                    "opportunity_at",
+                    "customer_at",
+                    "undated",
+                ],
+            ),
+            models.Index(fields=["first_source"], name="leadjourney_source"),
+        ]
+
+
+class HandoverLines(models.Model):
+    """What each criterion gave a lead when it was handed over: the frozen explanation without its words.
+
+    A frozen explanation never changes, so neither does a row; it is taken out of `Handoff.frozen` by
+    `feedback.reports.journeys`, because unpacking tens of thousands of those takes seconds.
+    """
+
+    handoff = models.OneToOneField(Handoff, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    criteria = ArrayField(models.CharField(max_length=40))
+    points = ArrayField(models.DecimalField(max_digits=9, decimal_places=2))
 
 
 class WeeklyMail(models.Model):
