@@ -180,7 +180,10 @@ CONTENT: dict[str, Any] = {
     "snooze": {"times": 2, "working_days": 5},
     "undo_minutes": 10,
     "reasons": REASONS,
-    "tracks": [],
+    "tracks": [
+        {"key": "educate", "name": "Educate", "steps": [{"day": 7, "kind": "email", "text": "guide"}]},
+        {"key": "warm", "name": "Keep warm", "steps": [{"day": 14, "kind": "task", "text": "call"}]},
+    ],
 }
 
 
