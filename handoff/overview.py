@@ -70,6 +70,7 @@ class Horizon:
     # "before lunch", "before the day ends"; `column`: "before 12:30", "before Mon 12:30".
     words: str
     column: str
+    today: bool
 
 
 def horizon(scope: Scope, now: datetime) -> Horizon:
@@ -86,6 +87,7 @@ def horizon(scope: Scope, now: datetime) -> Horizon:
         at,
         words if today else f"{words} on {here:%A}",
         f"before {here:%H:%M}" if today else f"before {here:%a %H:%M}",
+        today,
     )
 
 
@@ -165,7 +167,7 @@ class Load:
 def load(scope: Scope, now: datetime, ahead: Horizon, admission: Admission, weeks: keeping.Weeks) -> Load:
     """Clocks and load; a fixed number of queries."""
     late = selectors.late(now)
-    soon = Q(snoozed_until=None, due_at__lt=ahead.at) & ~late
+    soon = Q(snoozed_until=None, sla_due_at__lt=ahead.at) & ~late
     counts = {
         "late": Count("pk", filter=late),
         "soon": Count("pk", filter=soon),

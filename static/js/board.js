@@ -97,7 +97,11 @@
       .catch(function () { words("Reconnecting", true); });
   }
 
-  document.addEventListener("change", function (event) { if (event.target.closest("#give")) say(); });
+  document.addEventListener("change", function (event) {
+    if (event.target.closest("#give")) say();
+    /* A day was chosen: then it is until that day. */
+    if (event.target.name === "until" && event.target.value) event.target.form.querySelector("[name=day][value=date]").checked = true;
+  });
   window.addEventListener("pageshow", say);
   document.addEventListener("visibilitychange", look);
   window.setInterval(look, EVERY);
