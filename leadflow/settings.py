@@ -226,3 +226,6 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }
+
+# Seconds between the stamp of a change and the moment from which it is given to who follows the changes.
+CHANGES_LAG = 2

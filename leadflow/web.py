@@ -108,6 +108,15 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """An address that is none: a page for people, a problem document for machines."""
     if not request.path.startswith("/api/"):
         return page_not_found(request, exception)
-    title = "There is nothing here by that name."
-    body = {"type": "about:blank", "title": title, "status": 404, "errors": [{"path": "", "message": title}]}
-    return JsonResponse(body, status=404, content_type="application/problem+json")
+    return problem_document("There is nothing here by that name.", 404)
+
+
+def problem_document(title: str, status: int) -> HttpResponse:
+    """What went wrong, for machines: as every error of the API is told."""
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "errors": [{"path": "", "message": title}],
+    }
+    return JsonResponse(body, status=status, content_type="application/problem+json")

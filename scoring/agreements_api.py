@@ -6,6 +6,7 @@ The same acts as in the browser, with the same refusals, which the audit trail k
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -20,7 +21,7 @@ from scoring.models import Agreement
 from scoring.signing import proof, refusals, when
 from scoring.whatif import runs as looks
 
-BIGGEST_ID = 2**63 - 1
+BIGGEST_ID, BIGGEST_NUMBER = 2**63 - 1, 2**31 - 1
 _TEXT: dict[str, Any] = {"type": "string"}
 _WHOLE: dict[str, Any] = {"type": "integer"}
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time", "nullable": True}
@@ -58,9 +59,13 @@ _ROW: dict[str, Any] = {
 _SHOWN = {**_ROW, "properties": {**_ROW["properties"], "content": _ANY}}
 _LIST = {
     "type": "object",
-    "properties": {"results": {"type": "array", "items": _ROW}},
-    "required": ["results"],
+    "properties": {
+        "results": {"type": "array", "items": _ROW},
+        "next": {**_TEXT, "nullable": True, "description": "The next page; null: there is none"},
+    },
+    "required": ["results", "next"],
 }
+PAGE, PAGE_LIMIT = 100, 500
 _PROBLEM = {"type": "object", "additionalProperties": True}
 _READ: dict[Any, Any] = {
     (code, "application/problem+json"): _PROBLEM for code in (400, 401, 403, 404, 405, 406)
@@ -195,16 +200,25 @@ class AgreementList(APIView):
     @extend_schema(
         operation_id="agreements",
         summary="Every version, newest first",
+        parameters=[
+            OpenApiParameter("limit", int, description=f"A page's versions: {PAGE}, {PAGE_LIMIT} at most"),
+            OpenApiParameter("cursor", str, description="From `next` of the page before"),
+        ],
         responses={(200, _JSON): _LIST, **_READ},
     )
     def get(self, request: Request) -> Response:
-        """The versions without their content."""
-        rows = (
-            Agreement.objects.defer("content")
-            .prefetch_related("signatures__user", "declines__user")
-            .order_by("-number")
-        )
-        return Response({"results": [_row(row) for row in rows[:500]]})
+        """The versions without their content; follow `next` until it is null."""
+        asked = request.query_params
+        limit = _number(asked.get("limit") or str(PAGE), "limit", PAGE_LIMIT)
+        found = Agreement.objects.defer("content").prefetch_related("signatures__user", "declines__user")
+        if before := asked.get("cursor"):
+            found = found.filter(number__lt=_number(before, "cursor", BIGGEST_NUMBER))
+        rows = list(found.order_by("-number")[: limit + 1])
+        following = None
+        if len(rows) > limit:
+            query = urlencode({**asked.dict(), "cursor": rows[limit - 1].number})
+            following = request.build_absolute_uri(f"{request.path}?{query}")
+        return Response({"results": [_row(row) for row in rows[:limit]], "next": following})
 
     @extend_schema(
         operation_id="agreement_draft",
@@ -221,6 +235,13 @@ class AgreementList(APIView):
             raise BadInput("The content is not an object.", [Fault("content", "Send a JSON object.")])
         made = agreements.create_draft(actor_of(request), content=content, note=_text(body, "note"))
         return Response(_row(made, content=True), status=201)
+
+
+def _number(text: str, name: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and 1 <= int(text) <= most):
+        words = "Take it from `next` of the page before." if name == "cursor" else f"From 1 to {most}."
+        raise BadInput(f"The {name} cannot be read.", [Fault(name, words)])
+    return int(text)
 
 
 class AgreementDetail(APIView):

@@ -5,3 +5,6 @@ from tests import servers
 servers.ensure()
 
 from leadflow.settings import *  # noqa: E402, F403
+
+# Tests stand still in time: what they write is settled at once.
+CHANGES_LAG = 0

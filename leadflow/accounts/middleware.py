@@ -8,8 +8,13 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from leadflow.errors import BadInput, Conflict, Forbidden, NotVisible
+from leadflow.web import problem_document
 
 Handler = Callable[[HttpRequest], HttpResponse]
+ZERO_BYTE = (
+    "There is a character in it that no text has (a zero byte); a copy from another program may bring one. "
+    "Type it by hand and try again."
+)
 STATUS = {BadInput: 400, Forbidden: 403, NotVisible: 404, Conflict: 409}
 
 
@@ -35,13 +40,20 @@ class ErrorsInWordsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         # PostgreSQL has no text with a zero byte: such an address is nobody's, whatever page it is for.
         if "%00" in request.META.get("QUERY_STRING", "") or "\x00" in request.path:
-            fault = BadInput("There is a zero byte in the address.")
-            return render(request, "error.html", {"error": fault, "status": 400}, status=400)
+            return _in_words(request, BadInput(ZERO_BYTE), 400)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, ValueError) and "NUL (0x00)" in str(exception):
+            # It came in a form, past whatever looks at its fields.
+            exception = BadInput(ZERO_BYTE)
         status = STATUS.get(type(exception))
-        if status is None:
-            return None
-        template = "_error_toast.html" if getattr(request, "htmx", False) else "error.html"
-        return render(request, template, {"error": exception, "status": status}, status=status)
+        return None if status is None else _in_words(request, exception, status)
+
+
+def _in_words(request: HttpRequest, exception: Exception, status: int) -> HttpResponse:
+    """A page, a toast for htmx, a problem document for machines."""
+    if request.path.startswith("/api/"):
+        return problem_document(str(exception), status)
+    template = "_error_toast.html" if request.headers.get("HX-Request") == "true" else "error.html"
+    return render(request, template, {"error": exception, "status": status}, status=status)

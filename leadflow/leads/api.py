@@ -92,6 +92,8 @@ _LEAD_IN = _object(
         "employees": _WHOLE,
         "revenue": {"type": "number"},
         "company_country": _TEXT,
+        "crm_url": {**_TEXT, "description": "Where “Open in CRM” leads: the lead’s page there"},
+        "external_owner": {**_TEXT, "description": "Who has the lead in the CRM"},
         "custom": _ANY,
     },
     additionalProperties=True,
@@ -101,6 +103,8 @@ _LEAD_IN = _object(
         "email": "ann@acme.example",
         "name": "Ann Berg",
         "title": "Head of Fleet",
+        "crm_url": "https://crm.example.com/leads/4711",
+        "external_owner": "Kim Roth",
     },
 )
 _ACTIVITY_IN = _object(
@@ -194,7 +198,8 @@ _LEAD_OUT = _object(
     ["id", "stage"],
 )
 _ANYS: dict[str, Any] = {"type": "array", "items": _ANY}
-_WHOLE_LEAD = {"allOf": [_LEAD_OUT, _object({"facts": _ANY, "keys": _ANYS, "outcomes": _ANYS})]}
+_IN_CRM = {"crm_url": _TEXT, "external_owner": _TEXT}
+_WHOLE_LEAD = {"allOf": [_LEAD_OUT, _object({"facts": _ANY, "keys": _ANYS, "outcomes": _ANYS, **_IN_CRM})]}
 _TAKEN = _object(
     {"accepted": _WHOLE, "duplicate": _WHOLE, "rejected": _REJECTED}, ["accepted", "duplicate", "rejected"]
 )
@@ -205,6 +210,20 @@ _ENTRY = _object(
 
 def _page(item: Mapping[str, Any]) -> dict[str, Any]:
     return _object({"results": {"type": "array", "items": item}, "next": _maybe(_TEXT)}, ["results", "next"])
+
+
+_LEADS_OUT = _object(
+    {
+        "results": {"type": "array", "items": _LEAD_OUT},
+        "next": _maybe(_TEXT),
+        "until": {
+            **_maybe(_TEXT),
+            "description": "Changes from here on may still be in the making (usually two seconds) and come"
+            " next time: ask then with changed_since at or before it. Null: nothing is in the making.",
+        },
+    },
+    ["results", "next", "until"],
+)
 
 
 def _body(item: Mapping[str, Any], many: bool = True) -> dict[Any, Any]:
@@ -253,10 +272,10 @@ class Leads(APIView):
             _LIMIT,
             _CURSOR,
         ],
-        responses=_answers(200, _page(_LEAD_OUT)),
+        responses=_answers(200, _LEADS_OUT),
     )
     def get(self, request: Request) -> Response:
-        """One page, oldest change first; follow `next` until it is null."""
+        """One page, oldest change first; follow `next` until it is null, and go on from `until` next time."""
         asked = request.query_params
         found = selectors.leads()
         since = _instant(asked.get("changed_since"), "changed_since")
@@ -274,12 +293,18 @@ class Leads(APIView):
             found = found.filter(pk__in=key.values("lead_id"))
         limit = _limit(asked.get("limit"), PAGE, PAGE_LIMIT)
         after = _cursor(asked["cursor"], 2) if asked.get("cursor") else None
+        # Who asks for one lead by name gets it as it is; who follows the changes must not miss one.
+        until = None if email or external_id else selectors.settled()
         rows, mark = selectors.by_change(
-            found, limit, since=since, after=(after[0], after[1]) if after else None
+            found, limit, since=since, after=(after[0], after[1]) if after else None, until=until
         )
         following = [mark[0].isoformat(), mark[1]] if mark else None
         return Response(
-            {"results": [selectors.listed(row) for row in rows], "next": _next(request, following)}
+            {
+                "results": [selectors.listed(row) for row in rows],
+                "next": _next(request, following),
+                "until": until.isoformat() if until else None,
+            }
         )
 
     @extend_schema(

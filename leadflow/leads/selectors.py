@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db import connection
 from django.db.models import CharField, DateTimeField, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest
 
+from leadflow import clock
 from leadflow.leads.facts import FACTS, known_facts
 from leadflow.leads.models import (
     Activity,
@@ -64,18 +67,51 @@ _STEPS = (2, 8, 32)
 Place = tuple[Any, int]
 
 
+# Who writes, and who has begun so lately that it may write yet. Reports and backups that only read for long
+# hold nobody up.
+_WRITING = """
+    SELECT extract(epoch FROM clock_timestamp() - min(xact_start)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    AND (backend_xid IS NOT NULL OR xact_start > clock_timestamp() - interval '10 s')
+"""
+
+
+def settled() -> datetime | None:
+    """The instant before which every change that is stamped is there to be read; None: all of them are.
+
+    A change is stamped while it is written and read once it is committed. A client that follows the changes
+    would go past the stamp of a transaction that still runs, and never see it. So nothing is given that is
+    younger than the oldest transaction that writes, less a moment for the way from stamp to transaction.
+    """
+    with connection.cursor() as cursor:
+        # Within a transaction the first look would be shown again.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(_WRITING)
+        age = cursor.fetchone()[0]
+    lag = timedelta(seconds=settings.CHANGES_LAG)
+    if age is None:
+        return clock.now() - lag if lag else None
+    return clock.now() - timedelta(seconds=float(age)) - lag
+
+
 def by_change(
-    found: QuerySet[Any, Any], limit: int, *, since: datetime | None = None, after: Place | None = None
+    found: QuerySet[Any, Any],
+    limit: int,
+    *,
+    since: datetime | None = None,
+    after: Place | None = None,
+    until: datetime | None = None,
 ) -> tuple[list[dict[str, Any]], Place | None]:
     """A page of `leads()` in the order of their last change, and the mark after which there is more.
 
-    A lead's own row and its score each know when they changed, and have an index each. Both are walked side
-    by side; a lead counts where it stands last. A page may be short although there is more.
+    Changes from `until` on are left for the next time (see `settled`). A lead's own row and its score each
+    know when they changed, and have an index each. Both are walked side by side; a lead counts where it
+    stands last. A page may be short although there is more.
     """
     keys: list[Place] = []
     mark = after
     for step in _STEPS:
-        walks = [_walk(found, of_score, since, mark)[: step * limit] for of_score in (False, True)]
+        walks = [_walk(found, of_score, since, mark, until)[: step * limit] for of_score in (False, True)]
         passed = [list(walk) for walk in walks]
         ends = [walk[-1][:2] for walk in passed if len(walk) == step * limit]
         mark = min(ends) if ends else None
@@ -94,7 +130,13 @@ def by_change(
     return [rows[pk] for _, pk in keys if pk in rows], mark
 
 
-def _walk(found: QuerySet[Any, Any], of_score: bool, since: datetime | None, after: Place | None) -> Any:
+def _walk(
+    found: QuerySet[Any, Any],
+    of_score: bool,
+    since: datetime | None,
+    after: Place | None,
+    until: datetime | None,
+) -> Any:
     """Keys (when, lead, when the other of the two changed) by one of the two dates."""
     moment, key, other = (
         ("score__changed_at", "score__lead", "changed_at")
@@ -114,6 +156,8 @@ def _walk(found: QuerySet[Any, Any], of_score: bool, since: datetime | None, aft
         found = found.filter(score__changed_at__isnull=False)
     if since is not None:
         found = found.filter(**{f"{moment}__gte": since})
+    if until is not None:
+        found = found.filter(**{f"{moment}__lt": until})
     if after is not None:
         # One row comparison, so that the index on both columns is walked.
         found = found.extra(where=[f"({pair}) > (%s, %s)"], params=list(after))  # noqa: S610

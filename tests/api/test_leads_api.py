@@ -1,11 +1,15 @@
 """The API for leads: what goes in, what comes out, and how it says no."""
 
 import json
+from contextlib import closing
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client, override_settings
 
 from leadflow import clock
@@ -72,6 +76,30 @@ def test_many_leads_at_once_keep_the_good_rows(call):
     assert (answer["accepted"], answer["created"]) == (2, 2)
     assert [r["index"] for r in answer["rejected"]] == [1, 3]
     assert [bool(i) for i in answer["ids"]] == [True, False, True, False]
+
+
+def test_who_follows_the_changes_misses_none_that_is_still_being_written(call, at, make_lead, settings):
+    lead = make_lead()
+    with closing(psycopg2.connect(**writer())) as other, other.cursor() as cursor:
+        # A transaction that writes: what it stamped before this instant may be committed after it.
+        cursor.execute("SELECT pg_current_xact_id()")
+        page = call("get", "leads/")[1]
+        assert page["results"] == []
+        assert page["until"] < at.isoformat()
+        assert call("get", f"leads/?email={lead.email}")[1]["results"][0]["id"] == lead.pk
+        other.rollback()
+    since = page["until"].replace("+", "%2B")
+    assert [row["id"] for row in call("get", f"leads/?changed_since={since}")[1]["results"]] == [lead.pk]
+    settings.CHANGES_LAG = 2
+    assert call("get", "leads/")[1]["results"] == []
+    with clock.use(at + timedelta(seconds=3)):
+        assert [row["id"] for row in call("get", "leads/")[1]["results"]] == [lead.pk]
+
+
+def writer() -> dict[str, Any]:
+    """Where another writer finds the same database."""
+    params = connection.get_connection_params()
+    return {name: params[name] for name in ("dbname", "user", "password", "host", "port") if params.get(name)}
 
 
 def test_the_list_pages_through_what_changed(call, at, make_lead, people):

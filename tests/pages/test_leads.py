@@ -46,7 +46,17 @@ def test_nonsense_in_the_address_is_no_error(people, make_lead, as_user, query) 
 
 
 def test_a_zero_byte_in_the_address_is_told_in_words(people, as_user) -> None:
-    assert as_user(people.mia).get("/leads/?stage=%00").status_code == 400
+    client = as_user(people.mia)
+    page = client.get("/leads/?stage=%00")
+    assert page.status_code == 400
+    assert "Type it by hand" in page.content.decode()
+    toast = client.get("/leads/?stage=%00", headers={"HX-Request": "true"})
+    assert "lf-toast" in toast.content.decode()
+    assert "<html" not in toast.content.decode()
+    for machine in (client.get("/api/v1/leads/?email=%00"), client.get("/api/v1/agreements/?cursor=%00")):
+        assert machine.status_code == 400
+        assert machine["Content-Type"] == "application/problem+json"
+        assert "zero byte" in machine.json()["title"]
 
 
 def test_merged_and_erased_leads_are_not_listed(people, make_lead, as_user, at) -> None:

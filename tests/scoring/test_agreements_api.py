@@ -40,6 +40,26 @@ def told(response) -> str:
     return " ".join([body["title"], *(error["message"] for error in body["errors"])])
 
 
+def test_the_list_of_versions_goes_on_page_by_page(at, agreement_in_force, people):
+    first = agreement_in_force
+    for n in range(2, 6):
+        Agreement.objects.create(
+            number=n,
+            state=Agreement.State.SUPERSEDED,
+            content=first.content,
+            created_at=at,
+            changed_at=at,
+        )
+    client, address, seen = with_key("agreements:read"), "/api/v1/agreements/?limit=2", []
+    while address:
+        page = client.get(address).json()
+        seen += [row["version"] for row in page["results"]]
+        address = page["next"]
+    assert seen == [5, 4, 3, 2, 1]
+    for wrong in ("limit=0", "limit=501", "cursor=x", "cursor=99999999999"):
+        assert client.get(f"/api/v1/agreements/?{wrong}").status_code == 400
+
+
 def test_both_sides_sign_over_the_api(proposed, people, as_user):
     for user in (people.noah, people.rosa):
         answer = as_user(user).post(url(proposed, "sign"), {"password": PASSWORD}, JSON)
