@@ -1,10 +1,12 @@
 """What follows from a reason of sales, in one or two sentences made from its rules: they cannot go stale."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from scoring.conditions.explain import Words
 from scoring.document import Document, Reason
+from scoring.models import Agreement
 
 
 def follows(
@@ -15,6 +17,15 @@ def follows(
     `words` knows what facts are called; without it their keys are told.
     """
     return " ".join(part for part in (_goes(reason, document), _returns(reason, document, words, at)) if part)
+
+
+@lru_cache(maxsize=16)
+def terms_of(agreement_id: int | None) -> Document:
+    """The text of a version that was in force, as its handoffs keep to it; it never changes again."""
+    if agreement_id is None:
+        return Document({})
+    content = Agreement.objects.filter(pk=agreement_id).values_list("content", flat=True).first()
+    return Document(content or {})
 
 
 def _goes(reason: Reason, document: Document) -> str:
