@@ -23,6 +23,7 @@ from leadflow.accounts.models import Organisation, Role
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.web import PageRequest, toast
+from scoring import consequence
 
 SALES = (Role.REP, Role.SALES_MANAGER)
 UNDO_LIMIT = 60
@@ -94,7 +95,13 @@ def _by_reason(act: Callable[..., Handoff], action: str, done: str) -> Callable[
         )
         reason = terms.reason_of(handoff, handoff.reason_key)
         return answered(
-            request, handoff, action, f"{handoff.lead} {done}: {reason.text.lower()}.", detail=reason.says
+            request,
+            handoff,
+            action,
+            f"{handoff.lead} {done}: {reason.text.lower()}.",
+            detail=consequence.follows(
+                reason, terms.agreement_of(handoff)[1], at=handoff.closed_at or clock.now()
+            ),
         )
 
     view.__name__ = action

@@ -34,6 +34,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import SALES, Role, User
 from leadflow.errors import NotVisible
 from leadflow.leads.models import Activity, Answer, Company, Content, FactChange, Lead
+from scoring import consequence
 from scoring.document import Document, Reason
 
 TABS = ("mine", "pool", "team", "late")
@@ -469,10 +470,11 @@ def told(gone: Sequence[Handoff], user: User, at: datetime) -> list[tuple[str, s
 
 @dataclass(frozen=True)
 class Chip:
-    """A reason as the panel offers it: `small` is what follows, in three words."""
+    """A reason as the panel offers it: `small` is what follows in three words, `says` in a sentence."""
 
     reason: Reason
     small: str
+    says: str
     off: bool
 
 
@@ -527,7 +529,7 @@ def doing(user: User, handoff: Handoff, at: datetime) -> Panel:
         recent=[],
         earlier=None,
         gaps=[],
-        chips=_chips(handoff, acts),
+        chips=_chips(handoff, acts, at),
         send=[],
         start=_start(handoff),
         late=bool(handoff.sla_promise and handoff.sla_due_at and handoff.sla_due_at <= at),
@@ -593,13 +595,18 @@ def _history(handoff: Handoff) -> str:
     return f"{text}: {reason.text.lower()}" if reason else text
 
 
-def _chips(handoff: Handoff, acts: Iterable[str]) -> list[Chip]:
+def _chips(handoff: Handoff, acts: Iterable[str], now: datetime) -> list[Chip]:
     names = set(acts)
     if not names & {"reject", "return", "lose"}:
         return []
-    terms = Document(handoff.frozen)
+    terms, whole = Document(handoff.frozen), consequence.terms_of(handoff.agreement_id)
     return [
-        Chip(reason, _small(reason, terms), off=reason.return_only and "return" not in names)
+        Chip(
+            reason,
+            _small(reason, terms),
+            consequence.follows(reason, whole, at=now),
+            off=reason.return_only and "return" not in names,
+        )
         for reason in terms.reasons
     ]
 

@@ -25,7 +25,7 @@ MUST_KNOW = {
     "last_acts": "Last three acts",
 }
 BEGINNINGS = {
-    Crossing.Kind.CALLBACK: "Asked to be called back now",
+    Crossing.Kind.CALLBACK: "Call back as agreed",
     Crossing.Kind.REPAIRED: "The contact data is repaired",
     Crossing.Kind.EXISTING_CUSTOMER: "Customer shows new interest",
 }

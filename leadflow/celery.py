@@ -46,6 +46,8 @@ app.conf.beat_schedule = {
     "work on jobs": _every("bulk.work", 5),
     # Reports read what changed since the last look from the ledgers: a minute of changes is little.
     "keep the reports' figures": _cron("bulk.reports", expires=55, minute="*"),
+    # A track that starts by itself has its first step a day later: minutes are soon enough.
+    "tracks that start by themselves": _cron("bulk.tracks", expires=540, minute="4-59/10"),
     # An agreement goes into force at a date, and dates begin at midnight of the agreement's zone.
     "agreements in force": _cron("clock.in_force", expires=55, minute="*"),
     # Kept 24 hours and a month; once a day is often enough, in a quiet hour.

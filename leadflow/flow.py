@@ -93,6 +93,14 @@ def reports() -> None:
     books.refresh(clock.now())
 
 
+@app.task(name="bulk.tracks")
+def tracks() -> None:
+    """Put leads on the tracks that start by themselves."""
+    from feedback import nurture
+
+    nurture.sweep(clock.now())
+
+
 @app.task(name="bulk.work")
 def work() -> None:
     """Work on the chunks of long jobs."""

@@ -44,6 +44,8 @@ WEEKEND_HOURS = (time(13, 0),)
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
 # Nurture steps and the ends of waits are looked at with the first hour of a Monday.
 DAILY = time(10, 50)
+# Tracks that start by themselves came with the last version: they write to leads of these weeks only.
+EARLY = timedelta(days=12)
 # Of what came in within this much working time of the end, most is still to be answered.
 UNANSWERED = timedelta(hours=9)
 # Tables grow from nothing here faster than the database looks at them: without fresh statistics it plans
@@ -162,6 +164,8 @@ class Play:
         if here.time() < DAILY and here.weekday() == 0:
             engine.end_holds(at)
             nurture.tick(at)
+            if at > self.end - EARLY:
+                nurture.sweep(at)
         while machine.open_pending(at, BATCH) >= BATCH:
             pass
         admission.refill(at)

@@ -61,7 +61,7 @@ def test_a_rep_works_the_queue_by_keyboard(people, four, open_as, axe) -> None:
     expect(page.get_by_text(f"Why not {second.lead.name}?")).to_be_visible()
     assert axe(page) == []
     page.keyboard.press("2")
-    expect(page.locator("#act-reject [data-says-here]")).to_contain_text("educate")
+    expect(page.locator("#act-reject [data-says-here]")).to_contain_text("Educate")
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"{second.lead.name} rejected: not ready")).to_be_visible()
     _is_open(page, third)
