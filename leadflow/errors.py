@@ -22,6 +22,11 @@ class BadInput(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def detail(self) -> str:
+        """What to do about it, place by place, in one line."""
+        return " ".join(dict.fromkeys(fault.message for fault in self.faults))
+
 
 class Forbidden(Exception):
     """The actor may not do this. HTTP 403."""

@@ -17,7 +17,7 @@ from handoff.models import CLOSED, OPEN, Handoff, RoomWait, SlaResult, State, Tr
 from leadflow import audit, clock
 from leadflow.accounts.actors import SYSTEM, person
 from leadflow.errors import BadInput, Conflict, Forbidden
-from leadflow.leads import intake
+from leadflow.leads import customers, intake
 from leadflow.leads.models import Stage
 from scoring import engine
 from scoring.models import Hold
@@ -139,7 +139,8 @@ class Walk:
     def flow(self):
         for _ in range(10):
             if not (
-                engine.score_pending(self.at)
+                customers.pull(self.at)
+                + engine.score_pending(self.at)
                 + machine.pull_contacts(self.at)
                 + machine.open_pending(self.at)
                 + engine.end_holds(self.at)
