@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
@@ -20,7 +20,9 @@ from tests import chromium
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 WIDE, NARROW = (1440, 900), (390, 844)
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+# Colours alone differ in the dark; a narrow page has another order and other parts, in the same colours.
+COLOURS = ["color-contrast"]
 _ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -124,22 +126,57 @@ def _session(user: User, url: str) -> Any:
     return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
 
 
+def _findings(page: Page, rules: list[str]) -> list[str]:
+    if page.evaluate("typeof window.axe === 'undefined'"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(
+        "only => axe.run({runOnly: only, resultTypes: ['violations']}).then(all => all.violations)", rules
+    )
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"][:3]]
+
+
 @pytest.fixture
 def axe() -> Callable[[Page], list[str]]:
     """The findings of axe (WCAG A and AA) on a page, in words; an empty list is what we want."""
+    return lambda page: _findings(page, RULES)
+
+
+@pytest.fixture
+def looks() -> Callable[[Page], list[str]]:
+    """What is wrong with a page as it stands, in all its looks: wide and narrow, light and dark.
+
+    The findings of axe (of its colours in the dark) and whether it needs sideways scrolling. Afterwards the
+    page is wide and light.
+    """
+
+    def size(page: Page, pair: tuple[int, int]) -> None:
+        page.set_viewport_size({"width": pair[0], "height": pair[1]})
 
     def run(page: Page) -> list[str]:
-        found = Axe().run(page, options=RULES).response["violations"]
-        return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"][:3]]
+        # What a page asks for by itself (counts, notices) belongs to it.
+        page.locator(".htmx-request").first.wait_for(state="detached")
+        wrong = _findings(page, RULES) + _too_wide(page, "wide")
+        size(page, NARROW)
+        wrong += [f"narrow: {one}" for one in _findings(page, RULES)] + _too_wide(page, "narrow")
+        page.emulate_media(color_scheme="dark")
+        wrong += [f"narrow and dark: {one}" for one in _findings(page, COLOURS)]
+        size(page, WIDE)
+        wrong += [f"dark: {one}" for one in _findings(page, COLOURS)]
+        page.emulate_media(color_scheme="light")
+        return wrong
 
     return run
+
+
+def _too_wide(page: Page, name: str) -> list[str]:
+    return [] if _fits(page) else [f"{name}: needs sideways scrolling"]
+
+
+def _fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 @pytest.fixture
 def fits() -> Callable[[Page], bool]:
     """Whether a page needs no sideways scrolling."""
-
-    def run(page: Page) -> bool:
-        return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
-
-    return run
+    return _fits

@@ -11,15 +11,9 @@ from leadflow.jobs import runner
 from leadflow.leads import intake
 from leadflow.leads.models import CustomField, Outcome
 from scoring import agreements
-from tests.browser.conftest import NARROW, WIDE
 from tests.scoring import past
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LOOKS = [
-    pytest.param(WIDE, "light", id="wide-light"),
-    pytest.param(WIDE, "dark", id="wide-dark"),
-    pytest.param(NARROW, "light", id="narrow-light"),
-]
 
 
 def work():
@@ -42,16 +36,12 @@ def world(people, agreement_in_force):
     return people
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
-def test_from_the_past_to_a_draft(world, open_as, axe, fits, watch, size, scheme):
-    page = open_as(world.mia, "/agreement/backtest/", size=size, scheme=scheme)
+def test_from_the_past_to_a_draft(world, open_as, looks, watch):
+    page = open_as(world.mia, "/agreement/backtest/")
     wrong = []
 
     def look(where):
-        page.locator(".htmx-request").first.wait_for(state="detached")
-        wrong.extend(f"{where}: {finding}" for finding in axe(page))
-        if not fits(page):
-            wrong.append(f"{where}: wider than the screen")
+        wrong.extend(f"{where}: {finding}" for finding in looks(page))
         wrong.extend(f"{where}: {seen}" for seen in watch.wrong)
         watch.mend()
 

@@ -9,7 +9,7 @@ from leadflow.accounts.actors import person
 from scoring import agreements
 from scoring.models import Workshop, WorkshopVote
 from scoring.workshops import drawing, sorting
-from tests.browser.conftest import NARROW, WIDE
+from tests.browser.conftest import NARROW
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,18 +119,9 @@ def split(eight, people):
     return made
 
 
-LOOKS = [
-    pytest.param(WIDE, "light", id="wide-light"),
-    pytest.param(WIDE, "dark", id="wide-dark"),
-    pytest.param(NARROW, "light", id="narrow-light"),
-    pytest.param(NARROW, "dark", id="narrow-dark"),
-]
-
-
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
-def test_every_page_of_a_workshop_is_clean(split, people, open_as, axe, fits, watch, size, scheme) -> None:
+def test_every_page_of_a_workshop_is_clean(split, people, open_as, looks) -> None:
     first, second = (f"/agreement/workshops/{one.pk}/" for one in split)
-    page = open_as(people.mia, "/agreement/workshops/", size=size, scheme=scheme)
+    page = open_as(people.mia, "/agreement/workshops/")
     wrong = []
     for path in (
         "/agreement/workshops/",
@@ -141,9 +132,7 @@ def test_every_page_of_a_workshop_is_clean(split, people, open_as, axe, fits, wa
         f"{second}cards/5/",
     ):
         page.goto(path)
-        wrong += [f"{path}: {finding}" for finding in axe(page)]
-        if not fits(page):
-            wrong.append(f"{path}: wider than the screen")
+        wrong += [f"{path}: {finding}" for finding in looks(page)]
     assert wrong == []
 
 
