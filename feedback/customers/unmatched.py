@@ -122,7 +122,7 @@ def again(actor: Actor) -> int:
     with transaction.atomic():
         rows = list(strays().select_for_update()[:AGAIN])
         raws = [{**said(row), "source": said(row).get("source", row.source)} for row in rows]
-        result = ledgers.record_outcomes(raws, actor=actor)
+        result = ledgers.record_outcomes(raws, actor=actor, strict=True, listed=False)
         wrong = {one.index for one in result.rejected}
         taken = [row.pk for index, row in enumerate(rows) if index not in wrong]
         found = len(taken)

@@ -147,12 +147,14 @@ def record_outcomes(
     source: str | None = None,
     at: datetime | None = None,
     strict: bool = False,
+    listed: bool = True,
 ) -> Result:
     """Record outcomes from a file or the API; good rows are kept.
 
     A row: source (or the argument), external_id, kind, one or more of lead_id, external_lead_id (of
     lead_source, else source), email; amount ≥ 0 in the company's currency, at (with zone; without it the
     outcome is undated), reason. A row that names no known lead is rejected and kept as an UnmatchedOutcome.
+    Without `listed` what names no lead is only rejected.
     `strict` also rejects what is dated before its lead existed; a file may bring the history of leads that
     were taken in just now.
     `accepted` holds the outcomes' ids (`created` and `changed` part them), `duplicate` the indexes
@@ -196,7 +198,8 @@ def record_outcomes(
                 )
                 continue
             matched.append((outcome, lead_id))
-        _keep_unmatched(unmatched)
+        if listed:
+            _keep_unmatched(unmatched)
         _write_many(cursor, _possible(matched, result) if strict else matched, stamp, actor, result)
     result.rejected.sort(key=lambda r: r.index)
     return result
