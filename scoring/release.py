@@ -14,6 +14,7 @@ from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobChunk
+from leadflow.leads import statistics
 from leadflow.leads.models import Lead
 from scoring import engine
 from scoring.models import Agreement
@@ -25,6 +26,10 @@ CHUNK = 5_000
 QUIET = {Agreement.Release.NEW_EVIDENCE}
 # A release that failed is begun again after this long, so that no lead stays at an old version.
 TRY_AGAIN = timedelta(minutes=10)
+# What a release reads besides the leads and their acts, and before how many of its chunks it is asked whether
+# the database knows how full all that is: the first may begin beside others, and fills the scores.
+READ = ("scoring_leadscore", "scoring_hold", "scoring_crossing")
+LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ def again_if_failed(agreement: Agreement, at: datetime) -> Job | None:
 def run_chunk(chunk: JobChunk) -> int:
     """Score the leads of one chunk; returns how many were looked at."""
     agreement = Agreement.objects.get(pk=chunk.job.params["agreement"])
+    if chunk.n < LOOKS:
+        statistics.refresh((*statistics.TABLES, *READ))
     counts = engine.score_range(
         chunk.from_id,
         chunk.to_id,

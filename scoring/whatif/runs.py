@@ -18,6 +18,7 @@ from leadflow.accounts.actors import Actor
 from leadflow.errors import Forbidden, NotVisible
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobChunk
+from leadflow.leads import statistics
 from leadflow.leads.models import Lead
 from scoring import agreements, forecast, room
 from scoring import current as applied
@@ -165,6 +166,8 @@ def run_chunk(chunk: JobChunk) -> int:
         PreviewRun.objects.filter(pk=run.pk).update(state=State.CANCELLED, finished_at=clock.now())
         runner.cancel(chunk.job)
         return 0
+    if chunk.n == 0:
+        statistics.refresh()
     new, bar, old = _programs(run)
     return scan.scan_range(run.pk, chunk.n, (chunk.from_id, chunk.to_id), new, bar, old, run.at)
 

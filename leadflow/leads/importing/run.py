@@ -27,7 +27,7 @@ from leadflow.accounts.models import Organisation
 from leadflow.errors import BadInput, Fault
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job, JobChunk, JobError
-from leadflow.leads import intake, ledgers
+from leadflow.leads import intake, ledgers, statistics
 from leadflow.leads.facts import known_facts
 from leadflow.leads.importing import mapping as mappings
 from leadflow.leads.importing import reading
@@ -168,6 +168,8 @@ def finish(job: Job) -> None:
         counts.update(chunk.params.get("counts", {}))
     run.counts = dict(counts)
     run.save(update_fields=["counts"])
+    # Whoever scores or searches next finds the tables known.
+    statistics.refresh()
     # After the commit: a last chunk that is rolled back and taken again still needs them.
     transaction.on_commit(lambda: _let_go(run))
 
@@ -199,6 +201,8 @@ def _lay_down(chunk: JobChunk, run: ImportRun) -> None:
 
 
 def _take_part(chunk: JobChunk, run: ImportRun) -> None:
+    # The parts before may have been the first rows of all.
+    statistics.refresh()
     # The runner's transaction: what the part writes, its counts and its end come together or not at all.
     shape, mapping = checked(run)
     path = folder(run) / f"part-{chunk.n:06d}.ndjson"
