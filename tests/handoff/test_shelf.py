@@ -193,6 +193,28 @@ def test_news_for_the_device_are_told_once_and_only_while_fresh(people, agreemen
     assert 'id="notify"' in sam.get("/profile/").content.decode()
 
 
+# ---- What marketing holds ---------------------------------------------------------------------------------
+
+
+def test_sales_reads_on_page_and_in_search_that_marketing_holds_a_lead_and_asks_for_it(
+    people, offered, make_lead, as_user
+) -> None:
+    words = "With marketing, please do not contact yet"
+    held, mine = make_lead(name="Held Weiss"), offered(owner=people.sam, name="Mine Weiss")
+    sam = as_user(people.sam)
+
+    def found(client, text: str) -> str:
+        return client.get("/search/", {"q": text}, **HTMX).content.decode()
+
+    assert words in found(sam, "held")
+    assert words not in found(sam, "mine")
+    assert words in sam.get(f"/leads/{held.pk}/").content.decode()
+    assert words not in sam.get(f"/leads/{mine.lead_id}/").content.decode()
+    sam.post(f"/leads/{held.pk}/ask/", {"why": "I met her at the fair"}, **HTMX)
+    assert "I met her at the fair" in sam.get(f"/leads/{held.pk}/").content.decode()
+    assert words not in found(as_user(people.mia), "held")
+
+
 # ---- Bad input --------------------------------------------------------------------------------------------
 
 
