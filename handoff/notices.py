@@ -101,10 +101,15 @@ def _links(kind: str, payload: Payload, standing: Standing | None) -> Iterable[L
 
 def act_links(handoff_id: int, state: str) -> list[Link]:
     """Call · Accept · Reject, as far as the state allows them; each opens the page of that one act."""
+    return [(label, f"{settings.BASE_URL}{path}") for label, path in act_paths(handoff_id, state)]
+
+
+def act_paths(handoff_id: int, state: str) -> list[Link]:
+    """The same as paths, for a page of ours."""
     acts = [("Call", "call")] if state in OPEN and state != State.OPPORTUNITY else []
     if state == State.OFFERED:
         acts += [("Accept", "accept"), ("Reject", "reject")]
-    return [(label, f"{settings.BASE_URL}/queue/{handoff_id}/do/{act}/") for label, act in acts]
+    return [(label, f"/queue/{handoff_id}/do/{act}/") for label, act in acts]
 
 
 def is_web(url: str) -> bool:

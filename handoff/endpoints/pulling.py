@@ -23,6 +23,8 @@ from leadflow.leads.models import Lead, LeadKey, Outcome, StageChange
 from scoring.models import ScoreChange
 
 BATCH = 200
+# Most rows of a ledger tell nothing (points without a new grade): so many are looked through at a time.
+WINDOW = 100_000
 # While so many messages wait for an endpoint, news of scores and stages wait in their ledgers: a rescore of
 # the whole base must not stand between a rep's act and the CRM.
 WAITING = 500
@@ -130,14 +132,13 @@ def _read(
         if now.tops[name] <= cursor["upto"]:
             return []
         cursor["mark"] = [now.tops[name], now.next]
-    upto, running = cursor["mark"]
+    top, running = cursor["mark"]
     if now.oldest < running:
         return []
+    upto = min(top, cursor["upto"] + WINDOW)
     rows = list(_wanted(endpoint, ledger, cursor["upto"], upto))
-    if len(rows) == BATCH:
-        cursor["upto"] = rows[-1].pk
-    else:
-        cursor["upto"] = max(upto, cursor["upto"])
+    cursor["upto"] = rows[-1].pk if len(rows) == BATCH else max(upto, cursor["upto"])
+    if cursor["upto"] >= top:
         del cursor["mark"]
     return list(_messages(endpoint, name, ledger, rows, at))
 

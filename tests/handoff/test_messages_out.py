@@ -176,10 +176,16 @@ def test_a_mail_that_comes_later_offers_only_what_can_still_be_done(offered):
     assert "do/accept/" not in mail.outbox[0].body
 
 
-def test_the_bell_links_to_the_crm(offered, as_user):
+def test_the_bell_links_to_each_act_that_is_still_possible_and_to_the_crm(offered, as_user):
     handoff = offered(crm_url="https://crm.example/4711")
     outbox.deliver(clock.now())
-    assert 'href="https://crm.example/4711"' in text_of(as_user(handoff.owner).get("/notices/"))
+    bell = text_of(as_user(handoff.owner).get("/notices/"))
+    assert 'href="https://crm.example/4711"' in bell
+    assert all(f'href="{do(handoff, act)}"' in bell for act in ("call", "accept", "reject"))
+    machine.apply("accept", handoff.pk, person(handoff.owner))
+    bell = text_of(as_user(handoff.owner).get("/notices/"))
+    assert f'href="{do(handoff, "call")}"' in bell
+    assert f'href="{do(handoff, "accept")}"' not in bell
     Lead.objects.update(crm_url="javascript:alert(1)")
     assert "javascript:" not in text_of(as_user(handoff.owner).get("/notices/"))
 
