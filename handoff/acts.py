@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from handoff import acting, promises
+from handoff import acting, corrections, promises
 from handoff.acting import Act
 from handoff.guards import CHANNELS, REACHED, opening_of
 from handoff.models import Pause, Promise, SlaResult, State
@@ -45,7 +45,7 @@ def touch(act: Act) -> None:
 def log_contact(act: Act) -> None:
     """One more contact: the follow-up is kept, the next one starts. An earlier one corrects the record."""
     handoff, when = act.handoff, max(act.args["occurred_at"], act.handoff.first_offered_at)
-    if handoff.first_touch_at and when < handoff.first_touch_at:
+    if handoff.last_contact_at and when < handoff.last_contact_at:
         _correct(act, when)
         _record_contact(act, when)
         return
@@ -244,28 +244,19 @@ def _record_contact(act: Act, when: datetime) -> None:
 
 
 def _correct(act: Act, when: datetime) -> None:
-    """A contact that came in late and lay before the first one known: the first touch was earlier, and so
-    was the acceptance. What was counted as missed for want of it is corrected, and says so."""
+    """A contact that came in late and lay before the last one known: what was counted as missed for want of
+    it is corrected, and says so. The follow-up runs on from the last contact."""
     handoff = act.handoff
-    handoff.first_touch_at = when
-    handoff.accepted_at = min(handoff.accepted_at or when, when)
+    if handoff.first_touch_at is None or when < handoff.first_touch_at:
+        handoff.first_touch_at = when
+        handoff.accepted_at = min(handoff.accepted_at or when, when)
+    if act.args["result"] in REACHED:
+        handoff.reached_at = min(handoff.reached_at or when, when)
     handoff.attempts += 1
-    missed = SlaResult.objects.filter(
-        handoff=handoff,
-        promise__in=(Promise.ACCEPTANCE, Promise.FIRST_TOUCH),
-        result=SlaResult.Result.MISSED,
-        start__lte=when,
-        due__gte=when,
-        voided_at=None,
-    )
-    for row in missed:
-        act.note("sla_voided", [row.pk])
-        row.voided_at = act.known_at
-        row.save(update_fields=["voided_at"])
-        row.pk, row.voided_at, row.corrected_from = None, None, row.result
-        row.result, row.finished_at, row.late_by, row.at = SlaResult.Result.MET, when, 0, act.known_at
-        row.save(force_insert=True)
-        act.note("sla_new", [row.pk])
+    who = act.actor.user_id or handoff.owner_id
+    done = corrections.correct(handoff, who, when, act.calendar, known_at=act.known_at)
+    act.note("sla_voided", done.voided)
+    act.note("sla_new", [row.pk for row in done.made])
 
 
 def _give_back(act: Act, state: State, kind: Answer.Kind) -> None:

@@ -195,7 +195,7 @@ class Results:
         if self.new:
             SlaResult.objects.bulk_create(self.new)
         if self.finished:
-            columns = ["finished_at", "late_by", "result", "corrected_from"]
+            columns = ["finished_at", "late_by", "result", "corrected_from", "at"]
             SlaResult.objects.bulk_update(self.finished, columns)
 
 
@@ -219,18 +219,19 @@ def end(
             continue
         running = results.running(promise, scope)
         if running is not None:
-            _finish(running, calendar, at, kept)
+            _finish(running, calendar, at, known_at, kept)
             results.finished.append(running)
         else:
             results.new.append(_ended(handoff, promise, scope, due, calendar, at, known_at, kept))
 
 
-def _finish(running: SlaResult, calendar: WorkCalendar, at: datetime, kept: bool) -> None:
+def _finish(running: SlaResult, calendar: WorkCalendar, at: datetime, known_at: datetime, kept: bool) -> None:
     running.finished_at = at
     running.late_by = max(0, int(calendar.between(running.due, at).total_seconds()))
     if kept and at <= running.due:
         # The contact came before the due and was recorded after it.
         running.result, running.corrected_from = SlaResult.Result.MET, running.result
+        running.at = known_at
 
 
 def _ended(
