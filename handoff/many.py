@@ -29,7 +29,7 @@ def insert(
         ids = bulk.new_ids(cursor, model._meta.db_table, len(rows))
         for row, pk in zip(rows, ids, strict=True):
             row.pk = pk
-        data = [{column: getattr(row, name) for column, name in names.items()} for row in rows]
+        data = [{column: row.__dict__[name] for column, name in names.items()} for row in rows]
         _write(cursor, model, _types(model), data, shared or {}, _unless(conflict))
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
@@ -63,15 +63,31 @@ def _write(
     shared: Mapping[str, Mapping[str, Any]],
     end: str,
 ) -> None:
-    source, document = bulk.recordset(types, data)
+    first = data[0]
+    # What all rows have in common is written once beside them: most columns of a batch.
+    same = {name for name in types if name not in shared and all(row[name] == first[name] for row in data)}
+    own = {name: kind for name, kind in types.items() if name not in same}
+    source, document = bulk.recordset(own, data) if own else ("generate_series(1, %s)", len(data))
+    values, params = [], []
+    for name, kind in types.items():
+        if name in same:
+            values.append(f"%s::{kind}")
+            params.append(_bound(first[name], kind))
+        elif name in shared:
+            values.append(f'%s::jsonb || r."{name}"')
+            params.append(_bound(shared[name], kind))
+        else:
+            values.append(f'r."{name}"')
     names = ", ".join(f'"{name}"' for name in types)
-    values = ", ".join(f'%s::jsonb || "{name}"' if name in shared else f'"{name}"' for name in types)
-    common = [dumps(shared[name], default=str) for name in types if name in shared]
     # Names come from the models only, values are bound.
     cursor.execute(
-        f"INSERT INTO {model._meta.db_table} ({names}) SELECT {values} FROM {source} {end}",  # noqa: S608
-        [*common, document],
+        f"INSERT INTO {model._meta.db_table} ({names}) SELECT {', '.join(values)} FROM {source} {end}",  # noqa: S608
+        [*params, document],
     )
+
+
+def _bound(value: Any, kind: str) -> Any:
+    return dumps(value, default=str) if kind == "jsonb" and value is not None else value
 
 
 @cache
