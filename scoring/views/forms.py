@@ -86,7 +86,7 @@ class FormView:
         if self.part.kind == "sla":
             return [f for f in self.fields if f.field.name == "text"]
         if self.part.kind == "track":
-            return [f for f in self.fields if f.field.name == "name"]
+            return []
         if self.part.kind != "criterion":
             return list(self.fields)
         return [f for f in self.fields if f.field.name in ("text", "why", "on")]

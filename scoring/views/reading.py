@@ -144,11 +144,13 @@ def _part_row(desk: Desk, found: Part, mark: str) -> RowView:
         rules = [("For", " ".join(filter(None, [head, said_so])), sla.sentences(found.raw))]
     if found.kind == "reason":
         rules = [("", "", [nurture.reason_sentence(found, desk.document, desk.words)])]
+    if found.kind == "track":
+        rules = [("", "Steps", nurture.lines(found, desk.document) or ["no steps yet"])]
     return RowView(
         found,
         mark=mark,
         off=found.raw.get("on") is False,
-        facts=() if found.kind == "sla" else _shown_facts(desk, found),
+        facts=() if found.kind in ("sla", "track") else _shown_facts(desk, found),
         sentences=[(label, parts.said(condition, desk.words)) for label, condition in said],
         rules=[(" ".join(text for text in (label, head) if text), lines) for label, head, lines in rules],
         movable=found.kind in ("exclusion", "sla"),
@@ -160,7 +162,7 @@ def _shown_facts(desk: Desk, found: Part) -> list[tuple[str, str]]:
     """The plain fields that a row tells: what its title says, or says nothing, is left out."""
     facts = [pair for pair in parts.facts(found, desk.document) if pair[1] not in ("–", found.title)]
     if found.kind == "reason":
-        return [pair for pair in facts if pair[1] not in ("no", "0")]
+        return [pair for pair in facts if pair[0] in nurture.BESIDE and pair[1] not in ("no", "0")]
     only = {"exclusion": "Why", "list": "Entries"}.get(found.kind)
     return [pair for pair in facts if only in (None, pair[0])]
 
