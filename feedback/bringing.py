@@ -31,6 +31,8 @@ class Needs:
     also: tuple[str, ...] = ()
     # Nothing of the lead for longer than sales asks for.
     quiet: bool = False
+    # The points are for this grade: the total alone is enough already.
+    grade: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def needs(said: Explanation, program: Program) -> Needs:
         return Needs(None, "", (reckoning.why_not(), *also), quiet)
     acts = [act for act in reckoning.acts() if not signs or act.criterion in signs]
     if points or signs:
-        return Needs(points, _ways(acts, reckoning), also, quiet)
+        return Needs(points, _ways(acts, reckoning), also, quiet, reckoning.grade_needed(points))
     return Needs(0, "any visit would do" if quiet else "", also, quiet)
 
 
@@ -153,6 +155,14 @@ class _Reckoning:
         letter = next((name for name, start in grades.letters if fit >= start), grades.last_letter)
         number = next((n_ for n_, start in grades.numbers if behaviour >= start), grades.last_number)
         return f"{letter}{number}"
+
+    def grade_needed(self, points: int) -> str:
+        """The grade for which so many points are needed where the total is high enough without them."""
+        totals = [node for node in self.asked if isinstance(node, n.ScoreIs)]
+        here = self.said.groups["behaviour"]
+        if not points or not all(self._holds(node, self._total(here), here) for node in totals):
+            return ""
+        return self._grade(here + points)
 
     def why_not(self) -> str:
         """Why no act is enough: who they are does not reach, or the points would not."""

@@ -37,7 +37,8 @@ def _goes(reason: Reason, document: Document) -> str:
     }.get(reason.effect, "")
     if track is None:
         return does or ("" if reason.effect == "callback" else "Goes back to marketing.")
-    steps = ", ".join(dict.fromkeys(step.text for step in track.steps[:3]))
+    told = [step.text for step in track.steps if step.kind != "audience"]
+    steps = ", ".join(list(dict.fromkeys(told))[:3])
     more = f" ({steps})" if steps else ""
     return f"{does} Starts the track “{track.name}”{more}.".strip()
 

@@ -24,6 +24,8 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "task": ("Somebody does it", "What to do", False),
     "audience": ("Audience, for other tools", "Name of the audience", False),
 }
+# Of a reason's fields its sentence tells all but these.
+BESIDE = ("Counts as", "Asks for a note of so many characters", "Only after the agreed attempts")
 PLACEHOLDERS = "{first_name}, {name}, {company}, {title}, {link}"
 
 
@@ -170,6 +172,22 @@ def _words(step: Mapping[str, Json]) -> str:
     kind = KINDS.get(str(step.get("kind")), KINDS["email"])[0].partition(",")[0].lower()
     more = f": “{body[:60].strip()}…” ({len(body.split())} words)" if body else ""
     return f"day {step.get('day')} {step.get('text')} ({kind}{more}{f' → {link}' if link else ''})"
+
+
+def lines(found: Part, document: Document) -> list[str]:
+    """A track as it is read: a line for what starts it by itself, one for each step."""
+    track = Document({"tracks": [found.raw]}).tracks[0]
+    said = []
+    if track.start.places:
+        names = {persona.key: persona.name for persona in document.personas}
+        people = " or ".join(names.get(key, key) for key in track.start.personas)
+        places = " or ".join(PLACES.get(place, place) for place in track.start.places)
+        said.append(f"starts by itself for {places}{f', if they are {people}' if people else ''}")
+    kinds = {kind: words_[0].partition(",")[0].lower() for kind, words_ in KINDS.items()}
+    return [
+        *said,
+        *(f"day {step.day}, {kinds.get(step.kind, step.kind)}: {step.text}" for step in track.steps),
+    ]
 
 
 def reason_sentence(found: Part, document: Document, names: Words) -> str:
