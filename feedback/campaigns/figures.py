@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
+from feedback.reports import journeys
+from feedback.reports.base import Filters
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Answer, Campaign, Lead, Outcome, StageChange
 
@@ -40,34 +42,26 @@ class Came:
         return round(cost / count, 2) if cost is not None and count else None
 
 
-# A lead counts once in each step, as in the conversion report.
+# A lead counts once in each step, as in the reports. Revenue is of those who became customers.
 _CAME = """
-    WITH cohort AS (
-        SELECT id, first_campaign_id AS campaign FROM leads_lead
-        WHERE first_campaign_id = ANY(%(ids)s) AND merged_into_id IS NULL AND erased_at IS NULL
-          AND created_at <= %(at)s),
-    mql AS (SELECT DISTINCT lead_id FROM leads_stagechange WHERE to_stage IN ('mql', 'sql') AND at <= %(at)s),
-    said AS (SELECT lead_id, bool_or(kind = 'offered') AS offered, bool_or(kind = 'accepted') AS accepted
-             FROM leads_answer WHERE kind IN ('offered', 'accepted') AND voided_at IS NULL AND at <= %(at)s
-             GROUP BY 1),
-    got AS (SELECT lead_id, bool_or(kind = 'won') AS won,
-                   sum(amount) FILTER (WHERE replaced_by_id IS NULL) AS amount
-            FROM leads_outcome
-            WHERE kind IN ('won', 'renewed', 'expanded') AND voided_at IS NULL AND at <= %(at)s GROUP BY 1)
-    SELECT campaign, count(*), count(mql.lead_id), count(*) FILTER (WHERE said.offered),
-           count(*) FILTER (WHERE said.accepted), count(*) FILTER (WHERE got.won),
-           coalesce(sum(got.amount), 0)
-    FROM cohort LEFT JOIN mql ON mql.lead_id = cohort.id LEFT JOIN said ON said.lead_id = cohort.id
-    LEFT JOIN got ON got.lead_id = cohort.id GROUP BY campaign"""
+    SELECT base.campaign_id, count(*), count(mql_at), count(offered_at), count(accepted_at),
+           count(customer_at), coalesce(sum(paid.amount) FILTER (WHERE customer_at IS NOT NULL), 0)
+    FROM base LEFT JOIN (
+        SELECT lead_id, sum(amount) AS amount FROM leads_outcome
+        WHERE kind IN ('won', 'renewed', 'expanded') AND voided_at IS NULL AND replaced_by_id IS NULL
+          AND at <= %(at)s GROUP BY 1) paid ON paid.lead_id = base.lead_id
+    WHERE base.campaign_id = ANY(%(ids)s) GROUP BY 1"""
+_BEGINNING = date(2000, 1, 1)
 
 
 def came(campaign_ids: Iterable[int], at: datetime) -> dict[int, Came]:
-    """The figures of these campaigns, in one statement."""
+    """The figures of these campaigns, in two queries."""
     ids = list(campaign_ids)
     if not ids:
         return {}
+    everybody = journeys.cohort(Filters(_BEGINNING, at.date() + timedelta(days=1), at))
     with connection.cursor() as cursor:
-        cursor.execute(_CAME, {"ids": ids, "at": at})
+        cursor.execute(f"WITH {everybody.text} {_CAME}", {**everybody.bound, "ids": ids, "at": at})
         found = {pk: Came(*row) for pk, *row in cursor.fetchall()}
     return {pk: found.get(pk, Came()) for pk in ids}
 
@@ -83,8 +77,9 @@ def drill(campaign: Campaign, cell: str, at: datetime) -> QuerySet[Lead]:
     elif cell in ("offered", "accepted"):
         rows = Answer.objects.filter(kind=cell, voided_at=None)
     elif cell == "customers":
-        rows = Outcome.objects.filter(kind=Outcome.Kind.WON, voided_at=None)
+        rows = Outcome.objects.filter(kind=Outcome.Kind.WON, voided_at=None, replaced_by=None)
     elif cell == "paid":
+        leads = drill(campaign, "customers", at)
         rows = Outcome.objects.filter(kind__in=EARNING, voided_at=None, replaced_by=None, amount__gt=0)
     else:
         raise BadInput("This figure is not on the page.", [Fault("cell", "Open it from the page.")])
