@@ -23,7 +23,7 @@ SELECT 'L' || g, 'l' || g, 'l' || g || '@b.example', 'l' || g || '@b.example', '
     '', '', '', '', '', s, lower(s), (SELECT min(id) FROM leads_campaign) + g % 20, '{}', '{}', '{}',
     CASE WHEN g % 5 = 0 THEN CASE WHEN luck < 40 THEN 'customer' WHEN came > now() - interval '10 days' AND luck > 500 THEN 'sql'
         ELSE 'nurturing' END WHEN dice < 300 THEN 'mql' ELSE 'prospect' END, '', came + interval '3 days', FALSE, '', '', FALSE,
-    now() + interval '60 days', came, came + interval '20 days'
+    now() + interval '60 days', came, least(came + interval '20 days', now() - interval '1 hour')
 FROM (SELECT *, (ARRAY['Website', 'Webinars', 'Trade shows', 'Paid search', 'Referrals'])[1 + g % 5] AS s FROM way) w ORDER BY g;
 ALTER TABLE way ADD COLUMN lead bigint;
 UPDATE way SET lead = l.id FROM leads_lead l WHERE l.email_key = 'l' || g || '@b.example';
@@ -36,7 +36,8 @@ SELECT lead, 'conversion', CASE WHEN dice < 300 OR g % 5 = 0 THEN 'mql' ELSE 'pr
 FROM (SELECT *, came + wait * interval '10 minutes' AS at FROM way) w WHERE at < now();
 
 CREATE TEMP TABLE given AS
-SELECT *, came + wait * interval '20 minutes' AS offered, (SELECT min(id) FROM accounts_user WHERE name LIKE 'Rep %') + g % 40 AS rep,
+SELECT *, came + wait * interval '20 minutes' AS offered,
+    least(came + wait * interval '20 minutes' + interval '9 days', now() - interval '30 minutes') AS done, (SELECT min(id) FROM accounts_user WHERE name LIKE 'Rep %') + g % 40 AS rep,
     (SELECT min(id) FROM accounts_team WHERE name LIKE 'Team %') + g % 4 AS team
 FROM way WHERE g % 5 = 0 AND came + wait * interval '20 minutes' < now() - interval '1 hour';
 CREATE TEMP TABLE line AS SELECT v, jsonb_build_object('facts', '{}'::jsonb, 'persona', jsonb_build_object('key', 'p' || v % 3, 'ideal', TRUE),
@@ -51,9 +52,9 @@ SELECT lead, 'bar', CASE WHEN luck < 40 THEN 'won' WHEN came > now() - interval 
     rep, team, FALSE, offered, offered, CASE WHEN luck < 700 THEN offered + wait * interval '1 minute' END,
     CASE WHEN luck < 700 THEN offered + (wait + 30) * interval '2 minutes' END,
     CASE WHEN luck < 450 THEN offered + (wait + 30) * interval '3 minutes' END,
-    CASE WHEN NOT (came > now() - interval '10 days' AND luck > 500) THEN offered + interval '9 days' END, '', '[]',
+    CASE WHEN NOT (came > now() - interval '10 days' AND luck > 500) THEN done END, '', '[]',
     CASE WHEN came > now() - interval '10 days' AND luck > 500 THEN now() + interval '2 days' END, 0, '', 0, 1, line.frozen, '', 60,
-    (ARRAY['A1', 'A2', 'B1', 'B2'])[1 + g % 4], '', '', '', '', '', FALSE, 1, offered + interval '9 days'
+    (ARRAY['A1', 'A2', 'B1', 'B2'])[1 + g % 4], '', '', '', '', '', FALSE, 1, done
 FROM given JOIN line ON line.v = g / 5 % 64 ORDER BY g;
 ALTER TABLE given ADD COLUMN handoff bigint;
 UPDATE given SET handoff = h.id FROM handoff_handoff h WHERE h.lead_id = given.lead;
@@ -61,13 +62,13 @@ UPDATE given SET handoff = h.id FROM handoff_handoff h WHERE h.lead_id = given.l
 INSERT INTO leads_stagechange (lead_id, from_stage, to_stage, at, known_at, cause, handoff_id)
 SELECT lead, 'mql', 'sql', offered, offered, 'bench', handoff FROM given;
 INSERT INTO leads_stagechange (lead_id, from_stage, to_stage, at, known_at, cause, handoff_id)
-SELECT lead, 'sql', CASE WHEN luck < 40 THEN 'customer' ELSE 'nurturing' END, offered + interval '9 days', offered + interval '9 days', 'bench', handoff
-FROM given WHERE offered + interval '9 days' < now() AND NOT (came > now() - interval '10 days' AND luck > 500);
+SELECT lead, 'sql', CASE WHEN luck < 40 THEN 'customer' ELSE 'nurturing' END, done, done, 'bench', handoff
+FROM given WHERE NOT (came > now() - interval '10 days' AND luck > 500);
 INSERT INTO handoff_transition (handoff_id, action, from_state, to_state, at, reason_key, note, before)
 SELECT handoff, 'open', '', 'offered', offered, '', '', '{}'::jsonb FROM given
 UNION ALL SELECT handoff, 'touch', 'offered', 'working', offered + (wait + 30) * interval '2 minutes', '', '', '{}' FROM given WHERE luck < 700
 UNION ALL SELECT handoff, CASE WHEN luck < 40 THEN 'win' ELSE 'reject' END, 'working', CASE WHEN luck < 40 THEN 'won' ELSE 'rejected' END,
-    offered + interval '9 days', '', '', '{}' FROM given WHERE NOT (came > now() - interval '10 days' AND luck > 500);
+    done, '', '', '{}' FROM given WHERE NOT (came > now() - interval '10 days' AND luck > 500);
 INSERT INTO leads_answer (lead_id, handoff_id, kind, reason_key, reason_kind, note, at, known_at, rep_id)
 SELECT lead, handoff, 'offered', '', '', '', offered, offered, rep FROM given
 UNION ALL SELECT lead, handoff, 'accepted', '', '', '', offered + wait * interval '1 minute', offered + wait * interval '1 minute', rep
@@ -75,8 +76,8 @@ UNION ALL SELECT lead, handoff, 'accepted', '', '', '', offered + wait * interva
 UNION ALL SELECT lead, handoff, 'rejected', '1', 'fit', '', offered + wait * interval '1 minute', offered + wait * interval '1 minute', rep
     FROM given WHERE luck >= 700;
 INSERT INTO leads_outcome (lead_id, source, external_id, kind, amount, at, undated, reason, handoff_id, recorded_at)
-SELECT lead, 'bench', 'o' || g, 'opportunity', NULL::numeric, offered + interval '6 days', FALSE, '', handoff, offered + interval '6 days' FROM given WHERE luck < 150
-UNION ALL SELECT lead, 'bench', 'w' || g, 'won', 1000 + luck * 50, offered + interval '9 days', FALSE, '', handoff, offered + interval '9 days'
+SELECT lead, 'bench', 'o' || g, 'opportunity', NULL::numeric, offered + (done - offered) * 0.6, FALSE, '', handoff, offered + (done - offered) * 0.6 FROM given WHERE luck < 150
+UNION ALL SELECT lead, 'bench', 'w' || g, 'won', 1000 + luck * 50, done, FALSE, '', handoff, done
     FROM given WHERE luck < 40;
 INSERT INTO handoff_slaresult (handoff_id, promise, n, scope, holder_id, team_id, start, due, finished_at, result, late_by, corrected_from, at)
 SELECT handoff, p.promise, 1, s.scope, rep, team, offered, offered + p.hours * interval '1 hour', offered + wait * interval '1 minute',

@@ -263,6 +263,7 @@ class LeadJourney(models.Model):
     first_campaign_id = models.BigIntegerField(null=True)
     persona = models.CharField(max_length=40, blank=True)
     gone = models.BooleanField(default=False)
+    stage = models.CharField(max_length=12, default="conversion")
     mql_at = models.DateTimeField(null=True)
     offered_at = models.DateTimeField(null=True)
     accepted_at = models.DateTimeField(null=True)
@@ -276,13 +277,14 @@ class LeadJourney(models.Model):
         indexes = [
             models.Index(
                 fields=["created_at"],
-                name="leadjourney_cohort",
+                name="leadjourney_span",
                 condition=Q(gone=False),
                 include=[
                     "lead",
                     "first_source",
                     "first_campaign_id",
                     "persona",
+                    "stage",
                     "mql_at",
                     "offered_at",
                     "accepted_at",
@@ -304,7 +306,7 @@ class HandoverLines(models.Model):
 
     handoff = models.OneToOneField(Handoff, primary_key=True, on_delete=models.CASCADE, related_name="+")
     criteria = ArrayField(models.CharField(max_length=40))
-    points = ArrayField(models.DecimalField(max_digits=9, decimal_places=2))
+    points = ArrayField(models.FloatField())
 
 
 class WeeklyMail(models.Model):

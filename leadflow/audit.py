@@ -36,13 +36,13 @@ PLACE = """
          WHEN r.lead_id IS NOT NULL THEN 'repair list'
          WHEN l.stage IN ('nurturing', 'mql', 'prospect', 'conversion') THEN l.stage
     END"""
-PLACES_FROM = """
-    FROM leads_lead l
+PLACE_JOINS = """
     LEFT JOIN handoff_handoff h
            ON h.lead_id = l.id AND h.state IN ('offered', 'accepted', 'working', 'opportunity')
     LEFT JOIN handoff_roomwait w ON w.lead_id = l.id AND w.left_at IS NULL
     LEFT JOIN (SELECT DISTINCT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL) r
            ON r.lead_id = l.id"""
+PLACES_FROM = f"FROM leads_lead l {PLACE_JOINS}"
 PLACES = (
     "conversion",
     "prospect",

@@ -54,7 +54,9 @@ NO_POINTS = ("limit", "rounding", "limit of the total", "")
 _KEYS = {
     "source": "l.first_source",
     "campaign": "coalesce(c.code, '')",
-    "persona": "coalesce(h.frozen #>> '{persona,key}', '')",
+    # Who only looks like a persona stands apart from it.
+    "persona": "coalesce(h.frozen #>> '{persona,key}', '')"
+    " || CASE WHEN h.frozen #>> '{persona,ideal}' = 'false' THEN '~' ELSE '' END",
     "rep": "coalesce(a.rep_id::text, '')",
     "criterion": "piece.criterion",
     "period": "to_char(date_trunc(%(unit)s, a.at AT TIME ZONE %(zone)s), 'YYYY-MM-DD')",
@@ -98,7 +100,8 @@ def _base(by: str) -> str:
           AND (%(team)s IS NULL OR h.team_id = %(team)s)
           AND (%(version)s IS NULL
                OR h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s))
-          AND (%(persona)s = '' OR h.frozen #>> '{{persona,key}}' = %(persona)s)
+          AND (%(persona)s = '' OR (h.frozen #>> '{{persona,key}}' = %(persona)s
+               AND h.frozen #>> '{{persona,ideal}}' IS DISTINCT FROM 'false'))
           AND (%(criterion)s = '' OR jsonb_path_exists(h.frozen, %(gave)s::jsonpath,
                                                        jsonb_build_object('id', %(criterion)s::text))))"""  # noqa: S608 our own pieces
 

@@ -14,7 +14,7 @@ NAME = "content"
 TITLE = "Content"
 ASKS = "Which content was in won deals, and which nobody uses."
 ICON = "file-text"
-DAYS = 91
+DAYS = 56
 
 
 def relation(filters: Filters) -> Relation:

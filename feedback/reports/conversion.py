@@ -70,10 +70,12 @@ CUBE = Cube(
     {"source": Dim("First source", "source")},
     "of those who became leads from {words}",
 )
-_PLACES = f"""SELECT {audit.PLACE} AS place, count(*) {audit.PLACES_FROM}
-    WHERE l.id IN (SELECT lead_id FROM base) GROUP BY 1"""  # noqa: S608 the pieces are ours
-_IN_PLACE = f"""SELECT l.id {audit.PLACES_FROM}
-    WHERE l.id IN (SELECT lead_id FROM base) AND ({audit.PLACE}) = %(place)s"""  # noqa: S608
+# The cohort has nobody merged or erased; its stages are those of now.
+_COHORT = f"""
+    FROM (SELECT lead_id AS id, stage, NULL::timestamptz AS erased_at, NULL::bigint AS merged_into_id
+          FROM base) l {audit.PLACE_JOINS}"""  # noqa: S608 the pieces are ours
+_PLACES = f"SELECT {audit.PLACE} AS place, count(*) {_COHORT} GROUP BY 1"
+_IN_PLACE = f"SELECT l.id {_COHORT} WHERE ({audit.PLACE}) = %(place)s"
 
 
 def _rows(statement: str, filters: Filters, **bound: Any) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from feedback.reports import journeys
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, part_of, share
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population
@@ -15,20 +16,18 @@ NAME = "criteria"
 TITLE = "Criteria"
 ASKS = "Which rules tell good leads from bad ones, and which give points to nobody or to everybody."
 ICON = "list-check"
-DAYS = 91
+DAYS = 28
 NEARLY_ALL = 0.85
 # From so many points of a hundred on, sales takes leads with the rule clearly more often.
 CLEAR = 10
 
-# The lines as they stood at the offer: what the rule gave is what it gave then.
-_LINES = """
-    JOIN LATERAL (
-        SELECT piece ->> 'criterion' AS criterion, sum((piece ->> 'points')::numeric) AS points
-        FROM handoff_handoff f CROSS JOIN LATERAL jsonb_array_elements(
-            CASE jsonb_typeof(f.frozen -> 'explanation') WHEN 'array' THEN f.frozen -> 'explanation'
-                 ELSE '[]'::jsonb END) piece
-        WHERE f.id = p.handoff_id AND piece ->> 'criterion' NOT IN ('', 'limit', 'rounding')
-        GROUP BY 1) line ON true"""
+# The lines as they stood at the offer: what the rule gave is what it gave then. Of a handover that is not
+# unpacked yet the frozen explanation itself is read.
+_LINES = f"""
+    LEFT JOIN feedback_handoverlines kept ON kept.handoff_id = p.handoff_id
+    LEFT JOIN LATERAL ({journeys.UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")}) new ON true
+    CROSS JOIN LATERAL unnest(coalesce(kept.criteria, new.criteria), coalesce(kept.points, new.points))
+        AS line(criterion, points)"""
 
 
 def relation(filters: Filters) -> Relation:

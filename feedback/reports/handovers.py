@@ -62,7 +62,8 @@ def handed_over(filters: Filters, extra: str = "", joins: str = "") -> Relation:
                min(a.at) FILTER (WHERE a.kind = 'accepted') AS accepted_at,
                min(a.at) FILTER (WHERE a.kind <> 'accepted') AS refused_at
         FROM leads_answer a WHERE a.handoff_id IN (SELECT handoff_id FROM picked) AND a.voided_at IS NULL
-          AND a.at <= %(at)s AND a.kind IN ('accepted', 'rejected', 'returned') GROUP BY a.handoff_id),
+          AND a.at >= %(low)s AND a.at <= %(at)s AND a.kind IN ('accepted', 'rejected', 'returned')
+        GROUP BY a.handoff_id),
     deal AS (
         SELECT p.handoff_id, min(o.at) AS opportunity_at,
                min(o.at) FILTER (WHERE o.kind = 'won') AS customer_at,

@@ -35,13 +35,14 @@ _LIVE = """
             WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
     live AS (SELECT l.id AS lead_id, l.created_at, l.first_source, l.first_campaign_id,
-                    l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL AS gone, mql.at AS mql_at,
+                    l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL AS gone, l.stage,
+                    mql.at AS mql_at,
                     said.offered_at, said.accepted_at, deal.opportunity_at, deal.customer_at,
                     coalesce(deal.undated, false) AS undated
             FROM leads_lead l LEFT JOIN mql ON mql.lead_id = l.id LEFT JOIN said ON said.lead_id = l.id
             LEFT JOIN deal ON deal.lead_id = l.id WHERE l.id IN (SELECT id FROM {ids}))"""
 _COLUMNS = (
-    "lead_id, created_at, first_source, first_campaign_id, gone, mql_at, offered_at, accepted_at,"
+    "lead_id, created_at, first_source, first_campaign_id, gone, stage, mql_at, offered_at, accepted_at,"
     " opportunity_at, customer_at, undated"
 )
 # Leads about which anything was written since the mark.
@@ -107,7 +108,7 @@ def cohort(filters: Filters, extra: str = "") -> Relation:
     steps = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
     text = f"""{_KEPT if since else _ONLY_LIVE},
     base AS (SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
-                    c.code AS campaign, e.first_campaign_id AS campaign_id, {steps}, e.undated{extra}
+                    c.code AS campaign, e.first_campaign_id AS campaign_id, e.stage, {steps}, e.undated{extra}
              FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
              WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours, values are bound
     return Relation(text, bound)
@@ -138,14 +139,16 @@ _WRITE = f"""
     fresh AS (SELECT live.*, coalesce(named.persona, '') AS persona
               FROM live LEFT JOIN named USING (lead_id))
     INSERT INTO feedback_leadjourney AS j ({_COLUMNS}, persona) SELECT {_COLUMNS}, persona FROM fresh
-    ON CONFLICT (lead_id) DO UPDATE SET (created_at, first_source, first_campaign_id, gone, mql_at,
-        offered_at, accepted_at, opportunity_at, customer_at, undated, persona) = (excluded.created_at,
-        excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.mql_at,
+    ON CONFLICT (lead_id) DO UPDATE SET (created_at, first_source, first_campaign_id, gone, stage,
+        mql_at, offered_at, accepted_at, opportunity_at, customer_at, undated, persona) =
+        (excluded.created_at,
+        excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.stage, excluded.mql_at,
         excluded.offered_at, excluded.accepted_at, excluded.opportunity_at, excluded.customer_at,
         excluded.undated, excluded.persona)
-    WHERE (j.created_at, j.first_source, j.first_campaign_id, j.gone, j.mql_at, j.offered_at, j.accepted_at,
+    WHERE (j.created_at, j.first_source, j.first_campaign_id, j.gone, j.stage, j.mql_at, j.offered_at,
+           j.accepted_at,
            j.opportunity_at, j.customer_at, j.undated, j.persona) IS DISTINCT FROM (excluded.created_at,
-           excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.mql_at,
+           excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.stage, excluded.mql_at,
            excluded.offered_at, excluded.accepted_at, excluded.opportunity_at, excluded.customer_at,
            excluded.undated, excluded.persona)"""  # noqa: S608
 
@@ -197,7 +200,24 @@ def forget() -> None:
     """Throw the kept rows away: reports read the ledgers until they are made anew."""
     with transaction.atomic(), connection.cursor() as cursor:
         ReportRollup.objects.filter(**_PLACE).delete()
-        cursor.execute("TRUNCATE feedback_leadjourney")
+        cursor.execute("TRUNCATE feedback_leadjourney, feedback_handoverlines")
+
+
+# What each criterion gave at an offer, unpacked from the frozen explanation; such rows never change.
+UNPACKED = """
+    SELECT h.id AS handoff_id, array_agg(x.criterion ORDER BY n) AS criteria,
+           array_agg(x.points ORDER BY n) AS points
+    FROM handoff_handoff h CROSS JOIN LATERAL (
+        SELECT piece ->> 'criterion' AS criterion, (piece ->> 'points')::float8 AS points, n
+        FROM jsonb_array_elements(CASE jsonb_typeof(h.frozen -> 'explanation') WHEN 'array'
+             THEN h.frozen -> 'explanation' ELSE '[]'::jsonb END) WITH ORDINALITY AS e(piece, n)
+        WHERE piece ->> 'criterion' NOT IN ('', 'limit', 'rounding')) x
+    WHERE {which} GROUP BY h.id"""
+_NEW = """h.lead_id = ANY(%(ids)s) AND NOT EXISTS
+        (SELECT 1 FROM feedback_handoverlines k WHERE k.handoff_id = h.id)"""
+_UNPACK = f"""
+    INSERT INTO feedback_handoverlines (handoff_id, criteria, points)
+    {UNPACKED.format(which=_NEW)} ON CONFLICT DO NOTHING"""  # noqa: S608 the pieces are ours
 
 
 def _ids(statement: str, after: int) -> list[int]:
@@ -212,3 +232,4 @@ def _write(ids: Sequence[int], at: datetime) -> None:
     found = _personas(ids, at)
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, {"ids": list(ids), "who": list(found), "keys": list(found.values())})
+        cursor.execute(_UNPACK, {"ids": list(ids)})

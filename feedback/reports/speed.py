@@ -21,7 +21,7 @@ NAME = "speed"
 TITLE = "Speed to lead"
 ASKS = "Does it pay to call at once? What became of leads by how soon sales called."
 ICON = "bolt"
-DAYS = 91
+DAYS = 56
 # (key, words, seconds below which the first contact came)
 STEPS = (
     ("m15", "within 15 minutes", 900),
