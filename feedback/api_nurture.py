@@ -36,7 +36,7 @@ class TalkingOut(serializers.Serializer[Any]):
     email = serializers.CharField(allow_blank=True)
     name = serializers.CharField(allow_blank=True)
     company = serializers.CharField(allow_blank=True)
-    talks = serializers.CharField(source="with", help_text="who of sales has it, or the pool")
+    talks = serializers.CharField(help_text="who of sales has it, or the pool")
     state = serializers.ChoiceField(State.choices)
     since = serializers.DateTimeField()
     handoff_id = serializers.IntegerField()
