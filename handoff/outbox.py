@@ -196,7 +196,10 @@ class Errand:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            self.replies.append(self.carry(row, left))
+            try:
+                self.replies.append(self.carry(row, left))
+            except Exception as problem:  # a failed try like any other; nobody above a thread would hear it
+                self.replies.append(Reply(None, f"{type(problem).__name__}: {problem}"[:2_000]))
             if not self.replies[-1].ok:
                 return
 
@@ -282,10 +285,7 @@ def _mail_errands(at: datetime) -> Iterable[Errand]:
 def _postman(message: EmailMultiAlternatives) -> Callable[[Outbox, float], Reply]:
     def carry(row: Outbox, seconds: float) -> Reply:
         message.connection = get_connection(timeout=seconds)
-        try:
-            message.send()
-        except Exception as problem:
-            return Reply(None, f"{type(problem).__name__}: {problem}"[:2_000])
+        message.send()
         return Reply(250, "")
 
     return carry
@@ -363,10 +363,7 @@ def _courier(endpoint: WebhookEndpoint, at: datetime) -> Callable[[Outbox, float
     zone = endpoint.team.tz if endpoint.team else Organisation.get().tz
 
     def carry(row: Outbox, seconds: float) -> Reply:
-        try:
-            body = shapes.body(endpoint, row.payload, zone)
-        except (KeyError, ValueError, TypeError) as problem:
-            return Reply(None, f"cannot be written: {type(problem).__name__}: {problem}")
+        body = shapes.body(endpoint, row.payload, zone)
         return sending.post(endpoint.url, body, headers_of(endpoint, row.payload, body, at), seconds)
 
     return carry
