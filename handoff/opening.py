@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
 
 from handoff import acting, calendars, many, notices, outbox, promises, sentences, why
 from handoff.acting import COUNTED
@@ -34,6 +36,11 @@ CHECK_EVERY = timedelta(minutes=30)
 # These go back to who had the lead last; a customer's new interest only where the account has no owner.
 BACK_TO_THE_SAME = (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED, Crossing.Kind.EXISTING_CUSTOMER)
 LATER = Route(None, None, "every lead is being scored anew: the best come first", wait=True)
+KEPT_OF_LEAD = (
+    *("name", "email", "phone", "title", "country", "city", "first_source", "custom", "stage"),
+    *("merged_into", "erased_at", "company__name", "company__industry", "company__employees"),
+    *("company__custom", "company__owner", "first_campaign__name"),
+)
 NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), (Late(0, "notify"), Late(480, "exception")))
 
 
@@ -67,11 +74,17 @@ def open_pending(at: datetime, limit: int = 500) -> int:
         return done
     with transaction.atomic():
         take_turn()
+        # The best first, over all that is pending: room that the first batch takes is gone for the next.
         pending = list(
             Crossing.objects.filter(handled_at=None)
             .exclude(kind=Crossing.Kind.EXCLUDE)
-            .order_by("id")
-            .select_for_update(skip_locked=True)[:limit]
+            .annotate(
+                slow=Q(kind__in=COUNTED),
+                total=Coalesce("lead__score__total", 0),
+                grade=Coalesce("lead__score__grade", Value("")),
+            )
+            .order_by("slow", "-total", "at", "id")
+            .select_for_update(skip_locked=True, of=("self",))[:limit]
         )
         if pending:
             # While this pass waited for its turn the world went on: stand where the newest crossing stands.
@@ -105,28 +118,26 @@ def _handle(pending: Sequence[Crossing], at: datetime) -> None:
 
 
 def _route_and_open(
-    crossings: Sequence[Crossing],
+    crossings: Sequence[Any],
     leads: Mapping[int, Lead],
     agreement: Current,
     at: datetime,
     befores: Mapping[int, int],
 ) -> tuple[list[Crossing], list[Crossing]]:
+    """Send these crossings (with total and grade, the best first) to sales, or let their leads wait."""
     terms = agreement.program.document
-    explained = engine.explain_many([c.lead_id for c in crossings], at, agreement)
     standing = release.standing(agreement.agreement_id, at)
     asks = {}
     for c in crossings:
-        said = explained[c.lead_id]
-        ask = ask_of(c, leads[c.lead_id], said.total, said.grade, befores.get(c.pk))
+        ask = ask_of(c, leads[c.lead_id], c.total, c.grade, befores.get(c.pk))
         asks[c.pk] = replace(ask, past_day=past_day(c, standing))
-    # Best first: fast tracks, then the higher total, then the older.
-    order = sorted(crossings, key=lambda c: (asks[c.pk].counted, -asks[c.pk].total, c.at, c.pk))
     router = Router(list(asks.values()), at, terms)
     # The best come first, and who is the best is known when every lead has its score by the new version.
     wait = standing.running
-    routes = {c.pk: LATER if wait and asks[c.pk].counted else router.route(asks[c.pk]) for c in order}
-    opened = [c for c in order if not routes[c.pk].wait]
-    waiting = [c for c in order if routes[c.pk].wait]
+    routes = {c.pk: LATER if wait and asks[c.pk].counted else router.route(asks[c.pk]) for c in crossings}
+    opened = [c for c in crossings if not routes[c.pk].wait]
+    waiting = [c for c in crossings if routes[c.pk].wait]
+    explained = engine.explain_many([c.lead_id for c in opened], at, agreement)
     lines = why.lines([(c, leads[c.lead_id], explained[c.lead_id]) for c in opened])
     offers = [
         Offer(
@@ -622,8 +633,12 @@ def take_turn() -> None:
 
 
 def leads_of(lead_ids: Iterable[int]) -> dict[int, Lead]:
-    """The leads with company and campaign; one query."""
-    rows = Lead.objects.filter(pk__in=list(lead_ids)).select_related("company", "first_campaign")
+    """The leads with company and campaign, as far as an offer keeps them; one query."""
+    rows = (
+        Lead.objects.filter(pk__in=list(lead_ids))
+        .select_related("company", "first_campaign")
+        .only(*KEPT_OF_LEAD)
+    )
     return {row.pk: row for row in rows}
 
 
