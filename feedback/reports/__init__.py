@@ -14,6 +14,7 @@ from feedback.reports import (
     conversion,
     cracks,
     criteria,
+    mutual,
     reps,
     sla,
     sources,
@@ -26,6 +27,7 @@ from leadflow.errors import NotVisible
 # In the order of the tabs; sales' answers have a page of their own.
 SHOWN: tuple[ModuleType, ...] = (
     sla,
+    mutual,
     conversion,
     speed,
     velocity,

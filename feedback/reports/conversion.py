@@ -57,18 +57,21 @@ CUBE = Cube(
     {
         "leads": Measure("Leads"),
         **{step: Measure(LABELS[step], f"{step}_at IS NOT NULL") for step in STEPS[1:]},
-        **{
-            f"days_{key}": Measure(
-                f"{text}: both steps reached",
-                velocity.holds(key),
-                custom=velocity.quantiles(key),
-            )
-            for key, text in SPANS
-        },
         **{f"both_{key}": Measure(f"{text}: both steps reached", velocity.holds(key)) for key, text in SPANS},
     },
     {"source": Dim("First source", "source")},
     "of those who became leads from {words}",
+)
+# By itself: middle values need their rows sorted, counts do not.
+MIDDLES = Cube(
+    relation,
+    {
+        f"days_{key}": Measure(
+            f"{text}: both steps reached", velocity.holds(key), custom=velocity.quantiles(key)
+        )
+        for key, text in SPANS
+    },
+    {},
 )
 # The cohort has nobody merged or erased; its stages are those of now.
 _COHORT = f"""
@@ -141,7 +144,7 @@ def build(filters: Filters) -> Report:
     steps = _steps_table(total, before)
     report.tables = [
         steps,
-        _days_table(now.counts[ALL], was.counts[ALL]),
+        _days_table(now.counts[ALL], MIDDLES.count(filters)[ALL], MIDDLES.count(filters.before)[ALL]),
         _places_table(filters, total["leads"]),
         _sources_table(now),
     ]
@@ -200,10 +203,10 @@ def _share(counts: dict[str, int], step: str, above: str) -> Figure:
     return Figure(share(counts[step], whole), f"{share(counts[step], whole)}%" if whole else "–", small=small)
 
 
-def _days_table(now: dict[str, Any], was: dict[str, Any]) -> Table:
+def _days_table(counts: dict[str, Any], now: dict[str, Any], was: dict[str, Any]) -> Table:
     rows = []
     for key, label in SPANS:
-        count = now[f"both_{key}"]
+        count = counts[f"both_{key}"]
         low, middle, high = (now[f"days_{key}"] or [None] * 5)[1:4]
         earlier = (was[f"days_{key}"] or [None] * 5)[2]
         half = (

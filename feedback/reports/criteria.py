@@ -23,9 +23,10 @@ CLEAR = 10
 
 # The lines as they stood at the offer: what the rule gave is what it gave then. Of a handover that is not
 # unpacked yet the frozen explanation itself is read.
+_FRESH = journeys.UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")
 _LINES = f"""
     LEFT JOIN feedback_handoverlines kept ON kept.handoff_id = p.handoff_id
-    LEFT JOIN LATERAL ({journeys.UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")}) new ON true
+    LEFT JOIN LATERAL ({_FRESH}) new ON true
     CROSS JOIN LATERAL unnest(coalesce(kept.criteria, new.criteria), coalesce(kept.points, new.points))
         AS line(criterion, points)"""
 

@@ -217,7 +217,7 @@ _NEW = """h.lead_id = ANY(%(ids)s) AND NOT EXISTS
         (SELECT 1 FROM feedback_handoverlines k WHERE k.handoff_id = h.id)"""
 _UNPACK = f"""
     INSERT INTO feedback_handoverlines (handoff_id, criteria, points)
-    {UNPACKED.format(which=_NEW)} ON CONFLICT DO NOTHING"""  # noqa: S608 the pieces are ours
+    {UNPACKED.format(which=_NEW)} ON CONFLICT DO NOTHING"""
 
 
 def _ids(statement: str, after: int) -> list[int]:

@@ -20,7 +20,7 @@ from scoring.document import Document
 NAME = "mutual"
 TITLE = "Both sides’ promises"
 ASKS = "Did both sides keep what they promised each other, week by week?"
-ICON = "heart-handshake"
+ICON = "scale"
 DAYS = 84
 _KNOWN = """, (SELECT h.frozen -> 'must_know_gaps' = '[]'::jsonb FROM handoff_handoff h
               WHERE h.id = p.handoff_id) AS known"""

@@ -69,13 +69,14 @@ _COLUMNS = ", ".join(map(quantiles, LABELS))
 Days = dict[str, dict[str, list[float] | None]]
 
 
-def days(filters: Filters) -> Days:
+def days(filters: Filters, *, by_source: bool = True) -> Days:
     """Within how many days a tenth, a quarter, half, three quarters and nine tenths were there."""
     found = CUBE.relation(filters)
+    head, sets = ("grouping(source), source", "(), (source)") if by_source else ("1, ''", "()")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH {found.text} SELECT grouping(source), source, {_COLUMNS} FROM base "  # noqa: S608 ours
-            "GROUP BY GROUPING SETS ((), (source))",
+            f"WITH {found.text} SELECT {head}, {_COLUMNS} FROM base "  # noqa: S608 ours
+            f"GROUP BY GROUPING SETS ({sets})",
             found.bound,
         )
         return {
@@ -87,7 +88,7 @@ def days(filters: Filters) -> Days:
 def build(filters: Filters) -> Report:
     """Days from step to step, now and before, and by source."""
     counts = CUBE.count(filters, "source")
-    now, was = days(filters), days(filters.before)
+    now, was = days(filters), days(filters.before, by_source=False)
     total = counts[ALL]
     report = Report(
         NAME,
