@@ -1,26 +1,30 @@
 """The measured steps. Each is a real call of the house beside the bare statement that does the same work."""
 
+import copy
 import io
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from statistics import median
 
 from django.db import connection, transaction
 
+from bench.clocks import additions, ticks
 from bench.loading import HERE, execute, load
 from bench.run import CHANGED, INGEST, Result, repeats, result, say, seconds
-from handoff import clocks
-from handoff.models import Handoff
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import intake, stages
-from scoring import current, engine, rows
+from scoring import agreements, current, engine, rows
 from scoring.models import Agreement, PreviewRun
 from scoring.release import CHUNK
-from scoring.whatif import scan
+from scoring.whatif import runs, scan
 from tests.scoring.sample import content
 
+# Looks at edited drafts.
+LOOKS = 7
 REFERENCE = (HERE / "reference.sql").read_text()
 
 
@@ -28,8 +32,8 @@ def all_of(leads: int) -> list[Result]:
     """Load, then measure everything."""
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
-    results = [*rescore(leads), changed(leads), what_if(leads)]
-    return [*results, _ingest(), _ticks(min(5_000, leads))]
+    results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
+    return [*results, _ingest(), additions(), ticks(leads)]
 
 
 # The statement by hand
@@ -175,6 +179,26 @@ def what_if(leads: int) -> Result:
         Agreement.objects.filter(pk=draft.pk).delete()
 
 
+def first_answer(leads: int) -> Result:
+    """An edit of a draft, then the first look at who would move, of a sample: all of it but drawing the page.
+
+    Beside one second, whatever the size. Each time another content, so that nothing is kept from the last.
+    """
+    old, dice = in_force(), random.Random(9)  # noqa: S311
+    draft = agreements.create_draft(SYSTEM, content=old.content)
+    took: list[float] = []
+    for _ in range(LOOKS):
+        body = copy.deepcopy(draft.content)
+        for criterion in body["criteria"]:
+            if criterion.get("points"):
+                criterion["points"] += dice.choice((-1, 1, 2))
+        draft = agreements.save_draft(draft, body, SYSTEM, draft.lock_version)
+        took.append(seconds(partial(runs.start, draft, old, SYSTEM)))
+    agreements.discard_draft(draft, SYSTEM)
+    # The first of all also compiles the version in force, as the first look after a restart does.
+    return result("first answer of a what-if, median / one second", leads, median(took), 1.0, 1.0)
+
+
 def in_force() -> Agreement:
     """The agreement that counts."""
     return Agreement.objects.get(state=Agreement.State.IN_FORCE)
@@ -231,55 +255,3 @@ def _ingest() -> Result:
     ours = seconds(lambda: intake.record_activities(mine, actor=SYSTEM))
     hand = seconds(lambda: bare(theirs))
     return result("activities taken in / COPY and INSERT", INGEST, ours, hand, 2.0)
-
-
-def _ticks(count: int) -> Result:
-    at = clock.now()
-    due = at - timedelta(minutes=5)
-    ids = [row[0] for row in execute("SELECT id FROM leads_lead ORDER BY id LIMIT %s", [count])]
-    tick = {
-        "at": due.isoformat(),
-        "do": "warn",
-        "promise": "acceptance",
-        "scope": "holder",
-        "from": due.isoformat(),
-    }
-    Handoff.objects.bulk_create(
-        [
-            Handoff(
-                lead_id=lead,
-                kind=Handoff.Kind.BAR,
-                offered_at=due,
-                first_offered_at=due,
-                acceptance_due_at=at + timedelta(hours=1),
-                sla_ticks=[tick],
-                sla_tick_at=due,
-                changed_at=due,
-            )
-            for lead in ids
-        ],
-        batch_size=2_000,
-    )
-    execute("ANALYZE handoff_handoff")
-
-    def bare() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE handoff_handoff SET sla_tick_at = NULL, sla_ticks = '[]', changed_at = %s"
-                " WHERE sla_tick_at <= %s RETURNING id",
-                [at, at],
-            )
-            cursor.fetchall()
-            transaction.set_rollback(True)
-
-    def undone() -> None:
-        with transaction.atomic():
-            bare()
-
-    reference = seconds(undone)
-
-    def ours() -> None:
-        while clocks.tick(at):
-            pass
-
-    return result("ticks due at once / bare UPDATE", count, seconds(ours), reference, 5.0)
