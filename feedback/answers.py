@@ -114,7 +114,7 @@ def _handoffs(filters: Filters) -> QuerySet[Handoff] | None:
     if filters.team:
         found = found.filter(team=filters.team)
     if filters.persona:
-        found = found.filter(frozen__persona__key=filters.persona)
+        found = found.filter(frozen__persona__key=filters.persona).exclude(frozen__persona__ideal=False)
     if filters.criterion:
         found = found.filter(_GavePoints(filters.criterion))
     if filters.version:

@@ -91,7 +91,8 @@ _CUSTOMERS = """
     WHERE (%(source)s = '' OR l.first_source = %(source)s)
       AND (%(campaign)s = '' OR c.code = %(campaign)s)
       AND (%(team)s IS NULL OR u.team_id = %(team)s)
-      AND (%(persona)s = '' OR h.frozen #>> '{persona,key}' = %(persona)s)
+      AND (%(persona)s = '' OR (h.frozen #>> '{persona,key}' = %(persona)s
+           AND h.frozen #>> '{persona,ideal}' IS DISTINCT FROM 'false'))
     ORDER BY who.at DESC, who.lead_id DESC"""
 
 

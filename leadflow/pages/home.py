@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from feedback import mqls
-from feedback.models import Dispute, Task
+from feedback.models import Dispute, Question, Task
 from handoff import keeping, outbox
 from handoff.models import OPEN, Handoff, Promise, RoomWait, SlaResult, State
 from leadflow import clock
@@ -344,7 +344,7 @@ def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None]) ->
     if user.role in (Role.REP, Role.SALES_MANAGER):
         waits += _handoffs(user, now)
     if user.role in MARKETING:
-        waits += _room()
+        waits += _room() + _pieces_wanted()
     far = now + timedelta(days=3650)
     return sorted(waits, key=lambda wait: wait.due or far)
 
@@ -463,6 +463,23 @@ _LATE = {
     Promise.FIRST_TOUCH: "No call yet:",
     Promise.FOLLOW_UP: "No follow-up yet:",
 }
+
+
+def _pieces_wanted() -> list[Wait]:
+    """Questions for which somebody of marketing promised a new piece."""
+    rows = Question.objects.filter(wanted_by__isnull=False, answered_at=None, group=None)
+    return [
+        Wait(
+            "Write a piece",
+            f"“{row.text}”",
+            "sales asks for it",
+            timezone.make_aware(datetime.combine(row.wanted_by, time(17))),
+            f"/feedback/questions/{row.pk}/",
+            "Answer",
+        )
+        for row in rows.order_by("wanted_by", "pk")[:WAITS_SHOWN]
+        if row.wanted_by is not None
+    ]
 
 
 def _room() -> list[Wait]:
