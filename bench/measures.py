@@ -1,10 +1,13 @@
 """The measured steps. Each is a real call of the house beside the bare statement that does the same work."""
 
+import copy
 import io
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from statistics import median
 
 from django.db import connection, transaction
 
@@ -14,12 +17,14 @@ from bench.run import CHANGED, INGEST, Result, repeats, result, say, seconds
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import intake, stages
-from scoring import current, engine, rows
+from scoring import agreements, current, engine, rows
 from scoring.models import Agreement, PreviewRun
 from scoring.release import CHUNK
-from scoring.whatif import scan
+from scoring.whatif import runs, scan
 from tests.scoring.sample import content
 
+# Looks at edited drafts.
+LOOKS = 7
 REFERENCE = (HERE / "reference.sql").read_text()
 
 
@@ -27,7 +32,7 @@ def all_of(leads: int) -> list[Result]:
     """Load, then measure everything."""
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
-    results = [*rescore(leads), changed(leads), what_if(leads)]
+    results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
     return [*results, _ingest(), additions(), ticks(leads)]
 
 
@@ -172,6 +177,24 @@ def what_if(leads: int) -> Result:
         )
     finally:
         Agreement.objects.filter(pk=draft.pk).delete()
+
+
+def first_answer(leads: int) -> Result:
+    """An edit of a draft, then the first look at who would move, of a sample: all of it but drawing the page.
+
+    Beside one second, whatever the size. Each time another content, so that nothing is kept from the last.
+    """
+    old = in_force()
+    draft = agreements.create_draft(SYSTEM, content=old.content)
+    took: list[float] = []
+    for n in range(LOOKS):
+        body = copy.deepcopy(draft.content)
+        next(c for c in body["criteria"] if c["id"] == "b1")["points"] = 15 + n
+        draft = agreements.save_draft(draft, body, SYSTEM, draft.lock_version)
+        took.append(seconds(partial(runs.start, draft, old, SYSTEM)))
+    agreements.discard_draft(draft, SYSTEM)
+    # The first of all also compiles the version in force, as the first look after a restart does.
+    return result("first answer of a what-if, median / one second", leads, median(took), 1.0, 1.0)
 
 
 def in_force() -> Agreement:
