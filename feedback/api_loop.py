@@ -22,6 +22,7 @@ from feedback.customers import months, unmatched, way
 from feedback.models import Question
 from feedback.questions import groups, log
 from feedback.reports.base import read_filters
+from handoff.api import ACT_PROBLEMS, IDEMPOTENCY
 from leadflow import clock
 from leadflow.accounts.api import actor_of, idempotent, rows_of, told
 from leadflow.accounts.models import User
@@ -415,16 +416,20 @@ class SendPiece(APIView):
     @extend_schema(
         operation_id="handoffs_send",
         request=SendIn,
-        responses=inline_serializer(
-            "Sent",
-            {
-                "handoff_id": serializers.IntegerField(),
-                "lead_id": serializers.IntegerField(),
-                "content": serializers.CharField(),
-                "at": serializers.DateTimeField(),
-                "mailto": serializers.CharField(),
-            },
-        ),
+        parameters=[IDEMPOTENCY],
+        responses={
+            (200, "application/json"): inline_serializer(
+                "Sent",
+                {
+                    "handoff_id": serializers.IntegerField(),
+                    "lead_id": serializers.IntegerField(),
+                    "content": serializers.CharField(),
+                    "at": serializers.DateTimeField(),
+                    "mailto": serializers.CharField(),
+                },
+            ),
+            **ACT_PROBLEMS,
+        },
     )
     @idempotent
     def post(self, request: Request, pk: int) -> Response:
