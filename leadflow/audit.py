@@ -169,6 +169,31 @@ CHECKS: dict[str, str] = {
           AND l.stage NOT IN ('customer', 'excluded') AND l.merged_into_id IS NULL AND l.erased_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM leads_outcome c WHERE c.lead_id = o.lead_id AND c.at >= o.at
                           AND c.kind = 'churned' AND c.voided_at IS NULL)""",
+    # Rows of leads about which nothing was written since they were kept.
+    "lead: its kept steps are not what its ledgers say": """
+        WITH mark AS (SELECT (figures ->> 'mark')::timestamptz AS at FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'mark' IS NOT NULL),
+        mql AS (SELECT lead_id, min(at) AS at FROM leads_stagechange
+                WHERE to_stage IN ('mql', 'sql') GROUP BY 1),
+        said AS (SELECT lead_id, min(at) FILTER (WHERE kind = 'offered') AS offered,
+                        min(at) FILTER (WHERE kind = 'accepted') AS accepted
+                 FROM leads_answer WHERE voided_at IS NULL GROUP BY 1),
+        deal AS (SELECT lead_id, min(at) AS opportunity, min(at) FILTER (WHERE kind = 'won') AS customer
+                 FROM leads_outcome WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL
+                   AND replaced_by_id IS NULL GROUP BY 1)
+        SELECT l.id FROM mark JOIN leads_lead l ON l.changed_at <= mark.at
+        LEFT JOIN feedback_leadjourney j ON j.lead_id = l.id LEFT JOIN mql ON mql.lead_id = l.id
+        LEFT JOIN said ON said.lead_id = l.id LEFT JOIN deal ON deal.lead_id = l.id
+        WHERE (j.created_at, j.first_source, j.stage, j.mql_at, j.offered_at, j.accepted_at, j.opportunity_at,
+               j.customer_at) IS DISTINCT FROM (l.created_at, l.first_source, l.stage, mql.at, said.offered,
+               said.accepted, deal.opportunity, deal.customer)
+          AND NOT EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = l.id AND h.changed_at > mark.at)
+          AND NOT EXISTS (SELECT 1 FROM leads_outcome o WHERE o.lead_id = l.id
+                          AND (o.recorded_at > mark.at OR o.voided_at > mark.at))""",
+    "place: the books of a day do not add up": """
+        SELECT id FROM feedback_reportrollup WHERE report = 'places'
+          AND (figures ->> 'opening')::int + (figures ->> 'in')::int - (figures ->> 'out')::int
+              <> (figures ->> 'closing')::int""",
     "task: nobody and no team is to do it": """
         SELECT id FROM feedback_task WHERE done_at IS NULL AND owner_id IS NULL AND team_id IS NULL""",
 }

@@ -4,8 +4,18 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from feedback.models import ContentUse
 from handoff.models import Handoff, SlaResult
-from leadflow.leads.models import Answer, Lead, Outcome, StageChange
+from leadflow.leads.models import (
+    Activity,
+    ActivityKind,
+    Answer,
+    Campaign,
+    Content,
+    Lead,
+    Outcome,
+    StageChange,
+)
 
 SOURCES = ("Website", "Webinar", "Paid search", "")
 REASONS = (("1", "fit"), ("2", "timing"), ("4", "person"), ("6", "data"), ("7", "process"))
@@ -153,3 +163,44 @@ def write_promises(now: datetime, seed: int = 11) -> None:
                     at=min(due, now),
                     voided_at=due if rng.random() < 0.05 else None,
                 )
+
+
+def enrich(now: datetime, seed: int = 5) -> None:
+    """What else reports read: campaigns and their cost, contacts, amounts, content, last touches."""
+    rng = random.Random(seed)
+    campaigns = [
+        Campaign.objects.create(name=f"Campaign {n}", code=f"c{n}", source=SOURCES[n], cost=1000 * n + 500)
+        for n in range(3)
+    ]
+    pieces = [Content.objects.create(key=f"p{n}", title=f"Piece {n}") for n in range(3)]
+    view = ActivityKind.objects.get(key="page_view")
+    for lead in Lead.objects.order_by("pk"):
+        lead.first_campaign = rng.choice([None, *campaigns])
+        lead.save(update_fields=["first_campaign"])
+        for n in range(rng.choice((0, 1, 2))):
+            at = min(now, lead.created_at + timedelta(days=rng.uniform(0, 40)))
+            Activity.objects.create(
+                source="test",
+                external_id=f"a{lead.pk}.{n}",
+                kind=view,
+                lead=lead,
+                first_lead=lead,
+                occurred_at=at,
+                recorded_at=at,
+                campaign=rng.choice([None, *campaigns]),
+                content=rng.choice([None, *pieces]),
+            )
+    for handoff in Handoff.objects.order_by("pk"):
+        if rng.random() < 0.7:
+            handoff.first_touch_at = handoff.first_offered_at + timedelta(
+                hours=rng.choice((0.1, 0.5, 3, 20, 60, 200))
+            )
+            if rng.random() < 0.6:
+                handoff.reached_at = handoff.first_touch_at + timedelta(hours=rng.uniform(0, 30))
+            handoff.save(update_fields=["first_touch_at", "reached_at"])
+        if rng.random() < 0.5:
+            at = min(now, handoff.first_offered_at + timedelta(days=rng.uniform(0, 5)))
+            ContentUse.objects.create(content=rng.choice(pieces), lead=handoff.lead, handoff=handoff, at=at)
+    for outcome in Outcome.objects.order_by("pk"):
+        outcome.amount = rng.choice((None, 1000, 2500))
+        outcome.save(update_fields=["amount"])
