@@ -210,21 +210,21 @@ class _Group:
 def _group(program: Program, group: str) -> _Group:
     compiler = program.compiler(present=True)
     criteria = [c for c in program.document.active_criteria if c.group == group]
-    points = [SQL(f"{{}} AS q{i}").format(compiler.points(c)) for i, c in enumerate(criteria)]
-    total = SQL(" + ").join([SQL(f"b.q{i}") for i in range(len(criteria))] or [SQL("0")])
+    points = [SQL(f"{{}} AS of_group{i}").format(compiler.points(c)) for i, c in enumerate(criteria)]
+    total = SQL(" + ").join([SQL(f"b.of_group{i}") for i in range(len(criteria))] or [SQL("0")])
     limits = program.document.groups[group]
     return _Group(
         compiler,
         criteria,
-        [("points", points), ("sum", [SQL("({})::int AS whole").format(total)])],
+        [("points", points), ("sum", [SQL("({})::int AS group_sum").format(total)])],
         {
-            c.id: SQL(f"abs(b.q{i}) >= {{}}").format(Literal(c.max_points * 100))
+            c.id: SQL(f"abs(b.of_group{i}) >= {{}}").format(Literal(c.max_points * 100))
             for i, c in enumerate(criteria)
             if c.max_points
         },
         # A group is rounded to whole points: half a point below the cap is the cap.
-        SQL("b.whole >= {}").format(Literal(limits.cap * 100 - 50)),
-        SQL("b.whole <= {}").format(Literal(limits.floor * 100 + 50)),
+        SQL("b.group_sum >= {}").format(Literal(limits.cap * 100 - 50)),
+        SQL("b.group_sum <= {}").format(Literal(limits.floor * 100 + 50)),
     )
 
 

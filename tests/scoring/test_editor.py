@@ -247,6 +247,10 @@ def test_beside_a_group_stands_who_is_at_its_cap_and_each_figure_leads_to_its_le
         assert page.count('class="who"') == 1
         assert f"/leads/{chief.pk}/" in page
     assert mia.get("/agreement/matching/fit/?of=limit:nothing").status_code == 404
+    for group in ("behaviour", "value"):
+        assert 'id="live-cap"' in mia.get(f"/agreement/live/{group}/").content.decode()
+        assert mia.get(f"/agreement/matching/{group}/?of=floor").status_code == 200
+    assert mia.get("/agreement/matching/behaviour/?of=limit:b3").status_code == 200
 
 
 def test_two_people_in_one_draft_hear_of_each_other(
