@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from bench.clocks import additions, ticks
 from bench.loading import HERE, execute, load
+from bench.opening import openings
 from bench.run import CHANGED, INGEST, Result, repeats, result, say, seconds
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM

@@ -24,13 +24,13 @@ def insert(
     if not rows:
         return rows
     model = type(rows[0])
-    names = _attributes(model)
+    held = [row.__dict__ for row in rows]
     with connection.cursor() as cursor:
         ids = bulk.new_ids(cursor, model._meta.db_table, len(rows))
         for row, pk in zip(rows, ids, strict=True):
             row.pk = pk
-        data = [{column: row.__dict__[name] for column, name in names.items()} for row in rows]
-        _write(cursor, model, _types(model), data, shared or {}, _unless(conflict))
+        columns = {column: [row[name] for row in held] for column, name in _attributes(model).items()}
+        _write(cursor, model, columns, shared or {}, _unless(conflict))
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
     return rows
@@ -43,12 +43,10 @@ def add(model: type[Model], rows: Sequence[Mapping[str, Any]], *, conflict: str 
     """
     if not rows:
         return
-    fields = [f for f in model._meta.concrete_fields if not f.primary_key]
-    usual = {str(f.column): f.get_default() for f in fields}
-    data = [{**usual, **row} for row in rows]
-    types = {column: _types(model)[column] for column in usual}
+    usual = {str(f.column): f.get_default() for f in model._meta.concrete_fields if not f.primary_key}
+    columns = {name: [row.get(name, value) for row in rows] for name, value in usual.items()}
     with connection.cursor() as cursor:
-        _write(cursor, model, types, data, {}, _unless(conflict))
+        _write(cursor, model, columns, {}, _unless(conflict))
 
 
 def _unless(conflict: str) -> str:
@@ -58,21 +56,30 @@ def _unless(conflict: str) -> str:
 def _write(
     cursor: Any,
     model: type[Model],
-    types: Mapping[str, str],
-    data: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Sequence[Any]],
     shared: Mapping[str, Mapping[str, Any]],
     end: str,
 ) -> None:
-    first = data[0]
+    types = {name: _types(model)[name] for name in columns}
     # What all rows have in common is written once beside them: most columns of a batch.
-    same = {name for name in types if name not in shared and all(row[name] == first[name] for row in data)}
-    own = {name: kind for name, kind in types.items() if name not in same}
-    source, document = bulk.recordset(own, data) if own else ("generate_series(1, %s)", len(data))
+    same = {
+        name: held[0]
+        for name, held in columns.items()
+        if name not in shared and all(value == held[0] for value in held)
+    }
+    own = [name for name in columns if name not in same]
+    source: str = "generate_series(1, %s)"
+    document: str | int = len(next(iter(columns.values())))
+    if own:
+        each = zip(*(columns[name] for name in own), strict=True)
+        data = [dict(zip(own, values, strict=True)) for values in each]
+        listed = ", ".join(f'"{name}" {types[name]}' for name in own)
+        source, document = f"json_to_recordset(%s) AS r({listed})", dumps(data, default=str)
     values, params = [], []
     for name, kind in types.items():
         if name in same:
             values.append(f"%s::{kind}")
-            params.append(_bound(first[name], kind))
+            params.append(_bound(same[name], kind))
         elif name in shared:
             values.append(f'%s::jsonb || r."{name}"')
             params.append(_bound(shared[name], kind))

@@ -41,6 +41,11 @@ KEPT_OF_LEAD = (
     *("merged_into", "erased_at", "company__name", "company__industry", "company__employees"),
     *("company__custom", "company__owner", "first_campaign__name"),
 )
+PROMISED = (
+    *promises.HOLDER_DUE.values(),
+    *promises.LEAD_DUE.values(),
+    *("sla_promise", "sla_due_at", "sla_ticks", "sla_tick_at"),
+)
 NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), (Late(0, "notify"), Late(480, "exception")))
 
 
@@ -435,8 +440,21 @@ def make(
     known = _known_of(offers, agreement, at)
     frozen = _frozen_terms(agreement)
     written = {policy: _written(policy, frozen) for policy in set(policies.values())}
+    # Leads of one team under one policy are promised the same, as they are offered in the same moment.
+    clocks = {
+        (team, policy): _clocks(hours[team], policy, at)
+        for team, policy in {(o.route.team_id, policies[o.lead.pk]) for o in offers}
+    }
     rows = [
-        _row(offer, policies[offer.lead.pk], known[offer.lead.pk], hours, at, agreement) for offer in offers
+        _row(
+            offer,
+            policies[offer.lead.pk],
+            known[offer.lead.pk],
+            clocks[offer.route.team_id, policies[offer.lead.pk]],
+            at,
+            agreement,
+        )
+        for offer in offers
     ]
     for row in rows:
         row.frozen |= written[policies[row.lead_id]]
@@ -515,12 +533,12 @@ def _row(
     offer: Offer,
     policy: Policy,
     known: Mapping[str, Any],
-    hours: Mapping[int | None, WorkCalendar],
+    clocks: Mapping[str, Any],
     at: datetime,
     agreement: Current,
 ) -> Handoff:
     explanation, route = offer.explanation, offer.route
-    row = Handoff(
+    return Handoff(
         lead=offer.lead,
         kind=offer.kind,
         fast_track_no=offer.fast_track_no,
@@ -547,9 +565,15 @@ def _row(
         opened_by=offer.opened_by,
         crossing_id=offer.crossing_id,
         changed_at=at,
+        **{**clocks, "sla_ticks": list(clocks["sla_ticks"])},
     )
-    promises.start_offer(row, hours[route.team_id], policy, at)
-    return row
+
+
+def _clocks(calendar: WorkCalendar, policy: Policy, at: datetime) -> dict[str, Any]:
+    """The columns of the promises that begin with an offer."""
+    blank = Handoff(state=State.OFFERED, offered_at=at, first_offered_at=at)
+    promises.start_offer(blank, calendar, policy, at)
+    return {name: getattr(blank, name) for name in PROMISED}
 
 
 def _written(policy: Policy, terms: Mapping[str, Any]) -> dict[str, Any]:
