@@ -34,7 +34,7 @@ def all_of(leads: int) -> list[Result]:
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
     results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
-    return [*results, _ingest(), additions(), ticks(leads)]
+    return [*results, _ingest(), openings(), additions(), ticks(leads)]
 
 
 # The statement by hand
