@@ -6,7 +6,10 @@ from feedback import acts, one_act, pages, pages_mqls, pages_nurture, pages_repo
 from feedback.campaigns import pages as campaigns
 from feedback.content import pages as content
 from feedback.customers import pages as customers
+from feedback.goal import pages as goal
+from feedback.pulse import pages as pulse
 from feedback.questions import pages as questions
+from feedback.review import pages as review
 
 app_name = "feedback"
 urlpatterns = [
@@ -21,6 +24,7 @@ urlpatterns = [
     path("handoffs/<int:pk>/settle/", acts.settle, name="settle"),
     path("queue/<int:pk>/do/<slug:act>/", one_act.one_act, name="one-act"),
     path("leads/<int:pk>/outcome/", acts.outcome, name="outcome"),
+    path("feedback/outcomes/<int:pk>/back/", acts.outcome_back, name="outcome-back"),
     path("leads/<int:pk>/ask/", pages_mqls.ask, name="ask"),
     path("mqls/", pages_mqls.page, name="mqls"),
     path("mqls/tasks/", pages_tasks.task_page, name="tasks"),
@@ -31,6 +35,7 @@ urlpatterns = [
     path("mqls/audiences/", pages_nurture.audience_page, name="audiences"),
     path("mqls/audiences/csv/", pages_nurture.audience_csv, name="audience-csv"),
     path("mqls/talking/", pages_nurture.talking_page, name="talking"),
+    path("leads/<int:pk>/nurture/", pages_nurture.of_lead, name="lead-nurture"),
     path("mqls/chosen/<slug:act>/", pages_mqls.form_many, name="mql-form-many"),
     path("mqls/chosen/<slug:act>/do/", pages_mqls.do_many, name="mql-do-many"),
     path("mqls/<int:pk>/<slug:act>/", pages_mqls.form, name="mql-form"),
@@ -73,6 +78,18 @@ urlpatterns = [
     path("feedback/rules/<slug:criterion>/draft/", pages.draft, name="rule-draft"),
     path("feedback/rules/<slug:criterion>/tell/", pages.tell, name="rule-tell"),
     path("stop/<str:token>/", pages.stop, name="stop"),
+    path("review/", review.latest, name="reviews"),
+    path("review/pulse/", pulse.pulse, name="pulse"),
+    path("review/pulse/answer/", pulse.answer, name="pulse-answer"),
+    path("review/goal/", goal.goal, name="goal"),
+    path("review/goal/keep/", goal.keep, name="goal-keep"),
+    path("review/decisions/<int:pk>/done/", review.done, name="decision-done"),
+    path("review/decisions/<int:pk>/drop/", review.drop, name="decision-drop"),
+    path("review/decisions/<int:pk>/draft/", review.draft, name="decision-draft"),
+    path("review/<slug:text>/", review.review, name="review"),
+    path("review/<slug:text>/notes/<slug:key>/", review.note, name="review-note"),
+    path("review/<slug:text>/decisions/", review.decide, name="review-decide"),
+    path("review/<slug:text>/close/", review.close, name="review-close"),
     path("reports/", pages_reports.index, name="reports"),
     path("reports/<slug:name>/", pages_reports.show, name="report"),
     path("reports/<slug:name>/leads/", pages_reports.leads, name="report-leads"),

@@ -67,10 +67,13 @@ def deliver() -> None:
 
 @app.task(name="clock.tidy")
 def tidy() -> None:
-    """Forget what need not be kept: old messages to other systems, answers to repeated requests."""
+    """Forget what need not be kept: old messages to other systems, answers to repeated requests, what was
+    written about leads that were erased."""
     from handoff.endpoints import pulling
     from leadflow.accounts import api
+    from scoring.workshops import sorting
 
+    sorting.forget_erased()
     _until_empty(lambda: pulling.tidy(clock.now()))
     api.forget_requests(clock.now())
 
@@ -85,9 +88,11 @@ def in_force() -> None:
 
 @app.task(name="bulk.reports")
 def reports() -> None:
-    """Keep the figures that long reports read, check the books, and write the weekly mails."""
+    """Keep the figures that long reports read, check the books, write the weekly mails, open the pulse."""
+    from feedback.pulse import rounds
     from feedback.reports import books, journeys, weekly
 
+    rounds.tick(clock.now())
     journeys.refresh(clock.now())
     weekly.send(clock.now())
     books.refresh(clock.now())

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import IntegerField, QuerySet, Subquery
+from django.db.models import IntegerField, QuerySet, Subquery, Value
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest
 from django.utils import timezone
@@ -42,19 +42,22 @@ LEADS = Place("leads", "Leads", "users", "/leads/")
 AGREEMENT = Place("agreement", "Agreement", "file-certificate", "/agreement/")
 FEEDBACK = Place("feedback", "Feedback", "message-2", "/feedback/")
 REPORTS = Place("reports", "Reports", "chart-bar", "/reports/")
+REVIEW = Place("review", "Review", "presentation", "/review/")
 SETTINGS = Place("settings", "Settings", "settings", "/settings/")
 
-_MARKETING = (HOME, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS)
+_MARKETING = (HOME, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, REVIEW, SETTINGS)
 NAV: dict[str, tuple[Place, ...]] = {
     Role.MARKETER: _MARKETING,
     Role.MARKETING_MANAGER: _MARKETING,
-    Role.REP: (HOME, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS),
-    Role.SALES_MANAGER: (HOME, BOARD, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
-    Role.ADMIN: (HOME, BOARD, QUEUE, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, SETTINGS),
+    Role.REP: (HOME, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS, REVIEW),
+    Role.SALES_MANAGER: (HOME, BOARD, QUEUE, LEADS, AGREEMENT, FEEDBACK, REPORTS, REVIEW, SETTINGS),
+    Role.ADMIN: (HOME, BOARD, QUEUE, MQLS, LEADS, AGREEMENT, FEEDBACK, REPORTS, REVIEW, SETTINGS),
 }
 # What a thumb reaches on a phone; the rest stands under "More".
 BOTTOM = ("home", "board", "queue", "mqls", "leads", "feedback")
 BOTTOM_SLOTS = 4
+# What waits is counted so far: a frame that counts 100,000 on every page makes every page wait.
+MOST = 1_000
 GOING = (
     Agreement.State.DRAFT,
     Agreement.State.PROPOSED,
@@ -123,8 +126,12 @@ def _item(place: Place, here: str, notes: dict[str, Any]) -> dict[str, Any]:
         "icon": place.icon,
         "href": place.href,
         "here": place.href == here,
-        "note": f"{note:,}" if isinstance(note, int) else note,
+        "note": _short(note) if isinstance(note, int) else note,
     }
+
+
+def _short(number: int) -> str:
+    return f"{MOST - 1}+" if number >= MOST else str(number)
 
 
 class CountOf(Subquery):
@@ -135,7 +142,7 @@ class CountOf(Subquery):
 
 
 def _count(rows: QuerySet[Any]) -> CountOf:
-    return CountOf(rows.order_by().values("pk"))
+    return CountOf((rows if rows.query.is_sliced else rows.order_by()).values("pk"))
 
 
 def _counts(user: User) -> dict[str, Any]:
@@ -152,8 +159,10 @@ def _counts(user: User) -> dict[str, Any]:
         Organisation.objects.filter(pk=1)
         .annotate(
             unread=_count(Notice.objects.filter(user=user, read_at=None)),
-            queue=_count(Handoff.objects.filter(asked(user))),
-            mqls=_count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)),
+            queue=_count(Handoff.objects.filter(asked(user))[:MOST]),
+            mqls=Value(0)
+            if user.role in SALES
+            else _count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)[:MOST]),
             feedback=_count(waiting_rows),
             replies=_count(RepAnswer.objects.filter(to=user, seen_at=None)),
             agreements=ArraySubquery(

@@ -1,0 +1,1 @@
+"""The pulse: a short monthly survey of sales, without names, beside what was measured."""

@@ -1,0 +1,339 @@
+"""One month as the review looks at it: four questions with what is known, and the figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count
+
+from feedback.customers import months
+from feedback.models import ContentUse, Dispute, PulseRound, Question
+from feedback.pulse import figures as pulse
+from feedback.pulse.rounds import next_month
+from feedback.questions import groups
+from feedback.reports import answers, cracks, mutual
+from feedback.reports.base import FEW, Filters, Report
+from leadflow import clock
+from leadflow.accounts.models import Organisation
+from leadflow.accounts.templatetags.lf import money
+from leadflow.errors import NotVisible
+from scoring.models import Agreement
+
+TOP = 3
+NAMES_SHOWN = 8
+TOPICS = {
+    "lousy": "Which leads were lousy?",
+    "won": "Which became customers, and why did we win?",
+    "cracks": "Did anyone fall through the cracks?",
+    "change": "What is changing?",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A figure of the month: name, unit ("%", "points", "money", "" for a count), whether more is better."""
+
+    label: str
+    unit: str = "%"
+    more: bool = True
+
+
+FIGURES = {
+    "accepted": Known("Leads that sales accepted"),
+    "answered": Known("Answered in time"),
+    "first_touch": Known("First contact in time"),
+    "leads": Known("Leads handed over", ""),
+    "best": Known("Of them grade A"),
+    "known": Known("With all that sales must know"),
+    "customers": Known("New customers", ""),
+    "revenue": Known("Revenue of new customers", "money"),
+    "gap": Known("Gap, “worth my time”", "points"),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A line of the agenda: words, where they lead, what stands beside."""
+
+    text: str
+    href: str = ""
+    small: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Lines under a small heading."""
+
+    title: str
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One of the four questions with what is known about it. `report` brings a sentence with its links."""
+
+    key: str
+    title: str
+    say: str = ""
+    report: Report | None = None
+    parts: list[Part] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The month as both sides see it when they sit down."""
+
+    topics: list[Topic]
+    figures: dict[str, float | None]
+    promises: list[tuple[mutual.Promise, mutual.Kept, float | None, bool]]
+
+
+def read(text: str) -> date:
+    """The month of an address such as "2026-10". Raises NotVisible for none, or one that has not begun."""
+    try:
+        found = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise NotVisible("There is no such month. Write it as 2026-10.") from None
+    if not found.year >= 2000 or found > clock.now().date():
+        raise NotVisible("This month has not begun.")
+    return found
+
+
+def last_full() -> date:
+    """The first day of the last month that is over."""
+    today = clock.now().date()
+    return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def filters_of(month: date) -> Filters:
+    """The whole of a month."""
+    return Filters(month, next_month(month) - timedelta(days=1), clock.now(), Organisation.get().tz)
+
+
+def agenda(month: date) -> Agenda:
+    """Everything that is known about a month; the number of statements does not grow with it."""
+    filters = filters_of(month)
+    said, customers = answers.count(filters), months.customers(filters)
+    weeks, whole = mutual.by_week(filters)
+    felt = next((one for one in pulse.rounds() if one.round.month == month), None)
+    goals = mutual.promised()
+    return Agenda(
+        [
+            _lousy(filters, said),
+            _won(filters, customers),
+            _cracks(filters),
+            _change(filters, felt),
+        ],
+        _figures(said, whole, customers, felt),
+        [
+            (one, whole[one.key], goals.get(one.key), mutual.short(one, whole[one.key], goals, len(weeks)))
+            for one in mutual.PROMISES
+        ],
+    )
+
+
+def figures(month: date) -> dict[str, float | None]:
+    """The figures of a month by name."""
+    filters = filters_of(month)
+    felt = next((one for one in pulse.rounds() if one.round.month == month), None)
+    whole = mutual.by_week(filters)[1]
+    return _figures(answers.count(filters), whole, months.customers(filters), felt)
+
+
+def _figures(
+    said: answers.Answers, whole: mutual.Week, customers: Sequence[months.Customer], felt: pulse.Round | None
+) -> dict[str, float | None]:
+    gap = felt.total.lines[0].gap if felt and felt.total.shown else None
+    return {
+        "accepted": said.acceptance.rate,
+        "answered": whole["acceptance"].value,
+        "first_touch": whole["first_touch"].value,
+        "leads": whole["leads"].value,
+        "best": whole["best"].value,
+        "known": whole["known"].value,
+        "customers": len(customers),
+        "revenue": float(sum(row.revenue for row in customers)),
+        "gap": gap,
+    }
+
+
+def words(key: str, value: float | None) -> str:
+    """A figure as it stands on the page."""
+    if value is None:
+        return "–"
+    unit = FIGURES[key].unit
+    if unit == "money":
+        return str(money(value, Organisation.get().currency))
+    return f"{value:.0f}%" if unit == "%" else f"{value:+.0f} points" if unit == "points" else f"{value:,.0f}"
+
+
+# The four questions ------------------------------------------------------------------------------------
+
+
+def _lousy(filters: Filters, said: answers.Answers) -> Topic:
+    terms, got = answers.current_terms(), said.acceptance
+    if not got.answered:
+        return Topic("lousy", TOPICS["lousy"], "Sales answered no lead in this month.")
+    low, high = got.interval
+    few = f"; {got.answered} answers are too few to judge" if got.answered < FEW else ""
+    sure = f"{got.rate:.0f}%, likely {low} to {high}%"
+    say = f"Sales accepted {got.accepted:,} of {got.answered:,} leads ({sure}){few}."
+    link = f"/feedback/?{urlencode(filters.query)}"
+    reasons = [
+        Item(
+            terms.reasons.get(key, key or "no reason"),
+            _leads("answers", filters, f"noes.{key}"),
+            f"{said.noes(key):,} times",
+        )
+        for key in said.reasons[:TOP]
+    ]
+    sources = [(said.of(key), key) for key in said.columns if said.of(key).answered >= FEW]
+    worst = [
+        Item(said.names[key], link, f"{one.accepted} of {one.answered} accepted")
+        for one, key in sorted(sources, key=lambda pair: pair[0].rate or 0)[:TOP]
+    ]
+    wasted = [
+        Item(
+            one.text,
+            f"/feedback/rules/{one.criterion}/?{urlencode(filters.query)}",
+            f"{one.points:.0f} points; {one.hint}".rstrip("; "),
+        )
+        for one in answers.points_wasted(filters, said, terms.reasons)[:TOP]
+    ]
+    return Topic(
+        "lousy",
+        TOPICS["lousy"],
+        say,
+        parts=_parts(
+            ("Why not", reasons),
+            ("Sources with the fewest accepted", worst),
+            ("Points given to leads that were rejected", wasted),
+            ("Objections that nobody has decided", _disputes()),
+        ),
+    )
+
+
+def _disputes() -> list[Item]:
+    waiting = Dispute.objects.filter(settled_at=None).select_related("handoff__lead", "by").order_by("due_at")
+    return [
+        Item(str(one.handoff.lead), "/feedback/?show=disputed", f"{one.by.name}: “{one.comment[:120]}”")
+        for one in waiting[:NAMES_SHOWN]
+    ]
+
+
+def _won(filters: Filters, customers: Sequence[months.Customer]) -> Topic:
+    if not customers:
+        return Topic("won", TOPICS["won"], "Nobody became a customer in this month.")
+    currency = Organisation.get().currency
+    revenue = money(sum(row.revenue for row in customers), currency)
+    many = "customer" if len(customers) == 1 else "customers"
+    names = [
+        Item(
+            row.company or row.name or row.email,
+            f"/feedback/customers/{row.lead_id}/",
+            f"{money(row.revenue, currency)} · {row.source or 'no source'} · {row.rep or 'nobody'}",
+        )
+        for row in sorted(customers, key=lambda row: -row.revenue)[:NAMES_SHOWN]
+    ]
+    by = [
+        Item(one.key or "none", "", f"{one.count} of {len(customers)}, {money(one.revenue, currency)}")
+        for one in months.kept(customers, "source")[:TOP]
+    ]
+    personas = [
+        Item(one.key or "no persona", "", f"{one.count} of {len(customers)}")
+        for one in months.kept(customers, "persona")[:TOP]
+    ]
+    used = (
+        ContentUse.objects.filter(lead__in=[row.lead_id for row in customers])
+        .values("content", "content__title")
+        .annotate(leads=Count("lead", distinct=True))
+        .order_by("-leads", "content__title")[:TOP]
+    )
+    pieces = [
+        Item(
+            row["content__title"],
+            f"/feedback/content/{row['content']}/",
+            f"with {row['leads']} of {len(customers)}",
+        )
+        for row in used
+    ]
+    return Topic(
+        "won",
+        TOPICS["won"],
+        f"{len(customers):,} {many}, {revenue}.",
+        parts=_parts(
+            ("Customers", names),
+            ("They came by", by),
+            ("They were", personas),
+            ("What sales sent them", pieces),
+        ),
+    )
+
+
+def _cracks(filters: Filters) -> Topic:
+    report, link = cracks.build(filters), f"/reports/cracks/?{urlencode(filters.query)}"
+    return Topic(
+        "cracks",
+        TOPICS["cracks"],
+        report=report,
+        parts=_parts(("All leads by place", [Item("Where every lead is", link)])),
+    )
+
+
+def _change(filters: Filters, felt: pulse.Round | None) -> Topic:
+    heard = [
+        (Question.Kind(kind).label, groups.heard(filters, kind=kind)[:TOP])
+        for kind in ("competitor", "objection", "change")
+    ]
+    known = {one.head.pk: one for one in groups.dressed([row for _, rows in heard for row in rows])}
+    parts = [
+        (
+            f"{label}s heard" if label != "Change in the market" else "Changes heard",
+            [
+                Item(
+                    f"“{known[row[0]].head.text[:140]}”", f"/feedback/questions/{row[0]}/", f"{row[1]} times"
+                )
+                for row in rows
+                if row[0] in known
+            ],
+        )
+        for label, rows in heard
+    ]
+    opinions = pulse.opinions(felt.round) if felt else []
+    parts.append(("What sales says without names", [Item(f"“{text}”") for text in opinions[:NAMES_SHOWN]]))
+    begun = Agreement.objects.filter(in_force_at__gte=filters.low, in_force_at__lt=filters.high)
+    parts.append(
+        (
+            "Agreements that came into force",
+            [
+                Item(f"v{one.number}", "/agreement/history/", one.note)
+                for one in begun.only("number", "note").order_by("number")
+            ],
+        )
+    )
+    return Topic(
+        "change",
+        TOPICS["change"],
+        pulse.gap_words(felt.total) if felt else "Sales was not asked in this month.",
+        parts=_parts(*parts),
+    )
+
+
+def _parts(*parts: tuple[str, Sequence[Item]]) -> list[Part]:
+    return [Part(title, items) for title, items in parts if items]
+
+
+def _leads(report: str, filters: Filters, cell: str) -> str:
+    return f"/reports/{report}/leads/?{urlencode(filters.query | {'cell': cell})}"
+
+
+def listed(reviews: Mapping[date, Any]) -> list[tuple[date, Any]]:
+    """The last months that can be looked at, the newest first, each with its review if there is one."""
+    month, found = last_full(), []
+    for _ in range(12):
+        found.append((month, reviews.get(month)))
+        month = (month - timedelta(days=1)).replace(day=1)
+    first = PulseRound.objects.order_by("month").values_list("month", flat=True).first()
+    return [row for row in found if row[1] or not first or row[0] >= first or row[0] == last_full()]
