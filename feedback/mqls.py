@@ -12,6 +12,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from feedback import bringing, nurture, tasks, terms
 from feedback.bringing import Needs
 from feedback.models import Enrolment
+from feedback.results import PARKED
 from handoff import machine
 from handoff.models import OPEN, Handoff
 from leadflow import clock
@@ -54,7 +55,6 @@ SORTS: dict[str, tuple[Any, ...]] = {
     "-name": ("-name_key", "-pk"),
 }
 CONTACTS = {"call": "phone", "message": "email", "meeting": "meeting"}
-PARKED = "parked"
 RESULTS = ("talked", "meeting", "voicemail", "no_answer", "email")
 
 
@@ -382,7 +382,7 @@ def stop_track(lead_id: int, actor: Actor, *, at: datetime | None = None) -> Non
 def each(lead_ids: Sequence[int], act: Callable[[int], Any]) -> tuple[int, list[str]]:
     """Do an act for several leads, each by itself: how many it worked for, and the words of the others.
 
-    Raises BadInput for none or too many; a word that all of them get (a form filled in badly) is raised too.
+    Raises BadInput for none or too many, and for a form filled in so badly that none of them worked.
     """
     ids = sorted(set(lead_ids))
     if not ids or len(ids) > MOST_AT_ONCE:
@@ -397,7 +397,7 @@ def each(lead_ids: Sequence[int], act: Callable[[int], Any]) -> tuple[int, list[
             left.append(str(problem))
         except (Conflict, NotVisible) as problem:
             left.append(str(problem))
-    if len(wrong) == len(ids):
+    if wrong and len(left) == len(ids):
         raise wrong[0]
     return len(ids) - len(left), list(dict.fromkeys(left))
 

@@ -1,8 +1,10 @@
 """Tracks, audiences, and the list of those to whom sales is talking."""
 
+from typing import Any
+
 from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from feedback import audiences, talking, tasks, tracks
@@ -11,6 +13,7 @@ from leadflow import clock
 from leadflow.accounts.models import Role
 from leadflow.accounts.rights import roles
 from leadflow.errors import NotVisible
+from leadflow.leads.models import Lead
 from leadflow.web import PageRequest, csv_response
 
 PAGE = 50
@@ -37,6 +40,19 @@ def track_leads(request: PageRequest, key: str) -> HttpResponse:
         "here": "tracks",
     }
     return render(request, "feedback/track_leads.html", context | tasks.counts())
+
+
+@require_GET
+def of_lead(request: PageRequest, pk: int) -> HttpResponse:
+    """What marketing does with one lead: its track, what it got, and (for marketing) the acts; a fragment."""
+    lead = get_object_or_404(Lead, pk=pk, erased_at=None, merged_into=None)
+    user: Any = request.user
+    context = {
+        "lead": lead,
+        "of": tracks.of_lead(lead, clock.now()),
+        "can_act": user.in_marketing or user.is_admin,
+    }
+    return render(request, "feedback/_nurture_of_lead.html", context)
 
 
 @require_GET

@@ -6,3 +6,5 @@ from leadflow.leads.models import Stage
 SENT, ASKED, LISTED, LEFT_OUT = "sent", "asked a person", "on the list", "left out"
 # Marketing's tracks have no say at these places.
 FINAL = (Stage.CUSTOMER, Stage.DISQUALIFIED, Stage.EXCLUDED)
+# The reason of a hold that a marketer set.
+PARKED = "parked"

@@ -9,11 +9,15 @@ from django.db.models import Count, Q, QuerySet
 
 from feedback import terms
 from feedback.models import Enrolment, StepRun
-from feedback.results import LEFT_OUT
+from feedback.results import FINAL, LEFT_OUT, PARKED
+from handoff.models import OPEN, Handoff
+from leadflow.leads.models import Lead
 from scoring import current as applied
 from scoring.document import PLACES, Document, Step, Track
+from scoring.models import Hold
 
 LOOK_BACK = timedelta(days=90)
+SHOWN = 4
 STEP_WORDS = {
     "email": ("mail", "E-mail"),
     "webinar": ("calendar-event", "Webinar invitation"),
@@ -100,6 +104,39 @@ def starts(track: Track, document: Document) -> list[str]:
         people = ", ".join(names.get(key, key) for key in track.start.personas)
         words.append(f"by itself for {places}{f' who are {people}' if people else ''}")
     return [*words, "by hand"]
+
+
+@dataclass(frozen=True)
+class OfLead:
+    """What marketing does with one lead."""
+
+    enrolment: Enrolment | None
+    name: str
+    next_step: str
+    resting: bool
+    parked: Hold | None
+    # The latest steps that were done for it, on whatever track.
+    done: tuple[StepRun, ...]
+    # Sales has it, or it is closed: nothing starts here.
+    busy: bool
+
+
+def of_lead(lead: Lead, at: datetime) -> OfLead:
+    """The track of a lead with what it got lately, and until when it is parked; five queries at most."""
+    row = Enrolment.objects.filter(lead=lead, ended_at=None).first()
+    words = enrolment_rows([row])[0][1] if row else ""
+    runs = StepRun.objects.filter(enrolment__lead=lead, done_at__isnull=False)
+    parked = Hold.objects.filter(lead=lead, ended_at=None, until__gt=at, reason_key=PARKED).first()
+    with_sales = Handoff.objects.filter(lead=lead, state__in=OPEN).exists()
+    return OfLead(
+        enrolment=row,
+        name=name_of(row.track) if row else "",
+        next_step=words,
+        resting=with_sales or bool(row and row.paused_at),
+        parked=parked,
+        done=tuple(runs.order_by("-done_at", "-pk")[:SHOWN]),
+        busy=with_sales or lead.stage in FINAL,
+    )
 
 
 def name_of(key: str) -> str:
