@@ -39,6 +39,15 @@ MARKETING = [
     "/agreement/file/",
     "/agreement/left-out/",
 ]
+NURTURE = [
+    "/mqls/?view=all&sort=-days",
+    "/mqls/tasks/",
+    "/mqls/repairs/",
+    "/mqls/tracks/",
+    "/mqls/tracks/early/",
+    "/mqls/audiences/",
+    "/mqls/talking/",
+]
 SETTINGS = [
     "/settings/people/",
     "/settings/people/new/",
@@ -60,7 +69,7 @@ SETTINGS = [
     "/settings/trail/",
 ]
 PAGES = {
-    "mia": [*EVERYBODY, *MARKETING, "/mqls/tasks/"],
+    "mia": [*EVERYBODY, *MARKETING, *NURTURE],
     "sam": [
         *EVERYBODY,
         "/queue/",
