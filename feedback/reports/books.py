@@ -298,3 +298,8 @@ def standing(place: str, at: datetime | None) -> list[int]:
     stood = audit.place_at("l", "%(at)s::timestamptz")
     statement = f"SELECT l.id FROM leads_lead l WHERE {stood} = %(place)s"  # noqa: S608 ours
     return [r[0] for r in _rows(statement, place=place, at=at - INSTANT)]
+
+
+def forget() -> None:
+    """Throw the kept figures away; the next pass counts anew."""
+    ReportRollup.objects.filter(report__in=("places", "strays")).delete()

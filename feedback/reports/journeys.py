@@ -200,7 +200,8 @@ def forget() -> None:
     """Throw the kept rows away: reports read the ledgers until they are made anew."""
     with transaction.atomic(), connection.cursor() as cursor:
         ReportRollup.objects.filter(**_PLACE).delete()
-        cursor.execute("TRUNCATE feedback_leadjourney, feedback_handoverlines")
+        cursor.execute("DELETE FROM feedback_leadjourney")
+        cursor.execute("DELETE FROM feedback_handoverlines")
 
 
 # What each criterion gave at an offer, unpacked from the frozen explanation; such rows never change.
