@@ -85,33 +85,35 @@ WITH due AS MATERIALIZED (
 ), listed AS (
     UPDATE handoff_lateexception x SET step_done = 'exception' FROM fired f
     WHERE f.act = 'exception' AND x.handoff_id = f.id AND x.promise = f.promise AND x.cleared_at IS NULL
+), news AS MATERIALIZED (
+    -- What there is to tell, once for all who hear of it. After an outage nobody is warned of what is late.
+    SELECT f.act, f.owner_id, f.team_id, f.act = 'due' AND f.told AS managed,
+           format('tick:%%s:%%s:%%s:%%s:', f.id, f.promise, f.act, extract(epoch FROM f.due)::bigint) AS key,
+           jsonb_build_object('handoff', f.id, 'lead', f.lead_id, 'grade', f.grade, 'why', f.why_now,
+               'promise', f.promise, 'due', COALESCE(to_jsonb(f.promised)#>>'{}', ''),
+               'name', COALESCE(NULLIF(l.name, ''), NULLIF(l.email, ''), 'Lead ' || l.id),
+               'company', COALESCE(c.name, ''), 'owner', COALESCE(u.name, '')) AS payload
+    FROM fired f JOIN leads_lead l ON l.id = f.lead_id
+    LEFT JOIN leads_company c ON c.id = l.company_id LEFT JOIN accounts_user u ON u.id = f.owner_id
+    WHERE f.act IN ('remind', 'notify', 'exception') OR f.act = 'due' AND f.scope = 'holder'
+       OR f.act = 'warn' AND COALESCE(f.promised > %(at)s, TRUE)
 ), people AS (
     -- The owner hears of warning, lateness and reminder; the manager of lateness where the policy says so, by
-    -- mail too. After an outage nobody is warned of what is late already.
-    SELECT f.*, f.owner_id AS reader, 'bell' AS channel,
-           CASE f.act WHEN 'warn' THEN 'warn' WHEN 'remind' THEN 'remind' ELSE 'late' END AS kind
-    FROM fired f
-    WHERE f.owner_id IS NOT NULL
-      AND (f.act IN ('remind', 'notify') OR f.act = 'due' AND f.scope = 'holder'
-           OR f.act = 'warn' AND COALESCE(f.promised > %(at)s, TRUE))
+    -- mail too.
+    SELECT n.key, n.payload, n.owner_id AS reader, 'bell' AS channel,
+           CASE n.act WHEN 'warn' THEN 'warn' WHEN 'remind' THEN 'remind' ELSE 'late' END AS kind
+    FROM news n WHERE n.owner_id IS NOT NULL AND n.act <> 'exception'
     UNION ALL
-    SELECT f.*, t.manager_id, c.channel, 'late_of'
-    FROM fired f JOIN accounts_team t ON t.id = f.team_id CROSS JOIN (VALUES ('bell'), ('email')) c(channel)
-    WHERE t.manager_id IS NOT NULL AND t.manager_id IS DISTINCT FROM f.owner_id
-      AND (f.act IN ('notify', 'exception') OR f.act = 'due' AND f.scope = 'holder' AND f.told)
+    SELECT n.key, n.payload, t.manager_id, c.channel, 'late_of'
+    FROM news n JOIN accounts_team t ON t.id = n.team_id CROSS JOIN (VALUES ('bell'), ('email')) c(channel)
+    WHERE t.manager_id IS NOT NULL AND t.manager_id IS DISTINCT FROM n.owner_id
+      AND (n.act IN ('notify', 'exception') OR n.managed)
 ), letters AS (
     INSERT INTO handoff_outbox (key, kind, channel, recipient, user_id, payload, created_at, not_before,
                                 next_try_at, attempts, error)
-    SELECT format('tick:%%s:%%s:%%s:%%s:%%s:%%s', p.id, p.promise, p.act, extract(epoch FROM p.due)::bigint,
-                  p.reader, p.channel),
-           p.kind, p.channel, '', p.reader,
-           jsonb_build_object('handoff', p.id, 'lead', p.lead_id, 'grade', p.grade, 'why', p.why_now,
-               'promise', p.promise, 'due', COALESCE(to_jsonb(p.promised)#>>'{}', ''),
-               'name', COALESCE(NULLIF(l.name, ''), NULLIF(l.email, ''), 'Lead ' || l.id),
-               'company', COALESCE(c.name, ''), 'owner', COALESCE(u.name, '')),
+    SELECT p.key || p.reader || ':' || p.channel, p.kind, p.channel, '', p.reader, p.payload,
            %(at)s, %(at)s, %(at)s, 0, ''
-    FROM people p JOIN leads_lead l ON l.id = p.lead_id
-    LEFT JOIN leads_company c ON c.id = l.company_id LEFT JOIN accounts_user u ON u.id = p.owner_id
+    FROM people p
     ON CONFLICT (key) DO NOTHING
     RETURNING 1
 )
