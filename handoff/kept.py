@@ -3,7 +3,7 @@
 A view is its address: whoever is sent the link sees what it shows of their own leads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -16,7 +16,7 @@ from handoff.sieve import Sieve
 from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Fault, NotVisible
 
-PAGE = "queue"
+PAGE = SavedView.QUEUE
 MOST = 8
 LONGEST = 60
 
@@ -37,9 +37,11 @@ def address(tab: str, only: Sieve) -> str:
     return urlencode([("tab", tab), *only.pairs()])
 
 
-def of(user: User) -> list[Kept]:
-    """The person's views in the order in which they were made. One query."""
-    return [_kept(user, row) for row in SavedView.objects.filter(user=user, page=PAGE).order_by("pk")]
+def of(user: User, rows: Iterable[SavedView] | None = None) -> list[Kept]:
+    """The person's views in the order in which they were made. One query, none when the rows are at hand."""
+    if rows is None:
+        rows = SavedView.objects.filter(user=user, page=PAGE).order_by("pk")
+    return [_kept(user, row) for row in rows]
 
 
 def find(user: User, pk: int) -> Kept:

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     Case,
     Count,
@@ -24,14 +25,14 @@ from django.db.models import (
     When,
 )
 from django.db.models.fields.json import KT
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, JSONObject
 
 from handoff import acting, calendars, guards, machine, promises, why
-from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait, SlaResult, State
+from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait, SavedView, SlaResult, State
 from handoff.sieve import Sieve
 from handoff.states import TABLE, Action
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import SALES, Role, User
+from leadflow.accounts.models import SALES, Role, Team, User
 from leadflow.errors import NotVisible
 from leadflow.leads.models import Activity, Answer, Company, Content, FactChange, Lead
 from scoring import consequence
@@ -46,6 +47,7 @@ ACTS_READ = 40
 QUIET = timedelta(days=14)
 FACTS_TOLD = ("title", "phone", "email", "country", "city")
 TO_SEND = 3
+RECEIVERS = 200
 RESULT_KEYS = (
     ("t", "talked", "Talked"),
     ("m", "meeting", "Meeting"),
@@ -78,8 +80,17 @@ def visible(user: User) -> Q:
     if user.team_id is not None:
         found |= Q(team=user.team_id)
     if user.role == Role.SALES_MANAGER:
-        return found | Q(team__manager=user.pk) | Q(team=None)
+        return found | Q(team__in=_managed(user)) | Q(team=None)
     return found | Q(team=None, pool=True)
+
+
+def _managed(user: User) -> list[int]:
+    """The teams that the person manages, asked for once a request: ids, so that the index on teams serves."""
+    found: list[int] | None = user.__dict__.get("_managed_teams")
+    if found is None:
+        found = list(Team.objects.filter(manager=user.pk).values_list("pk", flat=True))
+        user.__dict__["_managed_teams"] = found
+    return found
 
 
 def opened(user: User) -> QuerySet[Any]:
@@ -154,8 +165,8 @@ def asked(user: User) -> Q:
     """The answers that this person, or their teams, owe: what the navigation counts."""
     mine = Q(owner=user.pk)
     if user.role == Role.SALES_MANAGER:
-        mine = Q(team__manager=user.pk)
-        mine |= Q(team=user.team_id) if user.team_id else Q(pk__in=[])
+        teams = Team.objects.filter(Q(manager=user.pk) | Q(pk=user.team_id))
+        mine = Q(team__in=teams.values("pk"))
     elif user.role == Role.ADMIN:
         mine = Q()
     return _answer() & mine
@@ -209,11 +220,14 @@ class Desk:
     given: int
     per_day: int
     away_until: datetime | None
+    views: list[SavedView]
 
 
 def desk(user: User, at: datetime) -> Desk:
-    """How many ready leads wait for room in the team, how many new ones came today. Two queries."""
+    """How many ready leads wait for room in the team, how many new ones came today, and what the person
+    brings along: teams to manage, views kept. Two queries."""
     waits = _waits(user)
+    views = SavedView.objects.filter(user=user.pk, page=SavedView.QUEUE).order_by("pk")
     row = (
         User.objects.filter(pk=user.pk)
         .annotate(
@@ -228,15 +242,19 @@ def desk(user: User, at: datetime) -> Desk:
                 .order_by("-ends_at")
                 .values("ends_at")[:1]
             ),
+            teams=ArraySubquery(Team.objects.filter(manager=user.pk).order_by().values("pk")),
+            views=ArraySubquery(views.values(json=JSONObject(pk="pk", name="name", query="query"))),
         )
-        .values("waiting", "given", "away")
+        .values("waiting", "given", "away", "teams", "views")
         .get()
     )
+    user.__dict__["_managed_teams"] = row["teams"]
     return Desk(
         waiting=row["waiting"] or 0,
         given=row["given"] or 0,
         per_day=acting.terms_now().admission.new_per_rep_per_day,
         away_until=row["away"],
+        views=[SavedView(user=user, page=SavedView.QUEUE, **view) for view in row["views"]],
     )
 
 
@@ -284,28 +302,34 @@ def rows(user: User, tab: str, at: datetime, *, later: bool = False, sieve: Siev
     """The rows of a tab, by section, then (due, total); the first sixty. One query.
 
     Each carries `section`, `due_at`, `attempts_agreed`, `result` (of the last contact). `frozen` is left
-    in the database: it is large and the list does not show it.
+    in the database: it is large and the list does not show it. Which sixty they are is found out on narrow
+    rows first: who sees all teams' 50,000 would else sort them with everything that a row shows.
     """
-    listed = _listed(user, at).filter(narrowed(user, tab, at, sieve))
+    order = ("section", "due_at", F("total").desc(nulls_last=True), "pk")
+    first = opened(user).annotate(section=_section(user, at)).filter(narrowed(user, tab, at, sieve))
     if not later:
-        listed = listed.filter(section__lt=Section.LATER)
-    return list(listed.order_by("section", "due_at", F("total").desc(nulls_last=True), "pk")[:PAGE])
+        first = first.filter(section__lt=Section.LATER)
+    ids = first.order_by(*order).values("pk")[:PAGE]
+    return list(_listed(user, at).filter(pk__in=ids).order_by(*order))
+
+
+def _section(user: User, at: datetime) -> Case:
+    return Case(
+        When(_answer(), then=Section.ANSWER),
+        When(_today(end_of_day(at, user.zone)), then=Section.TODAY),
+        default=Section.LATER,
+        output_field=IntegerField(),
+    )
 
 
 def _listed(user: User, at: datetime) -> QuerySet[Any]:
-    day = end_of_day(at, user.zone)
     contact = Activity.objects.filter(lead=OuterRef("lead"), kind__contact=True)
     listed: QuerySet[Any] = (
         opened(user)
         .select_related("lead__company", "owner", "team")
         .defer("frozen")
         .annotate(
-            section=Case(
-                When(_answer(), then=Section.ANSWER),
-                When(_today(day), then=Section.TODAY),
-                default=Section.LATER,
-                output_field=IntegerField(),
-            ),
+            section=_section(user, at),
             attempts_agreed=KT("frozen__give_up__attempts"),
             result=Subquery(contact.order_by("-occurred_at", "-id").values("result")[:1]),
         )
@@ -576,14 +600,16 @@ def _start(handoff: Handoff) -> datetime | None:
 
 
 def receivers(user: User, team_id: int | None) -> list[User]:
-    """Who could take a lead: the active people of sales, those of its team first, with their load."""
+    """Who could take a lead: the active people of sales, those of its team first, with their load; the
+    first two hundred."""
+    held = Handoff.objects.filter(owner=OuterRef("pk"), state__in=_OPEN)
     people = User.objects.filter(is_active=True, role__in=SALES).annotate(
         far=Case(When(team=team_id, then=0), default=1, output_field=IntegerField()),
-        open_now=Count("handoffs", filter=Q(handoffs__state__in=_OPEN)),
+        open_now=Coalesce(_number(held), 0),
     )
     if user.role != Role.ADMIN:
         people = people.filter(Q(team=user.team_id) | Q(team__manager=user.pk) | Q(team=team_id))
-    return list(people.order_by("far", "name"))
+    return list(people.order_by("far", "name")[:RECEIVERS])
 
 
 def _history(handoff: Handoff) -> str:

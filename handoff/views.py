@@ -148,7 +148,7 @@ def poll(request: PageRequest) -> HttpResponse:
         "told": selectors.told(news.gone, user, now),
         "now": now,
         "tab": tab,
-        **_head(user, tab, now, only),
+        **_head(user, tab, now, only, kept.of(user)),
     }
     response = render(request, "handoff/_poll.html", context)
     in_news = [*news.changed, *news.gone, *(row for card in news.cards for row in card.rows)]
@@ -167,10 +167,10 @@ def _page(request: PageRequest, pk: int | None, *, single: bool, lenient: bool =
     user, now = reader(request), clock.now()
     tab, only = _tab(request, user), sieve.read(request.GET)
     later = request.GET.get("later") == "1"
+    at_desk = selectors.desk(user, now)
     rows = selectors.rows(user, tab, now, later=later, sieve=only)
     parts = selectors.parts(user, rows)
     handoff = _opened(user, pk, _as_shown(parts), lenient)
-    at_desk = selectors.desk(user, now)
     return {
         "rows": rows,
         "parts": parts,
@@ -185,7 +185,7 @@ def _page(request: PageRequest, pk: int | None, *, single: bool, lenient: bool =
         "now": now,
         "tab": tab,
         **selectors.choices(user, now),
-        **_head(user, tab, now, only),
+        **_head(user, tab, now, only, kept.of(user, at_desk.views)),
     }
 
 
@@ -211,8 +211,9 @@ def _opened(user: User, pk: int | None, rows: list[Handoff], lenient: bool) -> H
     return selectors.find(user, rows[0].pk) if rows else None
 
 
-def _head(user: User, tab: str, now: datetime, only: sieve.Sieve) -> dict[str, Any]:
-    views = kept.of(user)
+def _head(
+    user: User, tab: str, now: datetime, only: sieve.Sieve, views: Sequence[kept.Kept]
+) -> dict[str, Any]:
     figures = selectors.counts(user, tab, now, only, [(one.tab, one.sieve) for one in views])
     own = f"Team {user.team.name}" if user.team else "Team"
     team = {Role.ADMIN: "All teams", Role.SALES_MANAGER: "My teams"}.get(Role(user.role), own)

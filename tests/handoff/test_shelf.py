@@ -224,7 +224,7 @@ def test_sales_reads_on_page_and_in_search_that_marketing_holds_a_lead_and_asks_
         ("mine", "/handoffs/{}/reject/", {}, 400, "Choose one of the reasons."),
         ("mine", "/queue/{}/snooze/", {**UNTIL, "until": "2027-06-01"}, 400, "as agreed"),
         ("mine", "/queue/{}/snooze/", {**UNTIL, "until": "2026-11-20"}, 400, "after now"),
-        ("others", "/queue/{}/snooze/", UNTIL, 403, "This lead is with Ben."),
+        ("others", "/queue/{}/snooze/", UNTIL, 409, "This lead is with Ben."),
         ("others", "/queue/{}/accept/", {}, 409, "Ben accepted this"),
         ("closed", "/queue/{}/accept/", {}, 409, "Sam rejected this"),
         ("withdrawn", "/queue/{}/accept/", {}, 409, "Rosa withdrew this"),
