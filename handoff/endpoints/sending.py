@@ -60,10 +60,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], seconds: float) -> R
     except ssl.SSLError as problem:
         return Reply(None, f"no safe connection: {problem.reason or problem}", _since(began))
     except TimeoutError:
-        return Reply(None, f"no answer within {seconds:.0f} s", _since(began))
+        return Reply(None, f"no answer within {max(1, round(seconds))} s", _since(began))
     except (OSError, http.client.HTTPException, ValueError) as problem:
         late = time.monotonic() - began >= seconds
-        words = f"no answer within {seconds:.0f} s" if late else f"not reached: {_plain(problem)}"
+        words = f"no answer within {max(1, round(seconds))} s" if late else f"not reached: {_plain(problem)}"
         return Reply(None, words, _since(began))
     if 300 <= status < 400:
         text = "it redirects; enter the address that it leads to"
@@ -82,6 +82,8 @@ def _exchange(
         line.request("POST", place.path, body, {"User-Agent": AGENT, "Connection": "close", **headers})
         answer = line.getresponse()
         text = answer.read(READ_BYTES).decode("utf-8", "replace")
+        if time.monotonic() >= until:
+            raise TimeoutError
         return answer.status, " ".join(text.replace("\x00", "").split())[:KEPT_CHARACTERS]
     finally:
         end.cancel()
@@ -95,6 +97,8 @@ class _Line(http.client.HTTPConnection):
         super().__init__(place.host, place.port)
         self.default_port = 443 if place.scheme == "https" else 80
         self._number, self._until, self._safe = number, until, place.scheme == "https"
+        # Kept beside `sock`, which is dropped as soon as the head of an answer is read.
+        self._held: socket.socket | None = None
 
     def connect(self) -> None:
         """Open it, with TLS for https. Raises OSError."""
@@ -103,12 +107,13 @@ class _Line(http.client.HTTPConnection):
         if self._safe:
             context = ssl.create_default_context()
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+        self._held = self.sock
 
     def cut(self) -> None:
         """End it from another thread: whoever reads from it stops waiting."""
-        if self.sock is not None:
+        if self._held is not None:
             with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
+                self._held.shutdown(socket.SHUT_RDWR)
 
 
 def _plain(problem: Exception) -> str:

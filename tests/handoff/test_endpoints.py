@@ -1,10 +1,12 @@
 """What other systems hear: signed, in order, once; and where no message ever goes."""
 
+import contextlib
 import hashlib
 import hmac
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -262,7 +264,7 @@ def test_a_failure_is_tried_again_in_order_and_given_up_in_the_end(offered, list
 def test_a_server_that_hangs_costs_the_call_its_time_and_the_others_nothing(
     offered, listen, receiver, monkeypatch, mailoutbox
 ):
-    monkeypatch.setattr(outbox, "SECONDS_PER_CALL", 0.3)
+    monkeypatch.setattr(outbox, "SECONDS_PER_CALL", 1.5)
     monkeypatch.setattr(outbox, "LAST_ROUND", 0.1)
     listen("handoff.offered")
     handoff = offered()
@@ -272,6 +274,32 @@ def test_a_server_that_hangs_costs_the_call_its_time_and_the_others_nothing(
     assert row.error.startswith("no answer within")
     assert row.next_try_at > clock.now()
     assert [mail.to for mail in mailoutbox] == [[handoff.owner.email]]
+
+
+def test_a_server_that_drips_is_cut_off_in_time(settings):
+    settings.WEBHOOK_ALLOW = ["127.0.0.1"]
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        peer, _ = server.accept()
+        with peer, contextlib.suppress(OSError):
+            peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                peer.sendall(b".")
+                threading.Event().wait(0.02)
+
+    threading.Thread(target=drip, daemon=True).start()
+    began = time.monotonic()
+    reply = sending.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", {}, 0.3)
+    server.close()
+    assert reply.text.startswith("no answer within")
+    assert time.monotonic() - began < 2
+
+
+def test_a_server_whose_certificate_is_nobodys_gets_nothing(receiver):
+    reply = sending.post(receiver.url.replace("http:", "https:"), b"{}", {}, 2)
+    assert reply.text.startswith("no safe connection")
+    assert receiver.got == []
 
 
 def test_only_half_of_the_slots_send(offered, listen, receiver):
