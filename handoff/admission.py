@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from handoff import acting, opening, presence, why
-from handoff.models import OPEN, RoomWait
+from handoff.models import OPEN, Handoff, RoomWait
 from handoff.opening import CHECK_EVERY, Offer
 from handoff.routing import Ask, Route, Router
 from leadflow.leads import stages
@@ -171,7 +171,7 @@ def _make(
 ) -> None:
     if not good:
         return
-    explained = engine.explain_many([w.lead_id for w in good], at)
+    explained = engine.explain_many([w.lead_id for w in good], at, agreement)
     texts = why.lines([(crossings[w.crossing_id], leads[w.lead_id], explained[w.lead_id]) for w in good])
     offers = [
         Offer(
@@ -192,20 +192,26 @@ def _make(
 def _let_go(at: datetime) -> None:
     """The bar no longer holds, or somebody moved the lead: the wait is over at once."""
     waits = RoomWait.objects.filter(left_at=None)
-    waits.filter(lead__handoffs__state__in=[s.value for s in OPEN]).update(left_at=at, left_why="offered")
-    waits.filter(lead__stage=Stage.EXCLUDED).update(left_at=at, left_why="excluded")
+    taken = Exists(Handoff.objects.filter(lead=OuterRef("lead"), state__in=[s.value for s in OPEN]))
     moved = ~Q(lead__stage__in=(Stage.SALES_QUALIFIED, Stage.CUSTOMER)) | Q(lead__score__ready=False)
+    # One look; most of the time there is nobody.
+    gone = list(waits.filter(taken | moved)[:BATCH])
+    if not gone:
+        return
+    here = waits.filter(pk__in=[wait.pk for wait in gone])
+    here.filter(taken).update(left_at=at, left_why="offered")
+    here.filter(lead__stage=Stage.EXCLUDED).update(left_at=at, left_why="excluded")
     with transaction.atomic():
-        _not_ready(_locked(list(waits.filter(moved)[:BATCH])), at)
+        _not_ready(_locked(gone), at)
 
 
 def _look_again(at: datetime) -> None:
     """Points fade: ask again of those whose turn it is, and bring their totals up to date."""
+    due = list(RoomWait.objects.filter(left_at=None, next_check__lte=at).order_by("next_check", "id")[:BATCH])
+    if not due:
+        return
     with transaction.atomic():
-        due = RoomWait.objects.filter(left_at=None, next_check__lte=at).order_by("next_check", "id")
-        waits = _locked(list(due[:BATCH]))
-        if not waits:
-            return
+        waits = _locked(due)
         ready = engine.is_ready([w.lead_id for w in waits], at)
         _not_ready([w for w in waits if w.lead_id not in ready], at)
         stay = [w.pk for w in waits if w.lead_id in ready]

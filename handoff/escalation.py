@@ -6,6 +6,7 @@ from handoff import acting, presence, promises
 from handoff.models import Handoff, LateException, Promise
 from handoff.presence import Seat
 from leadflow.accounts.actors import SYSTEM, Actor
+from leadflow.accounts.models import SALES, User
 
 ROW_STEPS = ("wake", "reassign", "pool")
 LATE: dict[str, str] = {
@@ -56,7 +57,7 @@ def move_on(handoff_id: int, at: datetime, *, reason: str, by: Actor = SYSTEM, t
     if seat is not None:
         machine.apply("reassign", handoff_id, by, at=at, to=seat.user_id, reason=reason)
         return True
-    homeless = handoff.owner is not None and not handoff.owner.is_active
+    homeless = handoff.owner is not None and not _sells(handoff.owner)
     if homeless or (to_pool and handoff.owner_id is not None):
         machine.apply("reassign", handoff_id, by, at=at, to="pool", reason=reason)
         return True
@@ -67,7 +68,7 @@ def _next(handoff: Handoff, at: datetime) -> Seat | None:
     admission = acting.terms_now().admission
     held = handoff.transitions.exclude(owner_before=None).values_list("owner_before_id", flat=True)
     had = (
-        {*held, handoff.owner_id} if handoff.owner is None or handoff.owner.is_active else {handoff.owner_id}
+        {*held, handoff.owner_id} if handoff.owner is None or _sells(handoff.owner) else {handoff.owner_id}
     )
     found = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
     there = [
@@ -79,6 +80,10 @@ def _next(handoff: Handoff, at: datetime) -> Seat | None:
         and handoff.team_id in (None, seat.team_id)
     ]
     return min(there, key=lambda s: (not s.in_hours, s.open_now, s.user_id), default=None)
+
+
+def _sells(owner: User) -> bool:
+    return owner.is_active and owner.role in SALES
 
 
 def _drop(handoff: Handoff, tick: promises.Tick, at: datetime) -> None:

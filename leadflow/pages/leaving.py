@@ -12,13 +12,13 @@ from leadflow.accounts.models import User
 
 
 def change_person(actor: Actor, user: User, fields: Mapping[str, Any]) -> int:
-    """Change a person; where this switches them off, deal out their open leads anew.
+    """Change a person; where this switches them off or takes them out of sales, deal out their open leads.
 
     Returns how many leads moved. Raises BadInput where nobody would stay admin.
     """
-    was_active = user.is_active
+    sold = user.is_active and user.in_sales
     with transaction.atomic():
         people.change_person(actor, user, fields)
-        if was_active and not user.is_active:
+        if sold and not (user.is_active and user.in_sales):
             return machine.release_owner(user.pk, actor)
     return 0

@@ -10,6 +10,7 @@ from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
 from leadflow.leads import intake
 from leadflow.leads.models import Company, Stage
+from leadflow.pages import leaving
 from tests.handoff.conftest import berlin, fresh, stage_of
 
 pytestmark = pytest.mark.django_db
@@ -205,3 +206,14 @@ def test_a_lead_whose_score_falls_is_marked_as_cooling_and_stays(offered, flow, 
     assert after.cooling
     assert after.state == "offered"
     assert stage_of(handoff) == Stage.SALES_QUALIFIED
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "marketer"}])
+def test_who_leaves_sales_keeps_no_open_lead(offered, people, as_user, change):
+    rows = [offered(owner=people.sam, company=name) for name in "AB"]
+    moved = leaving.change_person(person(people.admin), people.sam, change)
+    assert moved == 2
+    assert {fresh(row).owner for row in rows} == {people.ben}
+    leaving.change_person(person(people.admin), people.ben, change)
+    assert {(row.owner, row.pool) for row in map(fresh, rows)} == {(None, True)}
+    assert not Handoff.objects.filter(owner__is_active=False, state__in=[s.value for s in OPEN]).exists()
