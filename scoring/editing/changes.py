@@ -116,10 +116,29 @@ def _steps(
     for rule in {t.name: t for t in [*was.trees(), *now.trees()]}.values():
         left, right = parts.get(was.raw, rule.name), parts.get(now.raw, rule.name)
         if left != right:
-            found.append(Step(rule.label, parts.said(left, words_before), parts.said(right, words)))
+            found.append(Step(rule.label, *_differ(left, right, words_before, words)))
     if bands and (was.raw.get("of") != now.raw.get("of") or _starts(was.raw) != _starts(now.raw)):
         found.append(Step("Measures", parts.how(was.raw, words_before), parts.how(now.raw, words)))
     return found or [Step("Rewritten", "", "")]
+
+
+def _differ(left: Json, right: Json, before: Words, words: Words) -> tuple[str, str]:
+    """What two conditions say otherwise, without what both say: of a long one the one number is read."""
+    for key in ("all", "any"):
+        olds, news = (one.get(key) if isinstance(one, Mapping) else None for one in (left, right))
+        if not isinstance(olds, list) or not isinstance(news, list):
+            continue
+        gone = [item for item in olds if item not in news]
+        new = [item for item in news if item not in olds]
+        if len(gone) == len(new) == 1:
+            return _differ(gone[0], new[0], before, words)
+        if len(gone) < len(olds) and len(new) < len(news):
+            joint = " and " if key == "all" else " or "
+            return (
+                joint.join(parts.said(item, before) for item in gone),
+                joint.join(parts.said(item, words) for item in new) or ("" if gone else "in another order"),
+            )
+    return parts.said(left, before), parts.said(right, words)
 
 
 def _starts(raw: Mapping[str, Json]) -> list[Json]:

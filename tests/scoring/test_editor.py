@@ -67,8 +67,8 @@ def test_a_bar_is_changed_by_its_number(draft, mia):
     assert after.content["thresholds"]["sql_when"]["all"][0]["value"] == 53
     found = changes.between(draft.content, after.content)
     assert [c.slot for c in found] == ["bar-all"]
-    assert "score 55 or more" in found[0].steps[0].was
-    assert "score 53 or more" in found[0].steps[0].now
+    assert found[0].steps[0].was == "score 55 or more"
+    assert found[0].steps[0].now == "score 53 or more"
 
 
 def test_a_bar_that_nobody_can_reach_is_refused_in_words(draft, mia):
