@@ -47,7 +47,7 @@ def test_another_teams_lead_is_not_there(people, mine, as_user) -> None:
     assert stranger.get(f"/queue/{mine.pk}/").status_code == 404
     assert stranger.get(f"/queue/{mine.pk}/panel/").status_code == 404
     assert stranger.get(f"/queue/?lead={mine.pk}").status_code == 404
-    assert stranger.post(f"/queue/{mine.pk}/accept/").status_code == 403
+    assert stranger.post(f"/queue/{mine.pk}/accept/").status_code == 409
     assert fresh(mine).state == State.OFFERED
 
 
