@@ -72,7 +72,12 @@ class Enrolment(models.Model):
                 fields=["next_step_at", "id"],
                 name="enrolment_due",
                 condition=Q(ended_at__isnull=True, paused_at__isnull=True),
-            )
+            ),
+            models.Index(
+                fields=["lead"],
+                name="enrolment_resting",
+                condition=Q(ended_at__isnull=True, paused_at__isnull=False),
+            ),
         ]
 
 

@@ -267,7 +267,16 @@ class Hold(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["lead"], name="one_open_hold", condition=Q(ended_at__isnull=True))
         ]
-        indexes = [models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True))]
+        indexes = [
+            models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True)),
+            # What nurture asks every few seconds: whose wait has just come to an end.
+            models.Index(fields=["ended_at"], name="hold_ended", condition=Q(ended_at__isnull=False)),
+            models.Index(
+                fields=["checked_at"],
+                name="hold_passed",
+                condition=Q(ended_at__isnull=True, checked_at__isnull=False),
+            ),
+        ]
 
 
 class PreviewRun(models.Model):
