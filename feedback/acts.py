@@ -209,6 +209,15 @@ def outcome(request: PageRequest, pk: int) -> HttpResponse:
     return redirect(_next(request) or f"/leads/{pk}/")
 
 
+@require_POST
+@roles(*SALES, Role.MARKETING_MANAGER)
+def outcome_back(request: PageRequest, pk: int) -> HttpResponse:
+    """What was clicked by mistake."""
+    row = outcomes.take_back(pk, person(request.user))
+    messages.success(request, f"Taken back: {row.get_kind_display().lower()}.")
+    return redirect("feedback:customer", pk=row.lead_id)
+
+
 def _instant_of(day: dt.date | None) -> dt.datetime | None:
     """When something happened that day, in the company's zone: its last instant, but never ahead of now."""
     if day is None:

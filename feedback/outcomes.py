@@ -11,13 +11,14 @@ from handoff.models import OPEN, Handoff
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.accounts.models import Role
-from leadflow.errors import BadInput, Fault, Forbidden, NotVisible
+from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import ledgers, stages
 from leadflow.leads.models import Lead, Outcome, Stage, TrackSignal
 from scoring import engine
 
 BATCH = 500
 CLICKED = "leadflow"
+SAME_CLICK = timedelta(minutes=1)
 # What an outcome without an open handoff does to the stage; the others leave it.
 STAGE = {
     Outcome.Kind.OPPORTUNITY: Stage.OPPORTUNITY,
@@ -60,6 +61,9 @@ def record(
             raise NotVisible("There is no such lead.")
         at = at or clock.now()
         _check_day(lead_id, on, at)
+        again = _clicked_just_now(lead_id, kind, amount, at)
+        if again is not None:
+            return again
         made = ledgers.record_outcome(
             source=CLICKED,
             external_id=f"lead:{lead_id}:{at.isoformat(timespec='seconds')}",
@@ -73,6 +77,54 @@ def record(
         if not held:
             _move([made], at, actor)
     return made
+
+
+def _clicked_just_now(lead_id: int, kind: str, amount: Decimal | None, at: datetime) -> Outcome | None:
+    """The same click a moment ago: a second one of a nervous hand adds nothing."""
+    return Outcome.objects.filter(
+        lead=lead_id,
+        kind=kind,
+        amount=amount,
+        source=CLICKED,
+        handoff_id=None,
+        voided_at=None,
+        recorded_at__gt=at - SAME_CLICK,
+        recorded_at__lte=at,
+    ).first()
+
+
+def take_back(outcome_id: int, actor: Actor, *, at: datetime | None = None) -> Outcome:
+    """Take back what was clicked by mistake; the stage is what the other outcomes, else the score, say.
+
+    Raises Forbidden, NotVisible, Conflict for what another system said (correct it there) or a handoff has.
+    """
+    if not actor.has_role(*MAY):
+        raise Forbidden("Outcomes are taken back by sales or the managers.")
+    at = at or clock.now()
+    with transaction.atomic():
+        row = Outcome.objects.filter(pk=outcome_id, voided_at=None).first()
+        if row is None:
+            raise NotVisible("There is no such outcome.")
+        if row.source != CLICKED or row.handoff_id is not None or row.replaced_by_id is not None:
+            raise Conflict("This was not clicked here: correct it where it was said.")
+        held = Handoff.objects.select_for_update().filter(lead=row.lead_id, state__in=OPEN).exists()
+        Lead.objects.select_for_update(no_key=True).get(pk=row.lead_id)
+        ledgers.take_outcome_back(row, at, actor)
+        if row.kind == Outcome.Kind.CHURNED:
+            engine.end_hold(row.lead_id, at=at, by="undo")
+        if not held and row.kind in STAGE:
+            _stage_again(row.lead_id, at, actor)
+    return row
+
+
+def _stage_again(lead_id: int, at: datetime, actor: Actor) -> None:
+    said = Outcome.objects.filter(lead=lead_id, voided_at=None, replaced_by=None, kind__in=STAGE)
+    # A customer that opens a new opportunity stays one.
+    kinds = [row.kind for row in said.order_by("at", "pk")]
+    deals = [kind for kind in kinds if kind != Outcome.Kind.OPPORTUNITY] or kinds
+    to = STAGE[Outcome.Kind(deals[-1])] if deals else engine.stage_by_score([lead_id], at).get(lead_id)
+    if to is not None:
+        stages.move([stages.Move(lead_id, to, "outcome taken back")], at=at, actor=actor)
 
 
 def _check_day(lead_id: int, on: datetime | None, at: datetime) -> None:

@@ -91,9 +91,7 @@ def match(pk: int, lead_id: int, actor: Actor) -> Outcome:
         if not Lead.objects.filter(pk=lead_id, erased_at=None, merged_into=None).exists():
             raise BadInput("There is no such lead.", [Fault("lead", "Choose one of the leads.")])
         raw: Mapping[str, Any] = {n: v for n, v in said(row).items() if n not in WHOSE}
-        result = ledgers.record_outcomes(
-            [{**raw, "lead_id": lead_id}], actor=actor, source=row.source, strict=True
-        )
+        result = ledgers.record_outcomes([{**raw, "lead_id": lead_id}], actor=actor, source=row.source)
         if result.rejected:
             raise BadInput("The outcome cannot be taken.", result.rejected[0].errors)
         name = {"source": raw.get("source", row.source), "external_id": raw["external_id"]}
@@ -122,7 +120,7 @@ def again(actor: Actor) -> int:
     with transaction.atomic():
         rows = list(strays().select_for_update()[:AGAIN])
         raws = [{**said(row), "source": said(row).get("source", row.source)} for row in rows]
-        result = ledgers.record_outcomes(raws, actor=actor, strict=True, listed=False)
+        result = ledgers.record_outcomes(raws, actor=actor, listed=False)
         wrong = {one.index for one in result.rejected}
         taken = [row.pk for index, row in enumerate(rows) if index not in wrong]
         found = len(taken)

@@ -31,7 +31,8 @@ _LIVE = """
             WHERE kind IN ('offered', 'accepted') AND voided_at IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
     deal AS (SELECT lead_id, min(at) AS opportunity_at, min(at) FILTER (WHERE kind = 'won') AS customer_at,
-                    bool_or(undated) AS undated FROM leads_outcome
+                    bool_or(undated OR o.at < p.created_at) AS undated
+            FROM leads_outcome o JOIN leads_lead p ON p.id = o.lead_id
             WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
     live AS (SELECT l.id AS lead_id, l.created_at, l.first_source, l.first_campaign_id,

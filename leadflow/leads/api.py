@@ -42,6 +42,7 @@ TIMELINE_LIMIT = 200
 # The source of rows that name none.
 SOURCE = "api"
 BIGGEST_ID = 2**63 - 1
+EARLY = "Dated before the lead existed for us: taken, and left out of velocity and backtests."
 
 PARSERS: Sequence[type[BaseParser]] = (JSONBody, NDJSONBody)
 
@@ -202,6 +203,11 @@ _IN_CRM = {"crm_url": _TEXT, "external_owner": _TEXT}
 _WHOLE_LEAD = {"allOf": [_LEAD_OUT, _object({"facts": _ANY, "keys": _ANYS, "outcomes": _ANYS, **_IN_CRM})]}
 _TAKEN = _object(
     {"accepted": _WHOLE, "duplicate": _WHOLE, "rejected": _REJECTED}, ["accepted", "duplicate", "rejected"]
+)
+_NOTES = {"type": "array", "items": _object({"index": _WHOLE, "message": _TEXT}, ["index", "message"])}
+_OUTCOMES_TAKEN = _object(
+    {"accepted": _WHOLE, "duplicate": _WHOLE, "rejected": _REJECTED, "notes": _NOTES},
+    ["accepted", "duplicate", "rejected", "notes"],
 )
 _ENTRY = _object(
     {"at": _TIME, "what": _TEXT, "id": _WHOLE, "text": _TEXT, "detail": _ANY}, ["at", "what", "id", "text"]
@@ -507,13 +513,13 @@ class Outcomes(APIView):
         summary=f"Record up to {ROWS_LIMIT:,} outcomes; the same one again corrects it",
         parameters=[_IDEMPOTENCY],
         request=_body(_OUTCOME_IN),
-        responses=_answers(202, _TAKEN),
+        responses=_answers(202, _OUTCOMES_TAKEN),
     )
     @idempotent
     def post(self, request: Request) -> Response:
-        """Without `at` the outcome counts as undated. `duplicate` said nothing new."""
+        """Without `at` an outcome counts as undated. `duplicate` said nothing new; `notes` tell the odd."""
         actor = actor_of(request)
-        return _taken(request, lambda rows: ledgers.record_outcomes(rows, actor=actor, strict=True))
+        return _taken(request, lambda rows: ledgers.record_outcomes(rows, actor=actor), noting=True)
 
 
 def _outcome(row: Outcome) -> dict[str, Any]:
@@ -533,18 +539,20 @@ def _outcome(row: Outcome) -> dict[str, Any]:
     }
 
 
-def _taken(request: Request, take: Callable[[list[Any]], Result]) -> Response:
+def _taken(request: Request, take: Callable[[list[Any]], Result], *, noting: bool = False) -> Response:
     rows = rows_of(request)
     good = [index for index, row in enumerate(rows) if not isinstance(row, Broken)]
     result = take([rows[index] for index in good])
     result.rejected = [Rejected(good[r.index], r.errors) for r in result.rejected] + [
         Rejected(index, [Fault("", row.message)]) for index, row in enumerate(rows) if isinstance(row, Broken)
     ]
-    answer = {
+    answer: dict[str, Any] = {
         "accepted": len(result.accepted),
         "duplicate": len(result.duplicate),
         "rejected": _rejected(result),
     }
+    if noting:
+        answer["notes"] = [{"index": good[index], "message": EARLY} for index in result.early]
     return Response(answer, status=202)
 
 

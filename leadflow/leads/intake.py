@@ -59,6 +59,7 @@ class Result:
     `accepted`: upsert: the lead of each good row, in input order; activities: the ids of the new rows.
     `lead_of`: the lead of each good row by its index (activities that wait on a visitor have none).
     `duplicate`: indexes of activities that were known already.
+    `early`: indexes of outcomes dated before their lead was known.
     """
 
     accepted: list[int] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Result:
     duplicate: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     lead_of: dict[int, int] = field(default_factory=dict)
+    early: list[int] = field(default_factory=list)
 
 
 # --- leads -----------------------------------------------------------------------------------------

@@ -87,6 +87,13 @@ def void_outcomes(handoff_id: int, at: datetime, ids: Iterable[int] | None = Non
     return count
 
 
+def take_outcome_back(row: Outcome, at: datetime, actor: Actor) -> None:
+    """Take back one outcome; it stays on the record, with who did it."""
+    Outcome.objects.filter(pk=row.pk).update(voided_at=at)
+    customers.tell([(row.lead_id, row.pk, row.kind)], at)
+    audit.record(actor, "outcome.taken_back", row, before={"kind": row.kind, "amount": _plain(row.amount)})
+
+
 @dataclass(slots=True)
 class OutcomeRow:
     """A readable outcome; `at` None = undated."""
@@ -146,7 +153,6 @@ def record_outcomes(
     actor: Actor,
     source: str | None = None,
     at: datetime | None = None,
-    strict: bool = False,
     listed: bool = True,
 ) -> Result:
     """Record outcomes from a file or the API; good rows are kept.
@@ -155,10 +161,9 @@ def record_outcomes(
     lead_source, else source), email; amount ≥ 0 in the company's currency, at (with zone; without it the
     outcome is undated), reason. A row that names no known lead is rejected and kept as an UnmatchedOutcome.
     Without `listed` what names no lead is only rejected.
-    `strict` also rejects what is dated before its lead existed; a file may bring the history of leads that
-    were taken in just now.
     `accepted` holds the outcomes' ids (`created` and `changed` part them), `duplicate` the indexes
-    of rows that said nothing new.
+    of rows that said nothing new, `early` the indexes of those dated before we knew the lead: taken, and left
+    out of velocity and backtests.
     """
     stamp = at or clock.now()
     result = Result()
@@ -200,7 +205,8 @@ def record_outcomes(
             matched.append((outcome, lead_id))
         if listed:
             _keep_unmatched(unmatched)
-        _write_many(cursor, _possible(matched, result) if strict else matched, stamp, actor, result)
+        result.early = _before_the_lead(cursor, matched)
+        _write_many(cursor, matched, stamp, actor, result)
     result.rejected.sort(key=lambda r: r.index)
     return result
 
@@ -304,17 +310,18 @@ def _matched_before(rows: Sequence[OutcomeRow]) -> dict[tuple[str, str, str], in
     return {(o.source, o.external_id, o.kind): o.lead_id for o in found}
 
 
-def _possible(matched: Sequence[tuple[OutcomeRow, int]], result: Result) -> list[tuple[OutcomeRow, int]]:
-    """Leave out, in words, what is dated before its lead existed."""
-    dated = {lead_id for row, lead_id in matched if row.at is not None}
-    since = existed_since(dated)
-    kept = []
-    for row, lead_id in matched:
-        if row.at is not None and row.at < since[lead_id]:
-            result.rejected.append(Rejected(row.index, [too_early(since[lead_id])]))
-        else:
-            kept.append((row, lead_id))
-    return kept
+def _before_the_lead(cursor: Any, matched: Sequence[tuple[OutcomeRow, int]]) -> list[int]:
+    """Indexes of rows dated before their lead was taken in, and before anything that we know it did."""
+    dated = [(row.index, lead_id, row.at) for row, lead_id in matched if row.at is not None]
+    if not dated:
+        return []
+    cursor.execute(
+        "SELECT w.index FROM unnest(%s::int[], %s::bigint[], %s::timestamptz[]) AS w(index, lead_id, at)"
+        " JOIN leads_lead l ON l.id = w.lead_id WHERE w.at < l.created_at AND NOT EXISTS ("
+        "SELECT 1 FROM leads_activity a WHERE a.lead_id = l.id AND a.occurred_at <= w.at) ORDER BY 1",
+        [list(column) for column in zip(*dated, strict=True)],
+    )
+    return [index for (index,) in cursor.fetchall()]
 
 
 def existed_since(lead_ids: Iterable[int]) -> dict[int, datetime]:
@@ -326,15 +333,6 @@ def existed_since(lead_ids: Iterable[int]) -> dict[int, datetime]:
             [list(lead_ids)],
         )
         return dict(cursor.fetchall())
-
-
-def too_early(since: datetime) -> Fault:
-    """What to say of an outcome that is dated before its lead existed."""
-    return Fault(
-        "at",
-        f"This is before the lead existed: we know it since {since:%-d %b %Y}. Correct the date, or leave it "
-        "out: then the outcome counts as undated.",
-    )
 
 
 def _lead_of(row: OutcomeRow, directory: Directory) -> int:

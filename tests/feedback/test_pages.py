@@ -157,7 +157,7 @@ def test_the_stream_shows_comment_reason_and_track(rejected, people, as_user):
     text = as_user(people.mia).get("/feedback/").content.decode()
     assert "Just looking around" in text
     assert "not ready, still looking" in text
-    assert "Starts the track “Educate”" in text
+    assert "on the track “educate”" in text
     assert "Dispute</button>" in text
 
 

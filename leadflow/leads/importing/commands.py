@@ -122,6 +122,10 @@ class ImportCommand(BaseCommand):
         self.stdout.write(
             f"{counts['rows']:,} rows: {told or 'nothing new'}; {counts['rejected']:,} rejected."
         )
+        if counts["early"]:
+            self.stdout.write(
+                f"{counts['early']:,} dated before we knew the lead: taken, not in velocity and backtests."
+            )
 
     def _write_rejects(self, path: Path | None, shape: reading.Shape, rejects: Iterable[run.Reject]) -> None:
         if path is None:

@@ -300,7 +300,10 @@ def _take_activities(rows: list[dict[str, Any]], run: ImportRun, actor: Actor) -
 def _take_outcomes(rows: list[dict[str, Any]], run: ImportRun, actor: Actor) -> tuple[Any, Counter[str]]:
     result = ledgers.record_outcomes([{"source": run.source, **row} for row in rows], actor=actor)
     return result, Counter(
-        created=len(result.created), changed=len(result.changed), unchanged=len(result.duplicate)
+        created=len(result.created),
+        changed=len(result.changed),
+        unchanged=len(result.duplicate),
+        early=len(result.early),
     )
 
 
