@@ -101,7 +101,9 @@ def test(actor: Actor, row: WebhookEndpoint) -> Reply:
     at = clock.now()
     key = f"test-{secrets.token_hex(8)}"
     data = {"by": str(actor), "text": "This is a test: nothing has happened to a lead."}
-    made = Outbox.objects.create(**pulling.message(row, key, events.TEST, data, at, at))
+    # Without a next try: no worker shall send it, too.
+    values = pulling.message(row, key, events.TEST, data, at, at) | {"next_try_at": None}
+    made = Outbox.objects.create(**values)
     reply = outbox.send_now(made, at)
     # A test is over whatever came of it: nobody wants it later.
     Outbox.objects.filter(pk=made.pk, delivered_at=None).update(next_try_at=None, cancelled_at=at)

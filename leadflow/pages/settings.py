@@ -290,7 +290,10 @@ def _save_list(user: User, row: WordList, data: dict[str, Any]) -> None:
         audit.record(person(user), "list.saved", row, before=before, after=entries)
 
 
-TRAILED = ("agreement", "route", "person", "team", "hours", "company", "api_key", "field", "list", "import")
+TRAILED = (
+    *("agreement", "route", "person", "team", "hours", "company", "api_key", "endpoint", "field", "list"),
+    "import",
+)
 
 
 # The trail ------------------------------------------------------------------------------------------
