@@ -88,7 +88,7 @@ def test_outcomes_are_read_page_by_page_and_strays_matched(call, make_lead):
     early = {
         "source": "crm",
         "external_id": "e",
-        "kind": "won",
+        "kind": "lost",
         "lead_id": lead.pk,
         "at": "2001-01-01T00:00:00Z",
     }
