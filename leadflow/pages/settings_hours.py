@@ -1,5 +1,6 @@
 """Settings: working hours with a look at the next weeks, which team works by which, absence, clocks."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -36,6 +37,8 @@ from leadflow.pages.settings import put_faults, settings_page
 from leadflow.web import PageRequest
 from scoring import agreements
 from scoring.document import Document
+
+log = logging.getLogger(__name__)
 
 admins = roles(Role.ADMIN)
 managers = roles(Role.SALES_MANAGER, Role.MARKETING_MANAGER)
@@ -142,7 +145,15 @@ def hours_edit(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         saved = hours.save_calendar(person(request.user), row, form.cleaned_data)
         messages.success(request, f"{saved.name} is saved; it holds for promises made from now on.")
         return redirect("pages:hours_edit", saved.pk)
+    _log_refused(request, "working hours", form)
     return settings_page(request, "calendar", _around(row), form)
+
+
+def _log_refused(request: HttpRequest, what: str, form: Any) -> None:
+    """What was refused stands in the log, as it does for acts."""
+    if form.is_bound and form.errors:
+        faults = " ".join(str(error) for errors in form.errors.values() for error in errors)
+        log.warning("refused: %s by %s: %s", what, request.user, faults)
 
 
 def _usual() -> dict[str, str]:
@@ -209,6 +220,7 @@ def hours_day(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("pages:hours_edit", pk)
     form = DayForm(request.POST, today=today_in(calendar.zone, clock.now()))
     if not form.is_valid():
+        _log_refused(request, "a day of its own", form)
         context = _around(row, form) | {"form": HoursForm(instance=row)}
         return settings_page(request, "calendar", context, form)
     data = form.cleaned_data
@@ -248,6 +260,7 @@ def absence(request: PageRequest) -> HttpResponse:
             told = absences.told(made, calendars.for_teams([user.team_id]))
             messages.success(request, f"Noted: {user.name} is away {told}.")
             return redirect("pages:absence")
+    _log_refused(request, "an absence", form)
     today = today_in(ZoneInfo(request.user.zone), at)
     first = today - timedelta(days=today.weekday())
     rows = list(absences.coming(people, at))

@@ -3,6 +3,7 @@ content security policy, no script error, no sideways scrolling."""
 
 import pytest
 
+from handoff.calendars import ensure_calendar
 from leadflow.leads.models import ActivityKind
 from tests.browser.world import build
 
@@ -56,6 +57,9 @@ SETTINGS = [
     "/settings/teams/{team}/",
     "/settings/hours/",
     "/settings/hours/new/",
+    "/settings/hours/{hours}/",
+    "/settings/absence/",
+    "/settings/clocks/",
     "/settings/company/",
     "/settings/keys/",
     "/settings/fields/",
@@ -83,6 +87,7 @@ PAGES = {
         "/queue/{handoff}/do/reject/",
         "/feedback/",
         "/reports/",
+        "/settings/absence/",
     ],
     "rosa": [
         "/",
@@ -94,6 +99,7 @@ PAGES = {
         "/feedback/",
         "/reports/cracks/",
         "/settings/hours/",
+        "/settings/absence/",
         "/agreement/",
         "/agreement/sign/",
         "/agreement/workshops/",
@@ -109,6 +115,7 @@ def test_every_page_is_clean(people, agreement_in_force, open_as, looks, watch, 
     user = getattr(people, name)
     parts = {"lead": made.ready[0], "person": people.ben.pk, "team": people.north.pk}
     parts["handoff"] = made.handoffs[0].pk
+    parts["hours"] = ensure_calendar(people.north).pk
     parts["kind"] = ActivityKind.objects.get(key="form").pk
     page = open_as(user, "/")
     wrong = []
