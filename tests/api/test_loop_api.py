@@ -103,7 +103,7 @@ def test_outcomes_are_read_page_by_page_and_strays_matched(call, make_lead):
     assert Outcome.objects.get(external_id="lost one").lead == lead
     assert not UnmatchedOutcome.objects.exists()
     assert call("get", "customers/?month=2026-11").json()[0]["lead_id"] == lead.pk
-    assert call("get", f"customers/{lead.pk}/").json()["outcomes"][0]["undated"] is True
+    assert call("get", f"customers/{lead.pk}/").json()["outcomes"][-1]["undated"] is True
     assert call("get", "customers/?month=x").status_code == 400
 
 
