@@ -424,7 +424,11 @@ class News:
 
 def stamp(handoff: Handoff) -> str:
     """What a page remembers of a row, to see later whether it is the same."""
-    return f"{handoff.pk}:{handoff.lock_version}.{int(handoff.changed_at.timestamp() * 1_000_000)}"
+    return _stamp(handoff.pk, handoff.lock_version, handoff.changed_at)
+
+
+def _stamp(pk: int, version: int, changed_at: datetime) -> str:
+    return f"{pk}:{version}.{int(changed_at.timestamp() * 1_000_000)}"
 
 
 def news(
@@ -439,17 +443,17 @@ def news(
 ) -> News:
     """What changed since a page was built: rows to swap, rows that left, how many are new.
 
-    Two queries, one when nothing has changed. `shown` maps the ids of the page's rows to their stamps,
-    `cards` the keys of its cards to their rows: a card with news is made anew as a whole.
+    One query of three columns when nothing has changed, as nearly always; else three. `shown` maps the ids
+    of the page's rows to their stamps, `cards` the keys of its cards to their rows: a card with news is made
+    anew as a whole.
     """
-    found = (
-        Handoff.objects.filter(Q(pk__in=list(shown)) | visible(user), changed_at__gt=since - OVERLAP)
-        .select_related("lead", "owner", "team")
-        .defer("frozen")
-    )
-    moved = {row.pk: row for row in found if shown.get(row.pk) != stamp(row)}
-    if not moved:
+    seen = Handoff.objects.filter(Q(pk__in=list(shown)) | visible(user), changed_at__gt=since - OVERLAP)
+    stamps = seen.values_list("pk", "lock_version", "changed_at")
+    fresh = [pk for pk, version, changed in stamps if shown.get(pk) != _stamp(pk, version, changed)]
+    if not fresh:
         return News([], [], 0)
+    found = Handoff.objects.filter(pk__in=fresh).select_related("lead", "owner", "team").defer("frozen")
+    moved = {row.pk: row for row in found}
     touched = {key: pks for key, pks in (cards or {}).items() if moved.keys() & set(pks)}
     beside = {pk for pks in touched.values() for pk in pks}
     wanted = _listed(user, at).filter(narrowed(user, tab, at, sieve), pk__in=moved.keys() | beside)
