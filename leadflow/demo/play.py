@@ -164,6 +164,8 @@ class Play:
         if here.time() < DAILY and here.weekday() == 0:
             engine.end_holds(at)
             nurture.tick(at)
+            # A tick looks back two days; here it comes once a week.
+            nurture.return_to_score(at, since=None)
             if at > self.end - EARLY:
                 nurture.sweep(at)
         while machine.open_pending(at, BATCH) >= BATCH:
