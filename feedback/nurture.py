@@ -6,6 +6,7 @@ sales, and ends with a reply, a stop, another track, or the end of the wait.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
@@ -23,13 +24,15 @@ from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.accounts.models import MARKETING, Role
 from leadflow.errors import Conflict, Forbidden, NotVisible
 from leadflow.leads import stages
-from leadflow.leads.models import Lead, LeadChanged, Stage, TrackSignal
+from leadflow.leads.models import Lead, LeadChanged, Stage, StageChange, TrackSignal
 from scoring import engine
 from scoring.models import Crossing, Hold
 
 # How many due rows one transaction takes, and how many such transactions one tick makes.
 BATCH = 500
 PASSES = 20
+# How far back a tick looks for what came to its end; what is older is the sweep's.
+LATELY = timedelta(days=2)
 # A reply so long after the last mail of a track still is one to it.
 ANSWER_WITHIN = timedelta(days=30)
 
@@ -142,23 +145,32 @@ def _lock(lead_id: int) -> Lead:
 # The tick --------------------------------------------------------------------------------
 
 # What is due, in one statement: it is asked every few seconds and mostly finds nothing. Each part follows a
-# small index (queue rows, active enrolments, open handoffs, leads that nurture holds).
+# small index: queue rows, what the ledgers say of the last hours, open handoffs, tracks at rest, dates.
 _DUE = """
 SELECT EXISTS (SELECT 1 FROM leads_tracksignal) AS signals,
     EXISTS (
-        SELECT 1 FROM feedback_enrolment e JOIN leads_lead l ON l.id = e.lead_id
-        WHERE e.ended_at IS NULL AND (l.stage = ANY(%(final)s)
-            OR l.erased_at IS NOT NULL OR l.merged_into_id IS NOT NULL)) AS closed,
+        SELECT 1 FROM leads_stagechange s JOIN feedback_enrolment e
+            ON e.lead_id = s.lead_id AND e.ended_at IS NULL
+        WHERE s.to_stage = ANY(%(final)s) AND s.at > %(lately)s) AS closed,
     EXISTS (
-        SELECT 1 FROM feedback_enrolment e LEFT JOIN handoff_handoff h
-            ON h.lead_id = e.lead_id AND h.state = ANY(%(open)s)
-        WHERE e.ended_at IS NULL AND (e.paused_at IS NULL) = (h.id IS NOT NULL)) AS rests,
+        SELECT 1 FROM handoff_handoff h JOIN feedback_enrolment e
+            ON e.lead_id = h.lead_id AND e.ended_at IS NULL AND e.paused_at IS NULL
+        WHERE h.state = ANY(%(open)s))
+    OR EXISTS (
+        SELECT 1 FROM feedback_enrolment e WHERE e.ended_at IS NULL AND e.paused_at IS NOT NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM handoff_handoff h
+                WHERE h.lead_id = e.lead_id AND h.state = ANY(%(open)s))) AS rests,
     EXISTS (
-        SELECT 1 FROM leads_lead l WHERE l.stage = 'nurturing' AND l.erased_at IS NULL
-            AND l.merged_into_id IS NULL AND NOT EXISTS (
-                SELECT 1 FROM scoring_hold w WHERE w.lead_id = l.id AND w.ended_at IS NULL AND (
-                    w.until IS NULL
-                    OR w.until > %(at)s OR w.reopens_as <> '' OR w.checked_at IS NULL))) AS waits,
+        SELECT 1 FROM (
+            SELECT w.lead_id FROM scoring_hold w WHERE w.ended_at > %(lately)s
+            UNION ALL
+            SELECT w.lead_id FROM scoring_hold w WHERE w.ended_at IS NULL AND w.checked_at > %(lately)s) t
+        JOIN leads_lead l ON l.id = t.lead_id AND l.stage = 'nurturing'
+            AND l.erased_at IS NULL AND l.merged_into_id IS NULL
+        WHERE NOT EXISTS (
+            SELECT 1 FROM scoring_hold w WHERE w.lead_id = l.id AND w.ended_at IS NULL AND (
+                w.until IS NULL OR w.until > %(at)s OR w.reopens_as <> '' OR w.checked_at IS NULL))) AS waits,
     EXISTS (
         SELECT 1 FROM feedback_enrolment e WHERE e.ended_at IS NULL AND e.paused_at IS NULL
             AND e.next_step_at <= %(at)s) AS steps,
@@ -189,23 +201,44 @@ def tick(at: datetime) -> int:
 
 def what_is_due(at: datetime) -> set[str]:
     """The names of the kinds of work that wait: signals, closed, rests, waits, steps, callbacks."""
+    asked: dict[str, Any] = {
+        "at": at,
+        "open": list(OPEN),
+        "final": list(FINAL),
+        "lately": at - LATELY,
+        "notice": at + callbacks.NOTICE,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _DUE, {"at": at, "open": list(OPEN), "final": list(FINAL), "notice": at + callbacks.NOTICE}
-        )
+        cursor.execute(_DUE, asked)
         row = cursor.fetchone()
         return {column.name for column, due in zip(cursor.description, row, strict=True) if due}
 
 
 def sweep(at: datetime) -> int:
-    """What needs a look at many leads and may wait some minutes: tracks that start by themselves."""
-    return starting.start_by_place(at)
+    """What needs a look at many leads and may wait some minutes: tracks that start by themselves, and what a
+    tick would have seen while none ran."""
+    ended = end_closed(at, since=None)
+    back = _until_empty(lambda: return_to_score(at, since=None))
+    return ended + back + starting.start_by_place(at)
 
 
-def end_closed(at: datetime) -> int:
-    """Tracks of leads that are closed, customers, erased or merged end."""
+def _until_empty(step: Callable[[], int]) -> int:
+    total = 0
+    for _ in range(PASSES):
+        count = step()
+        total += count
+        if not count:
+            break
+    return total
+
+
+def end_closed(at: datetime, since: datetime | None) -> int:
+    """Tracks of leads that are closed, customers, erased or merged end; `since`: who moved after that."""
     closed = Q(lead__stage__in=FINAL) | Q(lead__erased_at__isnull=False) | Q(lead__merged_into__isnull=False)
     found = Enrolment.objects.filter(closed, ended_at=None)
+    if since is not None:
+        moved = StageChange.objects.filter(to_stage__in=FINAL, at__gt=since)
+        found = found.filter(lead__in=moved.values("lead"))
     return end(list(found.values_list("lead_id", flat=True)), why="closed", at=at)
 
 
@@ -268,19 +301,24 @@ def pause_and_resume(at: datetime) -> int:
     return paused + resumed
 
 
-def return_to_score(at: datetime) -> int:
-    """Nurturing leads whose wait is over get the stage that their score says.
+def return_to_score(at: datetime, since: datetime | None) -> int:
+    """Nurturing leads whose wait is over get the stage that their score says; `since`: only waits that came
+    to their end after that.
 
     Where the wait ended without evidence the track ends too, and somebody looks again in 90 days. Leads
     that are just about to be scored or offered are left to that.
     """
     hold = Hold.objects.filter(lead=OuterRef("pk"), ended_at=None)
     # The engine looks first at a hold whose date has come: the evidence may be there already.
+    lately = Q()
+    if since is not None:
+        over = Hold.objects.filter(Q(ended_at__gt=since) | Q(ended_at=None, checked_at__gt=since))
+        lately = Q(pk__in=over.values("lead"))
     waiting = hold.filter(Q(until=None) | Q(until__gt=at) | ~Q(reopens_as="") | Q(checked_at=None))
     with transaction.atomic():
         free = list(
             Lead.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
-            .filter(stage=Stage.NURTURING, erased_at=None, merged_into=None)
+            .filter(lately, stage=Stage.NURTURING, erased_at=None, merged_into=None)
             .filter(~Exists(waiting))
             .filter(~Exists(Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)))
             .filter(~Exists(Crossing.objects.filter(lead=OuterRef("pk"), handled_at=None)))
@@ -314,9 +352,9 @@ def return_to_score(at: datetime) -> int:
 _WORK: tuple[tuple[str, Callable[[datetime], int]], ...] = (
     ("signals", outcomes.pull),
     ("signals", pull_signals),
-    ("closed", end_closed),
+    ("closed", lambda at: end_closed(at, at - LATELY)),
     ("rests", pause_and_resume),
-    ("waits", return_to_score),
+    ("waits", lambda at: return_to_score(at, at - LATELY)),
     ("steps", steps.run),
     ("callbacks", callbacks.remind),
 )

@@ -12,7 +12,8 @@ from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Conflict, Forbidden
-from leadflow.leads.models import Activity, Consent, Lead
+from leadflow.leads import stages
+from leadflow.leads.models import Activity, Consent, Lead, Stage
 from tests.feedback.conftest import owner_of
 
 
@@ -156,7 +157,7 @@ def test_a_step_is_not_done_for_a_lead_that_sales_got_a_moment_ago(offered, at):
 def test_a_closed_lead_is_on_no_track(offered, at, people):
     handoff = offered()
     nurture.enrol(handoff.lead_id, "educate", cause="test")
-    Lead.objects.filter(pk=handoff.lead_id).update(stage="customer")
+    stages.move([stages.Move(handoff.lead_id, Stage.CUSTOMER, "test")], at=at)
     nurture.tick(at)
     assert Enrolment.objects.get(lead=handoff.lead_id).ended_why == "closed"
 
