@@ -53,7 +53,7 @@ def show(request: PageRequest, name: str) -> HttpResponseBase:
         "here": name,
         "charted": {chart.id for chart in report.charts},
         "weekly": weekly.of(request.user, name, request.GET),
-        **choices(filters),
+        **choices(report.filters),
     }
     own = f"feedback/report_{name}.html"
     return render(request, [own, "feedback/report.html"], context)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from feedback.reports import journeys
@@ -84,7 +85,7 @@ def build(filters: Filters) -> Report:
     found = window(filters)
     inside = found.filters if found else filters
     now, was = CUBE.count(inside, "grade", "source"), CUBE.count(inside.before, "grade", "source")
-    came, came_before = (journeys_count(replace(one, version=None)) for one in (inside, inside.before))
+    came, came_before = (_came(replace(one, version=None)) for one in (inside, inside.before))
     total, before = now[ALL], was[ALL]
     number = found.number if found else filters.version
     report = Report(
@@ -132,10 +133,11 @@ def build(filters: Filters) -> Report:
     return report
 
 
-def journeys_count(filters: Filters) -> int:
-    """How many people became leads in the period."""
-    cube = Cube(journeys.cohort, {"leads": Measure("Leads")}, {})
-    return int(cube.count(filters)[ALL]["leads"])
+def _came(filters: Filters) -> Figure:
+    """How many people became leads in the period; their list is the funnel's."""
+    count = int(Cube(journeys.cohort, {"leads": Measure("Leads")}, {}).count(filters)[ALL]["leads"])
+    href = f"/reports/conversion/leads/?{urlencode({**filters.query, 'cell': 'leads'})}" if count else ""
+    return Figure(count, href=href)
 
 
 def _say(now: dict[str, int], was: dict[str, int], found: bool) -> list[tuple[str, str]]:
@@ -176,9 +178,9 @@ def _say(now: dict[str, int], was: dict[str, int], found: bool) -> list[tuple[st
     return pieces
 
 
-def _steps(came: int, came_before: int, now: dict[str, int], was: dict[str, int]) -> Table:
+def _steps(came: Figure, came_before: Figure, now: dict[str, int], was: dict[str, int]) -> Table:
     rows = [
-        [Figure("Became leads"), Figure(came), Figure(came_before), Figure(None), Figure(None)],
+        [Figure("Became leads"), came, came_before, Figure(None), Figure(None)],
         [
             Figure("Handed over"),
             Figure(now["leads"], cell="leads" if now["leads"] else ""),
@@ -193,8 +195,8 @@ def _steps(came: int, came_before: int, now: dict[str, int], was: dict[str, int]
                 Figure(text),
                 Figure(now[key], cell=key if now[key] else ""),
                 Figure(was[key], cell=f"before.{key}" if was[key] else ""),
-                part_of(now[key], now["leads"]),
-                part_of(was[key], was["leads"]),
+                part_of(now[key], now["leads"], key if now[key] else ""),
+                part_of(was[key], was["leads"], f"before.{key}" if was[key] else ""),
             ]
         )
     rows.append(
@@ -261,7 +263,11 @@ def _by(dim: str, now: Counts, was: Counts) -> Table:
             count = counts[dim, key]
             row += [
                 Figure(count["leads"], cell=f"{prefix}leads@{dim}={key}" if count["leads"] else ""),
-                part_of(count["accepted"], count["leads"]),
+                part_of(
+                    count["accepted"],
+                    count["leads"],
+                    f"{prefix}accepted@{dim}={key}" if count["accepted"] else "",
+                ),
                 Figure(count["customer"], cell=f"{prefix}customer@{dim}={key}" if count["customer"] else ""),
             ]
         rows.append(row)

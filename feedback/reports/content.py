@@ -151,7 +151,7 @@ def _table(now: Counts, was: Counts) -> Table:
                     Figure(count[m], cell=cells[m])
                     for m in ("leads", "given", "was_read", "opportunity", "won")
                 ),
-                part_of(count["won"], count["leads"]),
+                part_of(count["won"], count["leads"], cells["won"]),
                 Figure(float(count["revenue"]), f"{count['revenue']:,.0f}", cells["revenue"]),
                 Figure(before["won"] or 0, cell=f"before.won@content={key}" if before["won"] else ""),
             ]

@@ -183,8 +183,8 @@ def _steps_table(total: dict[str, int], before: dict[str, int]) -> Table:
                 Figure(LABELS[step]),
                 Figure(total[step], cell=step),
                 Figure(before[step], cell=f"before.{step}"),
-                _share(total, step, above),
-                _share(before, step, above),
+                _share(total, step, above, step),
+                _share(before, step, above, f"before.{step}"),
             ]
         )
     return Table(
@@ -195,12 +195,13 @@ def _steps_table(total: dict[str, int], before: dict[str, int]) -> Table:
     )
 
 
-def _share(counts: dict[str, int], step: str, above: str) -> Figure:
+def _share(counts: dict[str, int], step: str, above: str, cell: str) -> Figure:
     if not above:
         return Figure(None)
     whole = counts[above]
     small = f"{whole} only" if 0 < whole < FEW else ""
-    return Figure(share(counts[step], whole), f"{share(counts[step], whole)}%" if whole else "–", small=small)
+    said = f"{share(counts[step], whole)}%" if whole else "–"
+    return Figure(share(counts[step], whole), said, cell if counts[step] else "", small=small)
 
 
 def _days_table(counts: dict[str, Any], now: dict[str, Any], was: dict[str, Any]) -> Table:
@@ -220,9 +221,9 @@ def _days_table(counts: dict[str, Any], now: dict[str, Any], was: dict[str, Any]
             [
                 Figure(label, small=small),
                 Figure(count, cell=f"both_{key}" if count else ""),
-                _days(middle, was_words),
+                _days(middle, was_words, f"both_{key}" if count else ""),
                 half,
-                _days(earlier),
+                _days(earlier, "", f"before.both_{key}"),
             ]
         )
     return Table(
@@ -239,8 +240,8 @@ def _words(days: float) -> str:
     return f"{days:.1f}" if days < 10 else f"{days:.0f}"
 
 
-def _days(value: float | None, small: str = "") -> Figure:
-    return Figure(None) if value is None else Figure(round(value, 1), _words(value), small=small)
+def _days(value: float | None, small: str, cell: str) -> Figure:
+    return Figure(None) if value is None else Figure(round(value, 1), _words(value), cell, small=small)
 
 
 def _places_table(filters: Filters, count: int) -> Table:
@@ -259,10 +260,14 @@ def _sources_table(now: Funnel) -> Table:
     rows = []
     for source, counts in now.by_source.items():
         rows.append(
-            [Figure(source), *(_source_cell(source, step, counts) for step in STEPS), _accepted(counts)]
+            [
+                Figure(source),
+                *(_source_cell(source, step, counts) for step in STEPS),
+                _accepted(counts, f"accepted@source={source}"),
+            ]
         )
     total = now.total
-    foot = [Figure("All"), *(Figure(total[step], cell=step) for step in STEPS), _accepted(total)]
+    foot = [Figure("All"), *(Figure(total[step], cell=step) for step in STEPS), _accepted(total, "accepted")]
     columns = ("Source", *(LABELS[step] for step in STEPS), "Accepted of offered")
     return Table(
         "sources", "Which sources bring customers", columns, rows, foot, sub="the same leads, by first source"
@@ -273,11 +278,15 @@ def _source_cell(source: str, step: str, counts: dict[str, int]) -> Figure:
     return Figure(counts[step], cell=f"{step}@source={source}" if counts[step] else "")
 
 
-def _accepted(counts: dict[str, int]) -> Figure:
+def _accepted(counts: dict[str, int], cell: str) -> Figure:
     part, whole = counts["accepted"], counts["offered"]
     tone = "hot" if whole >= FEW and part / whole < 0.5 else ""
     return Figure(
-        share(part, whole), percent(part, whole), tone=tone, small=f"{whole} only" if 0 < whole < FEW else ""
+        share(part, whole),
+        percent(part, whole),
+        cell=cell if part else "",
+        tone=tone,
+        small=f"{whole} only" if 0 < whole < FEW else "",
     )
 
 

@@ -193,11 +193,11 @@ def _row(
         Figure(text[1] if text else ""),
         Figure(said, tone=tone),
         Figure(count["leads"], cell=cells["leads"]),
-        part_of(count["leads"], every["leads"]),
+        part_of(count["leads"], every["leads"], cells["leads"]),
         with_it,
         without,
         Figure(count["customer"], cell=cells["customer"]),
-        Figure(None if each is None else round(each, 1)),
+        Figure(None if each is None else float(round(each, 1)), cell=cells["points"]),
         Figure(count["taken"], cell=cells["taken"]),
         Figure(before["leads"], cell=f"before.leads@criterion={key}" if before["leads"] else ""),
     ]

@@ -125,8 +125,12 @@ def _say(now: Counts, was: Counts) -> list[tuple[str, str]]:
     return pieces
 
 
-def _share(count: dict[str, int], measure: str, tail: str) -> Figure:
-    cell = f"{measure}{tail}" if count[measure] else ""
+def _half_of(seconds: float | None, cell: str) -> Figure:
+    return Figure(None) if seconds is None else Figure(float(round(seconds)), lasting(seconds), cell)
+
+
+def _share(count: dict[str, int], measure: str, tail: str, prefix: str = "") -> Figure:
+    cell = f"{prefix}{measure}{tail}" if count[measure] else ""
     if count["leads"] < FEW:
         return Figure(None, f"{count[measure]} of {count['leads']}" if count["leads"] else "–", cell)
     return part_of(count[measure], count["leads"], cell)
@@ -142,17 +146,16 @@ def _table(dim: str, now: Counts, was: Counts) -> Table:
                 Figure(name),
                 Figure(count["leads"], cell=f"leads{tail}" if count["leads"] else ""),
                 Figure(count["open"], cell=f"open{tail}" if count["open"] else ""),
-                Figure(count["half_answer"] and round(count["half_answer"]), lasting(count["half_answer"])),
-                Figure(count["half_call"] and round(count["half_call"]), lasting(count["half_call"])),
+                _half_of(count["half_answer"], f"answered{tail}"),
+                _half_of(count["half_call"], f"called{tail}"),
                 _share(count, "accepted", tail),
                 _share(count, "reached", tail),
                 Figure(count["unreached"], cell=f"unreached{tail}" if count["unreached"] else ""),
                 Figure(count["opportunity"], cell=f"opportunity{tail}" if count["opportunity"] else ""),
                 Figure(count["customer"], cell=f"customer{tail}" if count["customer"] else ""),
-                _share(before, "reached", ""),
+                _share(before, "reached", tail, "before."),
             ]
         )
-        rows[-1][-1] = Figure(rows[-1][-1].value, rows[-1][-1].text, small=rows[-1][-1].small)
     heads = (
         "Leads",
         "Not answered yet",

@@ -188,7 +188,7 @@ def _row(
     name: str, dim: str, key: str, count: dict[str, int], before: dict[str, int], cost: Decimal | None
 ) -> list[Figure]:
     tail = f"@{dim}={key}" if dim else ""
-    accepted = part_of(count["accepted"], count["offered"])
+    accepted = part_of(count["accepted"], count["offered"], f"accepted{tail}" if count["accepted"] else "")
     revenue = Decimal(count["revenue"])
     each = cost / count["customer"] if cost is not None and count["customer"] else None
     return [

@@ -159,8 +159,9 @@ def _curve(now: Counts, was: Counts) -> Table:
         row = [Figure(text), Figure(count["leads"], cell=f"leads@wait={key}" if count["leads"] else "")]
         for measure in SHOWN:
             cell = f"{measure}@wait={key}" if count[measure] else ""
-            row += [Figure(count[measure], cell=cell), part_of(count[measure], count["leads"])]
-        row.append(part_of(before["opportunity"], before["leads"]))
+            row += [Figure(count[measure], cell=cell), part_of(count[measure], count["leads"], cell)]
+        gone = f"before.opportunity@wait={key}" if before["opportunity"] else ""
+        row.append(part_of(before["opportunity"], before["leads"], gone))
         rows.append(row)
     heads = [piece for head in HEADS for piece in (head, f"{head}, %")]
     return Table(
@@ -169,6 +170,10 @@ def _curve(now: Counts, was: Counts) -> Table:
         ("First contact", "Leads", *heads, "Opportunities before, %"),
         rows,
     )
+
+
+def _half(seconds: float | None, cell: str) -> Figure:
+    return Figure(None) if seconds is None else Figure(float(round(seconds)), lasting(seconds), cell)
 
 
 def _halves(dim: str, now: Counts, was: Counts) -> Table:
@@ -180,8 +185,8 @@ def _halves(dim: str, now: Counts, was: Counts) -> Table:
                 Figure(name),
                 Figure(count["leads"], cell=f"leads@{dim}={key}"),
                 Figure(count["called"], cell=f"called@{dim}={key}" if count["called"] else ""),
-                Figure(None if count["half"] is None else round(count["half"]), lasting(count["half"])),
-                Figure(None if before["half"] is None else round(before["half"]), lasting(before["half"])),
+                _half(count["half"], f"called@{dim}={key}"),
+                _half(before["half"], f"before.called@{dim}={key}"),
                 Figure(
                     share(count["reached"], count["leads"]),
                     percent(count["reached"], count["leads"]),

@@ -139,8 +139,10 @@ def in_words(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
-def _figure(value: float | None, small: str = "") -> Figure:
-    return Figure(None) if value is None else Figure(round(value, 1), in_words(value), small=small)
+def _figure(value: float | None, small: str = "", cell: str = "") -> Figure:
+    return (
+        Figure(None) if value is None else Figure(float(round(value, 1)), in_words(value), cell, small=small)
+    )
 
 
 def _say(total: dict[str, int], now: dict[str, Any], was: dict[str, Any]) -> list[tuple[str, str]]:
@@ -171,8 +173,8 @@ def _spans(total: dict[str, int], now: dict[str, Any], was: dict[str, Any]) -> T
             [
                 Figure(text, small=few),
                 Figure(total[key], cell=key if total[key] else ""),
-                *(_figure(number) for number in numbers),
-                _figure(_half(was, key)),
+                *(_figure(number, cell=key) for number in numbers),
+                _figure(_half(was, key), cell=f"before.{key}"),
             ]
         )
     return Table("spans", "Days from step to step", ("Step", "Leads", *HEADS, "Half within, before"), rows)
@@ -188,7 +190,7 @@ def _sources(counts: Any, now: Days) -> Table:
         for key in LABELS:
             numbers = now.get(source, {}).get(key)
             few = f"{count[key]} only" if 0 < count[key] < FEW else ""
-            row.append(_figure(numbers[2] if numbers else None, few))
+            row.append(_figure(numbers[2] if numbers else None, few, f"{key}@source={source}"))
         rows.append(row)
     return Table(
         "sources",
