@@ -117,6 +117,11 @@ class RepRow:
     away_until: datetime | None = None
 
     @property
+    def last_day(self) -> datetime | None:
+        """An instant of the last day away: an absence ends with the midnight after it."""
+        return self.away_until - timedelta(seconds=1) if self.away_until else None
+
+    @property
     def open_now(self) -> int:
         """How many leads the rep has."""
         return self.late + self.soon + self.later

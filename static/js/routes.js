@@ -13,8 +13,6 @@
       draggable: ".lf-crit",
       animation: window.matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 120,
       onEnd: function (event) {
-        /* The policy forbids a style attribute to be copied on. */
-        Array.from(list.children).forEach(function (row) { row.removeAttribute("style"); });
         if (event.oldIndex === event.newIndex) return;
         var keys = Array.from(list.querySelectorAll("[data-key-of]")).map(function (row) { return row.dataset.keyOf; });
         window.htmx.ajax("POST", list.dataset.sort, { source: list, target: "#routes-body", swap: "outerHTML", values: { key: keys } });
@@ -24,22 +22,29 @@
 
   function remember(control) {
     var row = control.closest && control.closest(".lf-crit, .lf-edit");
-    last = row ? { row: row.id, name: control.name || "" } : null;
+    if (row) last = { row: row.id, name: control.name || "" };
   }
 
-  /* The form or the list was drawn anew: back to the control, or to the row that moved. */
+  /* The form or the list was drawn anew, the focus went with it: back to the control, or to the row. */
   function refocus() {
     var row = last && document.getElementById(last.row);
-    if (!row || row.contains(document.activeElement)) return;
+    if (!row || document.activeElement !== document.body) return;
     var wrong = row.querySelector(".is-invalid");
     var same = last.name && row.querySelector("[name='" + last.name + "']");
     var next = wrong || same || row.querySelector("select, input:not([type=hidden])") || row;
     next.focus({ preventScroll: true });
+    last = null;
+  }
+
+  /* htmx copies attributes from the old rows to the new ones, and the policy forbids a style among them. */
+  function plain() {
+    document.querySelectorAll("#routes [style]").forEach(function (row) { row.removeAttribute("style"); });
   }
 
   document.addEventListener("DOMContentLoaded", function () {
     sortable();
     document.body.addEventListener("htmx:beforeRequest", function (event) { remember(event.detail.elt); });
+    document.body.addEventListener("htmx:beforeSwap", plain);
     document.body.addEventListener("htmx:afterSettle", function () { sortable(); refocus(); });
     document.addEventListener("click", function (event) {
       var drop = event.target.closest("[data-drop]");
