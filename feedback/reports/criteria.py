@@ -33,7 +33,10 @@ _LINES = f"""
 
 def relation(filters: Filters) -> Relation:
     """One row per lead handed over and criterion that gave or took points."""
-    return handed_over(filters, ", line.criterion, line.points", _LINES)
+    every = handed_over(filters)
+    handed = every.text.replace("base AS (", "handed AS MATERIALIZED (")
+    base = f"base AS (SELECT p.*, line.criterion, line.points FROM handed p {_LINES})"  # noqa: S608 ours
+    return Relation(f"{handed}, {base}", every.bound)
 
 
 def _names(keys: Any) -> dict[str, str]:

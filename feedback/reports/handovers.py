@@ -15,13 +15,12 @@ PERSONA = (
 VERSION = "h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)"
 
 
-def handed_over(filters: Filters, extra: str = "", joins: str = "") -> Relation:
+def handed_over(filters: Filters) -> Relation:
     """One row per lead first offered in the period, as known at `filters.at`.
 
     Columns: lead_id, handoff_id, owner_id, team_id, grade, kind, agreement_id, source, campaign (code),
     offered_at, answered_at (any answer), accepted_at, refused_at (rejected or returned), touched_at,
-    reached_at, opportunity_at, customer_at and revenue (of deals won since the offer). `extra` adds columns
-    over `p` (the handover), `said`, `deal` and whatever `joins` brings.
+    reached_at, opportunity_at, customer_at and revenue (of deals won since the offer).
     """
     where = [
         "h.first_offered_at >= %(low)s",
@@ -61,7 +60,8 @@ def handed_over(filters: Filters, extra: str = "", joins: str = "") -> Relation:
         SELECT a.handoff_id, min(a.at) AS answered_at,
                min(a.at) FILTER (WHERE a.kind = 'accepted') AS accepted_at,
                min(a.at) FILTER (WHERE a.kind <> 'accepted') AS refused_at
-        FROM leads_answer a WHERE a.handoff_id IN (SELECT handoff_id FROM picked) AND a.voided_at IS NULL
+        FROM leads_answer a WHERE a.handoff_id = ANY(ARRAY(SELECT handoff_id FROM picked))
+          AND a.voided_at IS NULL
           AND a.at >= %(low)s AND a.at <= %(at)s AND a.kind IN ('accepted', 'rejected', 'returned')
         GROUP BY a.handoff_id),
     deal AS (
@@ -73,9 +73,8 @@ def handed_over(filters: Filters, extra: str = "", joins: str = "") -> Relation:
           AND o.at <= %(at)s GROUP BY p.handoff_id),
     base AS (
         SELECT p.*, said.answered_at, said.accepted_at, said.refused_at, deal.opportunity_at,
-               deal.customer_at, coalesce(deal.revenue, 0) AS revenue{extra}
-        FROM picked p LEFT JOIN said USING (handoff_id) LEFT JOIN deal USING (handoff_id)
-             {joins})"""  # noqa: S608
+               deal.customer_at, coalesce(deal.revenue, 0) AS revenue
+        FROM picked p LEFT JOIN said USING (handoff_id) LEFT JOIN deal USING (handoff_id))"""  # noqa: S608
     return Relation(text, bound)
 
 

@@ -64,7 +64,8 @@ def _base(filters: Filters) -> str:
         SELECT due.*, h.lead_id, coalesce(nullif(h.grade, ''), 'none') AS grade,
                (due.due AT TIME ZONE %(zone)s)::date AS day,
                extract(hour FROM h.first_offered_at AT TIME ZONE %(zone)s)::int AS hour
-        FROM due JOIN handoff_handoff h ON h.id = due.handoff_id
+        FROM due JOIN (SELECT id, lead_id, grade, first_offered_at, frozen, agreement_id FROM handoff_handoff
+                       WHERE id = ANY(ARRAY(SELECT DISTINCT handoff_id FROM due))) h ON h.id = due.handoff_id
         {"JOIN leads_lead l ON l.id = h.lead_id" if filters.source or filters.campaign else ""}
         {"WHERE" if where else ""} {" AND ".join(where)}
     )"""  # noqa: S608 the pieces are ours, values are bound
