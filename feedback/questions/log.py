@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -21,6 +21,7 @@ from leadflow.leads.models import Content, Lead
 
 SHORTEST, LONGEST = 3, 500
 ANSWER_LONGEST = 2_000
+SAME = timedelta(minutes=2)
 # How much of their three-letter pieces two texts share when they are one question (0 to 1).
 ALIKE = 0.45
 # A looser measure for what is only offered to a reader.
@@ -50,7 +51,13 @@ class Taken:
 
 
 def log(said: Said, actor: Actor, *, at: datetime | None = None) -> Question:
-    """Write one down beside its like. Raises BadInput for an empty text, NotVisible for an unknown lead."""
+    """Write one down beside its like; the same again within minutes is the same.
+
+    Raises BadInput for an empty text, NotVisible for an unknown lead.
+    """
+    again = _just_now(said, actor, at or clock.now())
+    if again is not None:
+        return again
     taken = log_many([said], actor, at=at)
     if taken.rejected:
         faults = taken.rejected[0][1]
@@ -58,6 +65,19 @@ def log(said: Said, actor: Actor, *, at: datetime | None = None) -> Question:
             raise NotVisible("There is no such lead.")
         raise BadInput("This cannot be written down.", faults)
     return Question.objects.select_related("group__content", "content").get(pk=taken.made[0])
+
+
+def _just_now(said: Said, actor: Actor, at: datetime) -> Question | None:
+    """What a second click would write again."""
+    found = Question.objects.filter(
+        lead=said.lead_id,
+        kind=said.kind,
+        text=" ".join(said.text.split()),
+        asked_by=actor.user_id,
+        at__gt=at - SAME,
+        at__lte=at,
+    )
+    return found.select_related("group__content", "content").first() if actor.user_id else None
 
 
 def log_many(rows: Sequence[Said], actor: Actor, *, at: datetime | None = None) -> Taken:

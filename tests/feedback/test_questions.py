@@ -41,6 +41,8 @@ def test_alike_questions_stand_together_even_within_one_batch(heard):
 def test_a_later_question_joins_its_like_of_the_same_kind(heard, people, make_lead):
     again = log.log(log.Said("does it handle TWO depots", lead_id=make_lead().pk), person(people.ben))
     assert again.group_id == heard[0].pk
+    twice = log.log(log.Said("does it handle TWO depots", lead_id=again.lead_id), person(people.ben))
+    assert twice == again
     objection = log.log(log.Said(DEPOTS, "objection", lead_id=make_lead().pk), person(people.ben))
     assert objection.group_id is None
 

@@ -199,7 +199,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("api:questions", "get", ALL),
     ("api:questions", "post", ALL),
     ("api:question", "get", ALL),
-    ("api:question-answer", "post", MARKETING),
+    ("api:question-answer", "post", ALL),
     ("api:content", "get", ALL),
     ("api:content", "post", MARKETING),
     ("api:piece", "get", ALL),
