@@ -54,9 +54,10 @@ class Beside:
         return any(fire is not None and fire.holds for fire in (self.one, self.other))
 
     @property
-    def differs(self) -> bool:
-        mine = self.one.points if self.one else Decimal(0)
-        return mine != (self.other.points if self.other else Decimal(0))
+    def look(self) -> str:
+        """up · down · "": whether the first version gives more points than the other."""
+        mine, theirs = (fire.points if fire else Decimal(0) for fire in (self.one, self.other))
+        return "up" if mine > theirs else "down" if mine < theirs else ""
 
 
 def tried(lead_id: int, agreement: Agreement, at: datetime) -> Tried | None:

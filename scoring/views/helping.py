@@ -80,6 +80,7 @@ def live(request: PageRequest, group: str) -> HttpResponseBase:
             "slot": p.slot,
             "key": p.key,
             "found": found.criteria.get(p.key),
+            "tone": _tone(p, found.criteria.get(p.key)),
             "at_limit": found.about(found.at_limit.get(p.key, 0)),
         }
         for p in parts.parts_of(desk.agreement.content, "criterion")
@@ -97,6 +98,12 @@ def live(request: PageRequest, group: str) -> HttpResponseBase:
         "at_floor": found.about(found.at_floor) if limits.floor < 0 else None,
     }
     return render(request, "scoring/_live.html", context)
+
+
+def _tone(part: Part, found: Counted | None) -> str:
+    """A rule that takes points from those who never become customers does what it should."""
+    right = found is not None and not found.won and (part.raw.get("points") or 0) < 0
+    return "" if found is None or right else found.tone
 
 
 PAGE = 50

@@ -369,6 +369,12 @@ class Shown:
             made.append({"name": one["name"], "cells": cells})
         return made
 
+    def _heading(self, count: int, one: str, many: str) -> str:
+        """About 5 enter the queue · Probably nobody leaves it · Nobody leaves it."""
+        if not count:
+            return f"Nobody {one}" if self.exact else f"Probably nobody {one}"
+        return f"{self.about}{count:,} {one if count == 1 else many}"
+
     @property
     def stay(self) -> int:
         """Leads that are with sales, and stay there."""
@@ -379,8 +385,8 @@ class Shown:
         """Headings and side remarks, with the addresses of their leads."""
         enter, leave = self.enter_leave
         said = {
-            "enter": f"{self.about}{enter:,} {'enters' if enter == 1 else 'enter'} the queue",
-            "leave": f"{self.about}{leave:,} {'leaves' if leave == 1 else 'leave'} it",
+            "enter": self._heading(enter, "enters the queue", "enter the queue"),
+            "leave": self._heading(leave, "leaves it", "leave it"),
         }
         for key, words in (
             ("becomes", "more become MQL"),
