@@ -15,12 +15,13 @@ PERSONA = (
 VERSION = "h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)"
 
 
-def handed_over(filters: Filters) -> Relation:
+def handed_over(filters: Filters, extra: str = "") -> Relation:
     """One row per lead first offered in the period, as known at `filters.at`.
 
     Columns: lead_id, handoff_id, owner_id, team_id, grade, kind, agreement_id, source, campaign (code),
     offered_at, answered_at (any answer), accepted_at, refused_at (rejected or returned), touched_at,
-    reached_at, opportunity_at, customer_at and revenue (of deals won since the offer).
+    reached_at, opportunity_at, customer_at and revenue (of deals won since the offer). `extra` adds columns
+    over `p` (the handover), `said` and `deal`.
     """
     where = [
         "h.first_offered_at >= %(low)s",
@@ -73,7 +74,7 @@ def handed_over(filters: Filters) -> Relation:
           AND o.at <= %(at)s GROUP BY p.handoff_id),
     base AS (
         SELECT p.*, said.answered_at, said.accepted_at, said.refused_at, deal.opportunity_at,
-               deal.customer_at, coalesce(deal.revenue, 0) AS revenue
+               deal.customer_at, coalesce(deal.revenue, 0) AS revenue{extra}
         FROM picked p LEFT JOIN said USING (handoff_id) LEFT JOIN deal USING (handoff_id))"""  # noqa: S608
     return Relation(text, bound)
 
