@@ -38,7 +38,10 @@ class Taken:
         """Note one answer."""
         with self.lock:
             self.codes[code] += 1
-            (self.quiet if code == http.HTTPStatus.NO_CONTENT else self.times).append(seconds)
+            if code == http.HTTPStatus.NO_CONTENT:
+                self.quiet.append(seconds)
+            elif code == http.HTTPStatus.OK:
+                self.times.append(seconds)
 
 
 def part(times: Sequence[float], share: float) -> float:
@@ -54,14 +57,26 @@ def ask(url: str, cookie: str, question: str, every: float, until: float, taken:
     while time.time() < until:
         start = time.time()
         try:
-            line.request("GET", question, headers={"Cookie": cookie, "HX-Request": "true"})
-            answer = line.getresponse()
-            answer.read()
-            taken.add(answer.status, time.time() - start)
+            status = _answered(line, question, cookie)
+            taken.add(status, time.time() - start)
         except (OSError, http.client.HTTPException):
             line.close()
             taken.add(0, time.time() - start)
         time.sleep(max(0.0, start + every - time.time()))
+
+
+def _answered(line: http.client.HTTPConnection, question: str, cookie: str) -> int:
+    """The status; a connection that the server closed meanwhile is opened again, as browsers do."""
+    said = {"Cookie": cookie, "HX-Request": "true"}
+    try:
+        line.request("GET", question, headers=said)
+        answer = line.getresponse()
+    except http.client.RemoteDisconnected:
+        line.close()
+        line.request("GET", question, headers=said)
+        answer = line.getresponse()
+    answer.read()
+    return answer.status
 
 
 def people(count: int) -> list[Any]:
