@@ -2,7 +2,8 @@
 
 leads = revenue ÷ (mean deal × handed over per lead × accepted per handed over × customers per accepted).
 The interval comes from the relative variances of the four added up (the delta method on logarithms):
-(1 − p) ÷ (n p) for a rate, (s ÷ mean)² ÷ n for the mean deal, ± 1.96 standard errors.
+(1 − p) ÷ (n p) for a rate, (s ÷ mean)² ÷ n for the mean deal, ± 1.96 standard errors. A rate by itself is
+shown with its Wilson interval.
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import Any
 
 from django.db import connection
 
-from feedback.reports import journeys
+from feedback.reports import chance, journeys
 from feedback.reports.base import Filters
 from leadflow.errors import BadInput, Fault
 
@@ -71,8 +72,10 @@ class Rate:
     def _end(self, sign: int) -> float | None:
         if self.measured is None or self.typed is not None:
             return None
-        found = self.measured * math.exp(sign * 1.96 * math.sqrt(self.spread))
-        return min(found, 100.0) if self.name in ("offered", "accepted", "customer") else found
+        if self.name == "deal":
+            return self.measured * math.exp(sign * chance.Z * math.sqrt(self.spread))
+        ends = chance.wilson(round(self.measured * self.n / 100), self.n)
+        return 100 * ends[0 if sign < 0 else 1]
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ def _ends(weekly: float | None, rates: Mapping[str, Rate]) -> tuple[float | None
     if weekly is None:
         return None, None
     spread = sum(rate.spread for rate in rates.values() if rate.typed is None)
-    factor = math.exp(1.96 * math.sqrt(spread))
+    factor = math.exp(chance.Z * math.sqrt(spread))
     return weekly / factor, weekly * factor
 
 

@@ -197,7 +197,8 @@ def _said(found: list[PulseRound]) -> dict[int, dict[int, dict[str, int]]]:
 
 def _measured(first: date, last: date) -> dict[date, dict[int, dict[str, tuple[int, int]]]]:
     """By month and team: (part, whole) beside each question."""
-    bound: dict[str, Any] = {"zone": Organisation.get().tz, "low": bounds(first)[0], "high": bounds(last)[1]}
+    zone = Organisation.get().tz
+    bound: dict[str, Any] = {"zone": zone, "low": bounds(first, zone)[0], "high": bounds(last, zone)[1]}
     found: dict[date, dict[int, dict[str, tuple[int, int]]]] = defaultdict(lambda: defaultdict(dict))
     with connection.cursor() as cursor:
         cursor.execute(_ANSWERED, bound)

@@ -69,10 +69,10 @@ def next_month(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
-def bounds(month: date) -> tuple[datetime, datetime]:
+def bounds(month: date, zone: str = "") -> tuple[datetime, datetime]:
     """First instant of a month and of the one after it, in the company's zone."""
-    zone = ZoneInfo(Organisation.get().tz)
-    first, second = (datetime.combine(day, time(), zone) for day in (month, next_month(month)))
+    here = ZoneInfo(zone or Organisation.get().tz)
+    first, second = (datetime.combine(day, time(), here) for day in (month, next_month(month)))
     return first.astimezone(UTC), second.astimezone(UTC)
 
 

@@ -150,17 +150,17 @@ def reopen(month: date, actor: Actor) -> Review:
     return review
 
 
-def earlier(month: date, figures: dict[str, float | None]) -> list[Moved]:
+def earlier(month: date, figures: dict[str, float | None], currency: str) -> list[Moved]:
     """Decisions of the review before, and older ones that are still open, with their figure now."""
     found = Decision.objects.select_related("owner", "review").filter(review__month__lt=month)
     last = found.order_by("-review__month").values_list("review__month", flat=True).first()
     rows = [
         one for one in found.order_by("-review__month", "due") if one.review.month == last or not one.done_at
     ]
-    return [moved(one, figures) for one in rows[:30]]
+    return [moved(one, figures, currency) for one in rows[:30]]
 
 
-def moved(decision: Decision, figures: dict[str, float | None]) -> Moved:
+def moved(decision: Decision, figures: dict[str, float | None], currency: str) -> Moved:
     """How the figure of a decision stands beside what it was."""
     key = decision.figure
     if key not in months.FIGURES:
@@ -168,12 +168,13 @@ def moved(decision: Decision, figures: dict[str, float | None]) -> Moved:
     before = None if decision.figure_before is None else float(decision.figure_before)
     now = figures.get(key)
     label = months.FIGURES[key].label
+    was, is_now = (months.words(key, value, currency) for value in (before, now))
     if before is None or now is None:
-        return Moved(decision, label, months.words(key, before), months.words(key, now), "")
+        return Moved(decision, label, was, is_now, "")
     # The gap is better the nearer it is to nothing.
     up = abs(before) - abs(now) if key == "gap" else now - before
     way = "same" if abs(up) < 0.5 else "better" if (up > 0) == months.FIGURES[key].more else "worse"
-    return Moved(decision, label, months.words(key, before), months.words(key, now), way)
+    return Moved(decision, label, was, is_now, way)
 
 
 def _open(month: date, actor: Actor) -> Review:

@@ -78,6 +78,8 @@ class Topic:
     title: str
     say: str = ""
     report: Report | None = None
+    # The address of a sentence that comes by itself.
+    later: str = ""
     parts: list[Part] = field(default_factory=list)
 
 
@@ -85,6 +87,7 @@ class Topic:
 class Agenda:
     """The month as both sides see it when they sit down."""
 
+    currency: str
     topics: list[Topic]
     figures: dict[str, float | None]
     promises: list[tuple[mutual.Promise, mutual.Kept, float | None, bool]]
@@ -107,23 +110,30 @@ def last_full() -> date:
     return (today.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-def filters_of(month: date) -> Filters:
+def filters_of(month: date, zone: str = "") -> Filters:
     """The whole of a month."""
-    return Filters(month, next_month(month) - timedelta(days=1), clock.now(), Organisation.get().tz)
+    last = next_month(month) - timedelta(days=1)
+    return Filters(month, last, clock.now(), zone or Organisation.get().tz)
 
 
-def agenda(month: date) -> Agenda:
-    """Everything that is known about a month; the number of statements does not grow with it."""
-    filters = filters_of(month)
+def agenda(month: date, *, whole_page: bool = False) -> Agenda:
+    """Everything that is known about a month; the number of statements does not grow with it.
+
+    The check of the cracks takes its time: only with `whole_page` (on paper) it is made here, else the page
+    asks for its sentence by itself.
+    """
+    org = Organisation.get()
+    filters = filters_of(month, org.tz)
     said, customers = answers.count(filters), months.customers(filters)
     weeks, whole = mutual.by_week(filters)
     felt = next((one for one in pulse.rounds() if one.round.month == month), None)
     goals = mutual.promised()
     return Agenda(
+        org.currency,
         [
             _lousy(filters, said),
-            _won(filters, customers),
-            _cracks(filters),
+            _won(org.currency, customers),
+            _cracks(filters, whole_page),
             _change(filters, felt),
         ],
         _figures(said, whole, customers, felt),
@@ -159,13 +169,13 @@ def _figures(
     }
 
 
-def words(key: str, value: float | None) -> str:
+def words(key: str, value: float | None, currency: str) -> str:
     """A figure as it stands on the page."""
     if value is None:
         return "–"
     unit = FIGURES[key].unit
     if unit == "money":
-        return str(money(value, Organisation.get().currency))
+        return str(money(value, currency))
     return f"{value:.0f}%" if unit == "%" else f"{value:+.0f} points" if unit == "points" else f"{value:,.0f}"
 
 
@@ -223,10 +233,9 @@ def _disputes() -> list[Item]:
     ]
 
 
-def _won(filters: Filters, customers: Sequence[months.Customer]) -> Topic:
+def _won(currency: str, customers: Sequence[months.Customer]) -> Topic:
     if not customers:
         return Topic("won", TOPICS["won"], "Nobody became a customer in this month.")
-    currency = Organisation.get().currency
     revenue = money(sum(row.revenue for row in customers), currency)
     many = "customer" if len(customers) == 1 else "customers"
     names = [
@@ -272,13 +281,14 @@ def _won(filters: Filters, customers: Sequence[months.Customer]) -> Topic:
     )
 
 
-def _cracks(filters: Filters) -> Topic:
-    report, link = cracks.build(filters), f"/reports/cracks/?{urlencode(filters.query)}"
+def _cracks(filters: Filters, now: bool) -> Topic:
+    query = urlencode(filters.query)
     return Topic(
         "cracks",
         TOPICS["cracks"],
-        report=report,
-        parts=_parts(("All leads by place", [Item("Where every lead is", link)])),
+        report=cracks.build(filters) if now else None,
+        later="" if now else f"/reports/cracks/headline/?{query}",
+        parts=_parts(("All leads by place", [Item("Where every lead is", f"/reports/cracks/?{query}")])),
     )
 
 

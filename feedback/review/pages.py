@@ -33,7 +33,8 @@ def review(request: PageRequest, text: str) -> HttpResponseBase:
 
 
 def _context(request: PageRequest, of: dt.date) -> dict[str, object]:
-    kept, agenda = keeping.of(of), month.agenda(of)
+    kept = keeping.of(of)
+    agenda = month.agenda(of, whole_page=bool(request.GET.get("print")))
     notes = kept.notes if kept else {}
     decisions = kept.decisions.select_related("owner").order_by("due", "pk") if kept else []
     closed = kept is not None and kept.closed_at is not None
@@ -52,11 +53,11 @@ def _context(request: PageRequest, of: dt.date) -> dict[str, object]:
         "topics": [(topic, notes.get(topic.key, "")) for topic in agenda.topics],
         "promises": agenda.promises,
         "figures": [
-            (key, known.label, month.words(key, _figure(kept, key, agenda.figures)))
+            (key, known.label, month.words(key, _figure(kept, key, agenda.figures), agenda.currency))
             for key, known in month.FIGURES.items()
         ],
-        "earlier": keeping.earlier(of, agenda.figures),
-        "decisions": [keeping.moved(one, agenda.figures) for one in decisions],
+        "earlier": keeping.earlier(of, agenda.figures, agenda.currency),
+        "decisions": [keeping.moved(one, agenda.figures, agenda.currency) for one in decisions],
         "people": User.objects.filter(is_active=True).order_by("name") if may and not closed else [],
     }
 

@@ -10,7 +10,7 @@ from handoff import outbox
 from handoff.models import Notice, Outbox
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.demo import loop, story, tools, world
+from leadflow.demo import loop, review, story, tools, world
 from leadflow.demo.play import Play
 from leadflow.demo.story import Cast
 from leadflow.jobs import runner
@@ -43,6 +43,7 @@ def live(
     play.plan(talk, lambda at: tools.hold_workshop(cast, play.by_lead, seed))
     play.run(progress)
     loop.play(seed, cast, end)
+    review.play(seed, cast, start, end)
     with clock.use(end):
         _desks(cast, end)
         tools.try_on_the_past(cast, end)

@@ -1,0 +1,148 @@
+"""The monthly review: prefilled, noted, decided; a decision's figure is looked at again. The goal."""
+
+from datetime import date, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from feedback.goal import figures as goal
+from feedback.models import Decision, Goal, Review
+from feedback.reports import mutual, sla
+from feedback.reports.base import Filters
+from feedback.review import keeping, month
+from leadflow.accounts.actors import person
+from leadflow.errors import BadInput, Conflict, Forbidden, NotVisible
+from leadflow.leads.models import Answer, Outcome
+from scoring import agreements
+from tests.feedback.filled import fill
+from tests.feedback.histories import write_histories, write_promises
+
+OCTOBER = date(2026, 10, 1)
+
+
+def decide(people, at, **more):
+    """A decision as the meeting takes it."""
+    said = {"text": "Guides give less", "owner": people.mia, "due": (at + timedelta(days=9)).date(), **more}
+    return keeping.decide(OCTOBER, person(people.noah), **said)
+
+
+def test_the_agenda_answers_four_questions_with_a_fixed_number_of_queries(
+    people, agreement_in_force, at, as_user
+):
+    counts = []
+    for rows in (20, 40):
+        fill(people, at, rows)
+        client = as_user(people.noah)
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            page = client.get("/review/2026-10/").content.decode()
+        counts.append(len(seen))
+        assert all(title.replace("'", "&#x27;") in page for title in month.TOPICS.values())
+    assert counts[0] == counts[1]
+    assert client.get("/review/2026-10/?print=1").status_code == 200
+    assert client.get("/review/").status_code == 302
+
+
+def test_notes_are_kept_and_two_writers_do_not_overwrite_each_other(people, at):
+    first = keeping.note(OCTOBER, "lousy", "Students again", 1, person(people.mia))
+    with pytest.raises(Conflict, match="Somebody else wrote"):
+        keeping.note(OCTOBER, "won", "Late words", first.lock_version - 1, person(people.rosa))
+    keeping.note(OCTOBER, "won", "The ROI sheet", first.lock_version, person(people.rosa))
+    assert keeping.of(OCTOBER).notes == {"lousy": "Students again", "won": "The ROI sheet"}
+    with pytest.raises(Forbidden):
+        keeping.note(OCTOBER, "won", "Mine", 3, person(people.sam))
+    with pytest.raises(BadInput):
+        keeping.note(OCTOBER, "nonsense", "x", 3, person(people.mia))
+
+
+def test_a_decision_opens_a_draft_and_the_next_review_shows_whether_its_figure_moved(
+    people, agreement_in_force, at
+):
+    write_histories(people, at, 150)
+    made = decide(people, at, figure="accepted")
+    now = month.figures(OCTOBER)["accepted"]
+    assert now is not None
+    assert float(made.figure_before) == pytest.approx(now)
+    draft = keeping.open_draft(made.pk, person(people.noah))
+    assert draft == agreements.draft()
+    assert keeping.open_draft(made.pk, person(people.mia)) == draft
+    keeping.close(OCTOBER, person(people.rosa))
+    with pytest.raises(Conflict, match="has been ended"):
+        decide(people, at)
+    november = date(2026, 11, 1)
+    Answer.objects.filter(kind="rejected", at__gte=month.filters_of(november).low).delete()
+    found = keeping.earlier(november, month.figures(november), "EUR")
+    assert [(one.decision.pk, one.way, one.now) for one in found] == [(made.pk, "better", "100%")]
+    assert Review.objects.get().figures["accepted"] == pytest.approx(now)
+
+
+def test_bad_decisions_and_months_are_told_in_words(people, at, as_user):
+    with pytest.raises(BadInput) as bad:
+        decide(people, at, text="?", owner=None, due=at.date() - timedelta(days=1), figure="moon")
+    assert [fault.path for fault in bad.value.faults] == ["text", "owner", "due", "figure"]
+    for text in ("2026-13", "2030-01", "soon"):
+        with pytest.raises(NotVisible):
+            month.read(text)
+    client = as_user(people.rosa)
+    wrong = client.post("/review/2026-10/decisions/", {"text": "Call within the hour", "due": "never"})
+    assert wrong.status_code == 422
+    assert "Choose who does it" in wrong.content.decode()
+    assert "Call within the hour" in wrong.content.decode()
+    assert not Decision.objects.exists()
+
+
+def test_both_sides_promises_are_the_figures_of_the_other_reports(people, agreement_in_force, at):
+    write_histories(people, at, 200)
+    write_promises(at)
+    filters = Filters(date(2026, 9, 7), date(2026, 11, 22), at, "Europe/Berlin")
+    weeks, whole = mutual.by_week(filters)
+    due = sla.attainment(filters)["lead", "acceptance", "all", "0"]
+    assert due.all > 10
+    assert (whole["acceptance"].part, whole["acceptance"].whole) == (due.met, due.all)
+    assert sum(week["leads"].part for week in weeks.values()) == whole["leads"].part > 10
+    noes = Answer.objects.filter(kind__in=("rejected", "returned"), voided_at=None)
+    noes = noes.filter(at__gte=filters.low, at__lt=filters.high)
+    assert whole["reason"].whole == noes.count()
+    report = mutual.build(filters)
+    for cell, kept in ((f"leads@week={monday}", week["leads"]) for monday, week in weeks.items()):
+        assert mutual.drill(cell, filters).count() == kept.part
+    assert report.tables[0].rows[0][1].value == 25
+
+
+def test_a_goal_is_reckoned_back_by_hand_to_the_same_leads(people, agreement_in_force, at):
+    write_histories(people, at, 400, days=300)
+    Outcome.objects.filter(kind="won").update(amount=9_000)
+    Outcome.objects.filter(kind="won", pk__in=Outcome.objects.values("pk")[:20]).update(amount=11_000)
+    period = Filters(date(2026, 11, 1), date(2027, 6, 30), at, "Europe/Berlin")
+    typed = {"offered": 10.0, "accepted": 50.0, "customer": 20.0, "deal": 10_000.0, "lag": 60.0}
+    plan = goal.plan(1_000_000, period, typed, at)
+    weeks = ((date(2027, 6, 30) - timedelta(days=60)) - at.date()).days / 7
+    leads = (1_000_000 - plan.won) / (10_000 * 0.1 * 0.5 * 0.2)
+    assert plan.leads == pytest.approx(leads)
+    assert plan.weekly == pytest.approx(leads / weeks)
+    assert plan.low == plan.high == plan.weekly
+    assert sum(one.weekly for one in plan.sources) == pytest.approx(plan.weekly)
+    own = goal.plan(1_000_000, period, {}, at)
+    assert own.missing == [], own.rates
+    assert own.low < own.weekly < own.high
+    rate = own.rates["accepted"]
+    assert rate.low < rate.measured < rate.high
+
+
+def test_thin_data_stands_in_the_headline_and_typed_rates_are_taken(people, agreement_in_force, at, as_user):
+    client = as_user(people.noah)
+    page = client.get("/review/goal/?amount=500000&end=2027-06-30").content.decode()
+    assert "Only 0 customers to measure by" in page
+    typed = "&offered=10&accepted=50&customer=20&deal=10000&lag=60"
+    page = client.get(f"/review/goal/?amount=500000&end=2027-06-30{typed}").content.decode()
+    assert "leads a week" in page
+    wrong = client.get("/review/goal/?amount=-5&end=2020-01-01")
+    assert wrong.status_code == 422
+    assert "Choose a day that is still to come" in wrong.content.decode()
+    assert client.get("/review/goal/?amount=5&end=2027-06-30&deal=NaN").status_code == 422
+    kept = {"name": "Half", "amount": "500000", "end": "2027-06-30", "offered": "10"}
+    assert client.post("/review/goal/keep/", kept).status_code == 302
+    assert Goal.objects.get().rates == {"offered": 10.0}
+    assert "Goal: Half" in client.get("/review/goal/").content.decode().replace("The goal: ", "Goal: ")
