@@ -45,7 +45,7 @@ class HoursForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        country = self.data.get("country", "") if self.is_bound else self.instance.country
+        country = self.data.get("country", "") if self.is_bound else self.initial.get("country", "")
         region = self.fields["region"]
         assert isinstance(region, forms.ChoiceField)
         region.choices = region_choices(country)

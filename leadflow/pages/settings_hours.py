@@ -20,7 +20,7 @@ from handoff.models import Absence, Calendar, CalendarDay, Handoff, Promise, Tea
 from leadflow import clock
 from leadflow.accounts import audit
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import SALES, Role, Team, User
+from leadflow.accounts.models import SALES, Organisation, Role, Team, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.pages import hours
@@ -157,8 +157,11 @@ def _log_refused(request: HttpRequest, what: str, form: Any) -> None:
 
 
 def _usual() -> dict[str, str]:
+    """The usual week in the company's zone, with its country's holidays."""
     spans = ", ".join("-".join(span) for span in calendars.MORNING_AND_AFTERNOON)
-    return {f"day{n}": spans for n in range(5)}
+    company = Organisation.get()
+    country = company.country if company.country in calendars.countries() else ""
+    return {"tz": company.tz, "country": country, **{f"day{n}": spans for n in range(5)}}
 
 
 def _around(row: Calendar | None, day_form: DayForm | None = None) -> dict[str, Any]:
