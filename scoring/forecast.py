@@ -21,7 +21,7 @@ SAMPLE = 2_000
 # Who did something within these weeks and the days before them that count as fresh, and has these points now
 # or was with sales, may have reached a bar; points fade, so it is asked for fewer than any bar.
 LATELY = timedelta(weeks=WEEKS, days=14)
-WORTH_A_LOOK = 25
+WORTH_A_LOOK, HIGHEST = 25, 32_000
 _LATELY = """
     l.last_own_act_at > %(since)s AND (o.total IS NULL OR o.total >= %(points)s OR EXISTS (
         SELECT FROM leads_answer a WHERE a.lead_id = l.id AND a.kind = 'offered' AND a.at > %(since)s))
@@ -88,6 +88,9 @@ def leads(most: int, at: datetime) -> Looked:
     if base <= most:
         ids = sampling.people(most, base).ids
         return Looked(ids, [1.0] * len(ids))
-    found = sampling.split(_LATELY, {"since": at - LATELY, "points": WORTH_A_LOOK}, base)
+    found = sampling.split(
+        _LATELY, {"since": at - LATELY, "points": WORTH_A_LOOK}, base, (WORTH_A_LOOK, HIGHEST)
+    )
     near = sampling.every(found.inside, most)
-    return Looked(near, [found.share(found.inside, most)] * len(near))
+    each = found.inside_each * max(1.0, len(found.inside) / most)
+    return Looked(near, [each] * len(near))

@@ -12,6 +12,8 @@ from django.db import connection
 BOUND = 20_000
 # Of a large base so many are looked at to tell layers apart.
 PROBES = 2_500
+# Stored totals within a band are counted up to so many.
+COUNTED = 40_000
 # Probes at even distances of the primary key: each is one step in its index.
 _SPREAD = """
     SELECT DISTINCT found.id
@@ -82,34 +84,51 @@ def people(most: int, base: int | None = None) -> Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """Leads told apart by a test, of a base of so many: all of a small base, of a large one a spread."""
+    """Leads told apart by a test, and how many of the base each one of them stands for: one, where all of a
+    small base were looked at."""
 
-    base: int
     inside: list[int]
     outside: list[int]
-
-    def share(self, ids: Sequence[int], most: int) -> float:
-        """How many of the base each of up to `most` of these leads stands for."""
-        looked = len(self.inside) + len(self.outside)
-        taken = min(most, len(ids))
-        return self.base / looked * len(ids) / taken if taken else 0.0
+    inside_each: float
+    outside_each: float
 
 
-def split(test: str, args: Mapping[str, Any], base: int) -> Split:
-    """Tell the living leads apart by a condition over `l`, the lead, and `o`, its stored score. One query.
+def split(test: str, args: Mapping[str, Any], base: int, band: tuple[int, int]) -> Split:
+    """Tell the living leads apart by a condition over `l`, the lead, and `o`, its stored score.
 
-    `test` is text of the house, never of a user; its values are bound by name.
+    Of a large base few leads pass, and a spread would hardly meet one: they are looked for among the stored
+    totals of `band`, which have an index. `test` is text of the house, never of a user; its values are bound
+    by name. One query, of a large base three.
     """
-    rows = _ALL if base <= BOUND else _PROBED
+    if base <= BOUND:
+        found = _told(test, _ALL, "TRUE", args)
+        return Split([i for i, hit in found if hit], [i for i, hit in found if not hit], 1.0, 1.0)
+    spread = _told(test, _PROBED, "TRUE", {**args, "probes": PROBES})
+    every_one = base / len(spread) if spread else 1.0
+    bounds = {"low_total": band[0], "high_total": band[1]}
+    between = "o.total BETWEEN %(low_total)s AND %(high_total)s"
+    with connection.cursor() as cursor:
+        text = f"SELECT count(*) FROM (SELECT FROM scoring_leadscore o WHERE {between} LIMIT %(most)s) x"  # noqa: S608
+        cursor.execute(text, {**bounds, "most": COUNTED + 1})
+        there = int(cursor.fetchone()[0])
+    if there > COUNTED:
+        # So many that the spread says well enough how many there are.
+        there = round(every_one * len(_told(between, _PROBED, between, {**bounds, "probes": PROBES})))
+    step = max(1, there // PROBES)
+    which = f"{between} AND o.lead_id %% %(step)s = 0"
+    near = _told(test, _ALL, which, {**args, **bounds, "step": step})
+    return Split([i for i, hit in near if hit], [i for i, hit in spread if not hit], float(step), every_one)
+
+
+def _told(test: str, rows: str, which: str, args: Mapping[str, Any]) -> list[tuple[int, bool]]:
     text = (
-        f"SELECT l.id, COALESCE({test}, FALSE) FROM {rows}"  # noqa: S608 - see above
+        f"SELECT l.id, COALESCE({test}, FALSE) FROM {rows}"  # noqa: S608 - text of the house
         " LEFT JOIN scoring_leadscore o ON o.lead_id = l.id"
-        " WHERE l.merged_into_id IS NULL AND l.erased_at IS NULL ORDER BY l.id"
+        f" WHERE l.merged_into_id IS NULL AND l.erased_at IS NULL AND {which} ORDER BY l.id"
     )
     with connection.cursor() as cursor:
-        cursor.execute(text, {**args, "probes": PROBES})
-        found = cursor.fetchall()
-    return Split(base, [i for i, hit in found if hit], [i for i, hit in found if not hit])
+        cursor.execute(text, dict(args))
+        return list(cursor.fetchall())
 
 
 def every(ids: Sequence[int], most: int) -> list[int]:

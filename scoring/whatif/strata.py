@@ -16,7 +16,7 @@ from scoring.whatif.bars import Bar
 # Points below the lower and above the higher bar within which a change of some rules may carry a lead over.
 REACH = 15
 # Where no bar is known: everybody with this many points.
-FROM = 25
+FROM, HIGHEST = 25, 32_000
 # The parts of a look that hold its first answer.
 PARTS = (-1, -2)
 
@@ -60,24 +60,27 @@ def draw(document: Document, bar: Bar | None, old: int | None, at: datetime, mos
     if base <= most:
         return Drawn(base, (Layer(PARTS[0], sampling.people(most, base).ids, 1.0),), True)
     known = [points for points in (bar.value if bar else None, old) if points is not None]
+    low = min(known) - REACH if known else FROM
+    high = max(known) + REACH if known else HIGHEST
     found = sampling.split(
         _MAY_MOVE,
         {
             "fresh": at - timedelta(days=document.thresholds.fresh_days),
-            "low": min(known) - REACH if known else FROM,
-            "high": max(known) + REACH if known else 32_000,
+            "low": low,
+            "high": high,
             "waiting": room.waiting(),
         },
         base,
+        (low, high),
     )
     # Mostly those on whom it depends; what they leave over is for the others.
     near = min(len(found.inside), most * 3 // 5)
-    few = near, most - near
+    layers = ((found.inside, found.inside_each, near), (found.outside, found.outside_each, most - near))
     return Drawn(
         base,
         tuple(
-            Layer(part, sampling.every(ids, take), found.share(ids, take))
-            for part, ids, take in zip(PARTS, (found.inside, found.outside), few, strict=True)
+            Layer(part, sampling.every(ids, take), each * max(1.0, len(ids) / take))
+            for part, (ids, each, take) in zip(PARTS, layers, strict=True)
             if ids
         ),
         False,

@@ -19,6 +19,7 @@ from leadflow.leads import intake
 from leadflow.leads.models import Lead, Stage
 from scoring import agreements, current, engine, forecast
 from scoring.document import Document
+from scoring.editing import sampling
 from scoring.models import Agreement, Crossing, LeadScore, PreviewPart, PreviewRun
 from scoring.whatif import bars, runs, scan, strata, tally, weekly
 
@@ -289,6 +290,35 @@ def test_the_first_answer_finds_the_few_who_move_and_says_about_how_many(at, peo
     active = {lead for lead in enter if quiet.index(lead) % 8 == 0}
     assert active
     assert active <= ids(run, "enter", bar_of(draft), sample=True)
+
+
+def test_of_a_large_base_the_few_are_found_by_their_stored_score(at, people, monkeypatch):
+    force = in_force(people)
+    leads = base_of(120)
+    work()
+    settle()
+    draft = drafted(people, other_points)
+    program, bar = current.of(draft).program, bars.of(Document(draft.content))
+    whole = strata.draw(program.document, bar, bar_of(force), at, 40)
+    monkeypatch.setattr(sampling, "BOUND", 60)
+    monkeypatch.setattr(sampling, "PROBES", 30)
+    large = strata.draw(program.document, bar, bar_of(force), at, 40)
+    assert large.base == pytest.approx(len(leads), abs=2)
+    for drawn in (whole, large):
+        assert not drawn.exact
+        assert sum(len(layer.ids) * layer.weight for layer in drawn.layers) == pytest.approx(120, rel=0.3)
+    # A third of the probes' distance finds of those near the bar what a spread of 30 would miss.
+    near = [layer for layer in large.layers if layer.part == strata.PARTS[0]]
+    assert near
+    assert set(near[0].ids) <= set(sampling_near(program, bar, force, at))
+
+
+def sampling_near(program, bar, force, at) -> list[int]:
+    """Everybody near the bars, in a base that is looked at whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "BOUND", 20_000)
+        found = strata.draw(program.document, bar, bar_of(force), at, 110)
+    return next(layer.ids for layer in found.layers if layer.part == strata.PARTS[0])
 
 
 def test_every_sum_of_a_look_is_that_of_its_open_leads(at, people, monkeypatch):
