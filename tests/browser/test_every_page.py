@@ -31,6 +31,9 @@ MARKETING = [
     "/reports/",
     "/reports/sla/",
     "/reports/conversion/",
+    "/reports/criteria/",
+    "/reports/change/",
+    "/reports/speed/",
     "/leads/import/",
     "/agreement/",
     "/agreement/moves/",
@@ -39,6 +42,7 @@ MARKETING = [
     "/agreement/definitions/",
     "/agreement/file/",
     "/agreement/left-out/",
+    "/agreement/matching/behaviour/?of=floor",
 ]
 NURTURE = [
     "/mqls/?view=all&sort=-days",
