@@ -11,10 +11,10 @@ from django.db import transaction
 from feedback import nurture, tasks, terms
 from feedback.models import Dispute, Enrolment, Task
 from handoff import calendars, machine, outbox
-from handoff.models import OPEN, Handoff, State
+from handoff.models import OPEN, Handoff, Outbox, State
 from leadflow import clock
 from leadflow.accounts.actors import Actor
-from leadflow.accounts.models import MARKETING, Role
+from leadflow.accounts.models import MARKETING, Role, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from scoring.document import Reason
 from scoring.models import Hold
@@ -96,6 +96,7 @@ def undo(handoff_id: int, actor: Actor, *, at: datetime | None = None) -> Handof
             at = at or clock.now()
             nurture.void(handoff, at=at)
             tasks.undo(handoff, at=at)
+            outbox.cancel(_proposal(handoff), at)
     return handoff
 
 
@@ -116,6 +117,8 @@ def _follow(handoff: Handoff, reason: Reason, at: datetime) -> None:
         "process": lambda: _task(handoff, Task.Kind.DUPLICATE, reason, at),
     }
     follow.get(reason.effect, lambda: None)()
+    if reason.proposes_exclusion:
+        _propose_exclusion(handoff, reason, at)
     if reason.track:
         cause = f"sales' answer: {reason.text}"
         held = Hold.objects.filter(lead=handoff.lead_id, ended_at=None).values_list("pk", flat=True).first()
@@ -126,6 +129,27 @@ def _followed(handoff: Handoff, at: datetime) -> bool:
     enrolled = Enrolment.objects.filter(handoff=handoff, started_at=at).exclude(ended_why="undone")
     asked = Task.objects.filter(handoff=handoff, created_at=at).exclude(result="undone")
     return enrolled.exists() or asked.exists()
+
+
+def _proposal(handoff: Handoff) -> str:
+    return f"not-a-lead:{handoff.pk}:"
+
+
+def _propose_exclusion(handoff: Handoff, reason: Reason, at: datetime) -> None:
+    """Marketing’s managers hear, once it cannot be taken back, that a rule for “not a lead” is due."""
+    _, document = terms.agreement_of(handoff)
+    who = f"{handoff.lead} ({handoff.lead.company.name})" if handoff.lead.company else str(handoff.lead)
+    text = f"{handoff.owner or 'Sales'} proposes {who} for “not a lead”: {reason.text.lower()}"
+    payload = {"text": text, "url": "/agreement/who/", "lead": handoff.lead_id}
+    managers = User.objects.filter(is_active=True, role=Role.MARKETING_MANAGER).values_list("pk", flat=True)
+    later = at + timedelta(minutes=document.undo_minutes)
+    outbox.put(
+        [
+            outbox.Letter(f"{_proposal(handoff)}{pk}", "said", Outbox.Channel.BELL, pk, payload, later)
+            for pk in managers
+        ],
+        at,
+    )
 
 
 def _task(handoff: Handoff, kind: Task.Kind, reason: Reason, at: datetime) -> None:

@@ -19,6 +19,9 @@ def follows(
     return " ".join(part for part in (_goes(reason, document), _returns(reason, document, words, at)) if part)
 
 
+CLOSED_FOR_GOOD = "Closes the lead and proposes it for “not a lead”."
+
+
 @lru_cache(maxsize=16)
 def terms_of(agreement_id: int | None) -> Document:
     """The text of a version that was in force, as its handoffs keep to it; it never changes again."""
@@ -31,7 +34,7 @@ def terms_of(agreement_id: int | None) -> Document:
 def _goes(reason: Reason, document: Document) -> str:
     track = document.track(reason.track) if reason.track else None
     does = {
-        "close": "Closes the lead.",
+        "close": CLOSED_FOR_GOOD if reason.proposes_exclusion else "Closes the lead.",
         "repair": "Goes on marketing's repair list, due in two working days.",
         "process": "Marketing sorts it out: merges it or gives it to its owner.",
     }.get(reason.effect, "")

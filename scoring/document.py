@@ -192,6 +192,11 @@ class Reason:
     closes: bool
     says: str
 
+    @property
+    def proposes_exclusion(self) -> bool:
+        """It closes for good: whoever is like that should be left out by a rule."""
+        return self.effect == "close" and self.closes and self.back.kind == "none"
+
 
 @dataclass(frozen=True)
 class Step:

@@ -10,7 +10,7 @@ from django.core import mail
 from feedback import audiences, callbacks, letters, nurture, starting, steps, talking, verdicts
 from feedback.models import ContentUse, Enrolment, StepRun, Task
 from handoff import machine, outbox
-from handoff.models import OPEN, Handoff, Outbox, WebhookEndpoint
+from handoff.models import OPEN, Handoff, Notice, Outbox, WebhookEndpoint
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import User
@@ -68,7 +68,8 @@ def test_what_follows_is_said_from_the_rules(at):
         "Comes back to you on that day, whatever its points; you hear of it two weeks ahead."
     )
     assert "repair list" in said["6"]
-    assert said["9"] == "Closes the lead. Nothing brings it back by itself."
+    assert said["1"].startswith("Closes the lead. Comes back when employees or industry changes")
+    assert said["9"].startswith("Closes the lead and proposes it for “not a lead”.")
 
 
 def test_the_rep_reads_what_follows_before_saying_no(offered, as_user):
@@ -76,6 +77,18 @@ def test_the_rep_reads_what_follows_before_saying_no(offered, as_user):
     text = as_user(handoff.owner).get(f"/leads/{handoff.lead_id}/").content.decode()
     assert "Starts the track “Educate”" in text
     assert "not before 24 December" in text
+
+
+def test_a_competitor_is_proposed_for_not_a_lead_unless_taken_back(offered, at, people):
+    first, second = offered(company="Rival"), offered()
+    for handoff in (first, second):
+        verdicts.reject(handoff.pk, owner_of(handoff), reason_key="9")
+    verdicts.undo(second.pk, owner_of(second), at=at + timedelta(minutes=5))
+    outbox.deliver(at + timedelta(minutes=11))
+    told = [one.text for one in Notice.objects.filter(user=people.noah)]
+    assert told == [
+        f"{first.owner} proposes {first.lead} (Rival) for “not a lead”: competitor, student or spam"
+    ]
 
 
 # The agreed date -------------------------------------------------------------------------
