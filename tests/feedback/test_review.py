@@ -31,16 +31,14 @@ def test_the_agenda_answers_four_questions_with_a_fixed_number_of_queries(
     people, agreement_in_force, at, as_user
 ):
     counts = []
-    for rows in (20, 40):
+    for rows in (60, 80):
         fill(people, at, rows)
         client = as_user(people.noah)
-        with CaptureQueriesContext(
-            connection,
-        ) as seen:
+        with CaptureQueriesContext(connection) as seen:
             page = client.get("/review/2026-10/").content.decode()
         counts.append(len(seen))
         assert all(title.replace("'", "&#x27;") in page for title in month.TOPICS.values())
-    assert counts[0] == counts[1]
+    assert counts[0] == counts[1] <= 30
     assert client.get("/review/2026-10/?print=1").status_code == 200
     assert client.get("/review/").status_code == 302
 
