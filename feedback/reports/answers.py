@@ -206,6 +206,8 @@ class Answers:
     judged: int
     # Columns in the order of time rather than of size.
     in_time: bool = False
+    # Columns share leads: those that sales accepts least come first.
+    shared: bool = False
 
     @property
     def acceptance(self) -> Acceptance:
@@ -244,6 +246,11 @@ class Answers:
             totals[key] += n
         if self.in_time:
             return sorted(totals)
+        if self.shared:
+            found = {key: self.of(key) for key in totals}
+            judged = [key for key in totals if found[key].answered >= FEW / 2]
+            judged.sort(key=lambda c: (found[c].rate or 0, -totals[c], c))
+            return judged + sorted(set(totals) - set(judged), key=lambda c: (-totals[c], c))
         return sorted(totals, key=lambda c: (-totals[c], self.names[c]))
 
     def noes(self, reason: str | None = None, key: str | None = None) -> int:
@@ -266,14 +273,16 @@ def count(filters: Filters) -> Answers:
     single = _rows(_COUNTS, filters) if by == "criterion" else rows
     for kind, reason, _, _, n, _ in single:
         totals[(kind, reason)] += n
-    return Answers(counts, names, dict(totals), sum(row[5] for row in single), by == "period")
+    return Answers(
+        counts, names, dict(totals), sum(row[5] for row in single), by == "period", by == "criterion"
+    )
 
 
 def _column_name(by: str, name: str, filters: Filters) -> str:
     if by != "period":
         return name
     day = date.fromisoformat(name)
-    return f"{day.day} {day:%b}" if _by_week(filters) else f"{day:%b %Y}"
+    return f"week of {day.day} {day:%b}" if _by_week(filters) else f"{day:%b %Y}"
 
 
 @dataclass(frozen=True)
@@ -552,12 +561,21 @@ def _judged(found: Acceptance, band: tuple[int, int]) -> str:
     return ", inside the agreed band." if rate <= high else f", more than the agreed {high} of 100."
 
 
+def _when(now: Answers, key: str) -> str:
+    name = now.names[key]
+    if not now.in_time:
+        return f"from {name}"
+    return f"in the {name}" if name.startswith("week") else f"in {name}"
+
+
 def _most_from(now: Answers, reason: str) -> str:
+    if now.shared:
+        return "."
     by = {key: now.noes(reason, key) for key in now.columns}
     key = max(by, key=lambda k: by[k])
     if by[key] < 2 or len([k for k in by if by[k]]) < 2:
         return "."
-    return f", {by[key]} of them from {now.names[key]}."
+    return f", {by[key]} of them {_when(now, key)}."
 
 
 def _matrix(filters: Filters, now: Answers, texts: dict[str, str]) -> Table:
@@ -580,7 +598,15 @@ def _matrix(filters: Filters, now: Answers, texts: dict[str, str]) -> Table:
     hidden = len(now.columns) - len(shown)
     note = f"{hidden} {'earlier' if now.in_time else 'smaller'} columns are not shown" if hidden else ""
     if filters.by == "criterion":
-        note = " ".join(filter(None, ["A lead stands in each rule that gave it points.", note]))
+        note = " ".join(
+            filter(
+                None,
+                [
+                    "A lead stands in each rule that gave it points; the least accepted rules first.",
+                    note,
+                ],
+            )
+        )
     rejected = now.sum(kind="rejected")
     returned = now.sum(kind="returned")
     sub = (
@@ -604,6 +630,8 @@ def _cell(now: Answers, reason: str, key: str) -> Figure:
     if not n:
         return Figure(0, "–")
     part = n / max(1, now.noes())
+    if now.shared:
+        return Figure(n, cell=f"noes.{reason or '*'}.={key}")
     tone = "hot" if n >= 3 and part >= HOT else "warm" if n >= 2 and part >= HOT / 2 else ""
     return Figure(n, cell=f"noes.{reason or '*'}.={key}", tone=tone)
 
