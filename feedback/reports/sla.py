@@ -63,8 +63,10 @@ def _base(filters: Filters) -> str:
     ), base AS (
         SELECT due.*, h.lead_id, coalesce(nullif(h.grade, ''), 'none') AS grade,
                (due.due AT TIME ZONE %(zone)s)::date AS day,
-               extract(hour FROM h.first_offered_at AT TIME ZONE %(zone)s)::int AS hour
-        FROM due JOIN (SELECT id, lead_id, grade, first_offered_at, frozen, agreement_id FROM handoff_handoff
+               extract(hour FROM h.first_offered_at AT TIME ZONE %(zone)s)::int AS hour,
+               h.reached_at <= %(at)s AS reached
+        FROM due JOIN (SELECT id, lead_id, grade, first_offered_at, reached_at, frozen, agreement_id
+                       FROM handoff_handoff
                        WHERE id = ANY(ARRAY(SELECT DISTINCT handoff_id FROM due))) h ON h.id = due.handoff_id
         {"JOIN leads_lead l ON l.id = h.lead_id" if filters.source or filters.campaign else ""}
         {"WHERE" if where else ""} {" AND ".join(where)}
@@ -77,7 +79,7 @@ _COUNTS = """
                                 WHEN grouping(hour) = 0 THEN 'hour' ELSE 'all' END AS by,
            coalesce(team_id::text, holder_id::text, grade, day::text, hour::text, '0') AS key,
            count(*) FILTER (WHERE result = 'met'), count(*) FILTER (WHERE result = 'missed'),
-           count(*) FILTER (WHERE running)
+           count(*) FILTER (WHERE running), count(*) FILTER (WHERE reached)
     FROM base
     GROUP BY GROUPING SETS ((scope, promise), (scope, promise, team_id), (scope, promise, holder_id),
                             (scope, promise, grade), (scope, promise, day), (scope, promise, hour))"""
@@ -87,6 +89,7 @@ _RESULTS = {
     "met": " AND result = 'met'",
     "missed": " AND result = 'missed'",
     "running": " AND running",
+    "reached": " AND reached",
 }
 _BY = {
     "all": "",
@@ -101,11 +104,13 @@ _BY = {
 
 @dataclass(frozen=True)
 class Count:
-    """Promises that fell due: kept, missed, and of the missed those that still run."""
+    """Promises that fell due: kept, missed, of the missed those that still run, and of all of them those
+    whose lead was talked to by now (reached is more than contacted)."""
 
     met: int = 0
     missed: int = 0
     running: int = 0
+    reached: int = 0
 
     @property
     def all(self) -> int:
@@ -113,7 +118,12 @@ class Count:
         return self.met + self.missed
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(self.met + other.met, self.missed + other.missed, self.running + other.running)
+        return Count(
+            self.met + other.met,
+            self.missed + other.missed,
+            self.running + other.running,
+            self.reached + other.reached,
+        )
 
 
 # (scope, promise, by, key) → Count; by "all" has key "0", rep "0" is the pool.
@@ -139,8 +149,8 @@ def attainment(filters: Filters) -> Counts:
     counts: Counts = defaultdict(Count)
     with connection.cursor() as cursor:
         cursor.execute(_base(filters) + _COUNTS, _bound(filters))
-        for scope, promise, by, key, met, missed, running in cursor.fetchall():
-            counts[(scope, promise, by, key)] = Count(met, missed, running)
+        for scope, promise, by, key, *numbers in cursor.fetchall():
+            counts[(scope, promise, by, key)] = Count(*numbers)
     return counts
 
 
@@ -207,6 +217,7 @@ def build(filters: Filters) -> Report:
     names = _names(now)
     report.figures = [_late_figure(report, now)]
     report.figures += [_figure(report, promise, now, was, goal) for promise in PROMISES]
+    report.figures += [_reached_figure(report, now)]
     report.tables = [
         _weeks_table(filters, now),
         _table("reps", "By rep", "rep", "holder", now, was, names["rep"]),
@@ -266,6 +277,18 @@ def _figure(report: Report, promise: str, now: Counts, was: Counts, goal: dict[s
         "small": " · ".join(words),
         "href": report.link(f"lead.{promise}.all") if count.all else "",
         "late": late,
+    }
+
+
+def _reached_figure(report: Report, now: Counts) -> dict[str, Any]:
+    """Talked to or met, whenever that was: a voicemail in time keeps the promise and reaches nobody."""
+    count = now[("lead", "first_touch", "all", "0")]
+    return {
+        "label": "Reached",
+        "value": percent(count.reached, count.all),
+        "small": f"talked to or met: {count.reached:,} of {count.all:,} whose first contact was due",
+        "href": report.link("lead.first_touch.reached") if count.reached else "",
+        "late": False,
     }
 
 
@@ -450,6 +473,7 @@ def words(cell: str, filters: Filters) -> str:
         "met": "in time",
         "missed": "not in time",
         "running": "late and still open",
+        "reached": "due, and reached by now",
         "all": "due",
     }.get(parts[2], "")
     by, _, key = parts[3].partition("=")

@@ -5,6 +5,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db.models import F
 
 from feedback.reports import sla
 from feedback.reports.base import Filters
@@ -69,6 +70,16 @@ def test_a_clock_past_due_that_still_runs_is_missed(filters):
     counts = sla.attainment(filters)
     running = counts[("lead", "acceptance", "all", "0")].running
     assert 0 < running <= counts[("lead", "acceptance", "all", "0")].missed
+
+
+def test_reached_is_told_apart_from_contacted(filters, agreement_in_force):
+    Handoff.objects.annotate(third=F("pk") % 3).filter(third=0).update(reached_at=filters.at)
+    due = [row[0] for row in plain_dues(filters) if row[1:3] == ("lead", "first_touch")]
+    reached = [handoff for handoff in due if handoff.reached_at]
+    count = sla.attainment(filters)[("lead", "first_touch", "all", "0")]
+    assert 0 < count.reached == len(reached) != count.met
+    assert sla.drill("lead.first_touch.reached", filters).count() == len({h.lead_id for h in reached})
+    assert any(figure["label"] == "Reached" for figure in sla.build(filters).figures)
 
 
 def test_team_and_source_keep_to_their_rows(filters, people):
