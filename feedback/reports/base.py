@@ -40,6 +40,8 @@ class Filters:
     criterion: str = ""
     # The number of an agreement: entered or handed over under it.
     version: int | None = None
+    # Up to when kept rows hold (`journeys.marked`), so that a report asks once; ...: nobody has asked.
+    mark: Any = field(default=..., compare=False, repr=False)
 
     @property
     def low(self) -> datetime:

@@ -127,6 +127,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
 
 def build(filters: Filters) -> Report:
     """The whole report, with the cohort before at the same age."""
+    filters = journeys.marked(filters)
     now, was = funnel(filters), funnel(filters.before)
     total, before = now.total, was.total
     report = Report(

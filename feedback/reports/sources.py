@@ -65,6 +65,7 @@ drill, words = CUBE.drill, CUBE.words
 
 def build(filters: Filters) -> Report:
     """Each source and campaign from its leads to revenue, with its cost."""
+    filters = journeys.marked(filters)
     now = CUBE.count(filters, "source", "campaign")
     was = CUBE.count(filters.before, "source", "campaign")
     costs = costs_of(filters)

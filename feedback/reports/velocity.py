@@ -87,6 +87,7 @@ def days(filters: Filters, *, by_source: bool = True) -> Days:
 
 def build(filters: Filters) -> Report:
     """Days from step to step, now and before, and by source."""
+    filters = journeys.marked(filters)
     counts = CUBE.count(filters, "source")
     now, was = days(filters), days(filters.before, by_source=False)
     total = counts[ALL]

@@ -84,6 +84,8 @@ PAGES = {
         "/queue/?tab=team",
         "/queue/?grade=D&late=1",
         "/queue/own/",
+        "/queue/calls/",
+        "/queue/views/?tab=mine&grade=A",
         "/queue/waiting/",
         "/notices/",
         "/queue/{handoff}/do/accept/",
