@@ -10,7 +10,7 @@ from handoff import outbox
 from handoff.models import Notice, Outbox
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.demo import loop, review, story, tools, world
+from leadflow.demo import loop, review, story, tools, views, world
 from leadflow.demo.play import Play
 from leadflow.demo.story import Cast
 from leadflow.jobs import runner
@@ -44,6 +44,7 @@ def live(
     play.run(progress)
     loop.play(seed, cast, end)
     review.play(seed, cast, start, end)
+    views.play(cast)
     with clock.use(end):
         _desks(cast, end)
         tools.try_on_the_past(cast, end)
