@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from handoff import clocks
 from leadflow import clock
 from leadflow.celery import QUEUES, broker, last_run_key
 from leadflow.leads.models import LeadChanged
@@ -59,6 +60,7 @@ def _database(at: datetime, late: list[str]) -> dict[str, Any]:
                 .values_list("known_at", flat=True)
                 .first(),
             ),
+            "to_tick": None if (due := clocks.oldest_due(at)) is None else int(due.total_seconds()),
         }
     except DatabaseError as error:
         late.append(f"database: {str(error).strip().splitlines()[0]}")
