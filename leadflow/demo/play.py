@@ -44,8 +44,6 @@ WEEKEND_HOURS = (time(13, 0),)
 AT_ONCE = frozenset({"demo_requested", "trial_started"})
 # Nurture steps and the ends of waits are looked at with the first hour of a Monday.
 DAILY = time(10, 50)
-# Tracks that start by themselves came with the last version: they write to leads of these weeks only.
-EARLY = timedelta(days=12)
 # Of what came in within this much working time of the end, most is still to be answered.
 UNANSWERED = timedelta(hours=9)
 # Tables grow from nothing here faster than the database looks at them: without fresh statistics it plans
@@ -133,6 +131,8 @@ class Play:
         with clock.use(self.end):
             engine.queue_refresh(self.end)
             self.take_in(self.end)
+            # Early tracks begin today: their first mails leave tomorrow.
+            nurture.sweep(self.end)
             self._keep_promises(self.end)
 
     def _hours(self) -> Iterator[datetime]:
@@ -166,8 +166,6 @@ class Play:
             nurture.tick(at)
             # A tick looks back two days; here it comes once a week.
             nurture.return_to_score(at, since=None)
-            if at > self.end - EARLY:
-                nurture.sweep(at)
         while machine.open_pending(at, BATCH) >= BATCH:
             pass
         admission.refill(at)
