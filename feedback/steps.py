@@ -21,6 +21,7 @@ from scoring.document import Step, Track
 # How many due rows one transaction takes.
 BATCH = 500
 REVIEW_AFTER = timedelta(days=90)
+A_DAY = timedelta(days=1)
 MAIL_STEPS = ("email", "webinar")
 
 
@@ -63,7 +64,7 @@ def run(at: datetime) -> int:
             lead.pk: lead for lead in locked.select_related("company").filter(pk__in=lead_ids).order_by("pk")
         }
         rows = list(candidates.filter(lead__in=leads.keys()).order_by("lead_id"))
-        due = _due(rows, leads)
+        due = _due(rows, leads, at)
         _record(due, at)
         _advance(due, at)
         # The lead may be closed, or the draft may have lost the track since: nothing is left to do on it.
@@ -72,7 +73,7 @@ def run(at: datetime) -> int:
         return len(rows)
 
 
-def _due(rows: Sequence[Enrolment], leads: dict[int, Lead]) -> list[_Due]:
+def _due(rows: Sequence[Enrolment], leads: dict[int, Lead], at: datetime) -> list[_Due]:
     documents = terms.documents(row.agreement_id for row in rows)
     said = letters.words_about_mail([row.lead_id for row in rows])
     found = []
@@ -92,7 +93,8 @@ def _due(rows: Sequence[Enrolment], leads: dict[int, Lead]) -> list[_Due]:
                 track=track,
                 step=track.steps[number],
                 refusal=letters.refusal(row.lead, said.get(row.lead_id)),
-                next_step_at=None if gap is None else row.next_step_at + timedelta(days=max(gap, 1)),
+                # After an outage nobody gets two steps in one day.
+                next_step_at=None if gap is None else max(row.next_step_at + timedelta(days=gap), at + A_DAY),
             )
         )
     return found

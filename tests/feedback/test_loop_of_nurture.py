@@ -229,6 +229,16 @@ def test_nobody_is_written_to_at_a_closed_place(on_track, at):
     assert on(lead) is None
 
 
+def test_after_an_outage_nobody_gets_two_mails_in_one_day(on_track, at):
+    lead = on_track()
+    late = at + timedelta(days=40)
+    nurture.tick(late)
+    nurture.tick(late + timedelta(hours=23))
+    assert StepRun.objects.filter(enrolment__lead=lead).count() == 1
+    nurture.tick(late + timedelta(days=1))
+    assert StepRun.objects.filter(enrolment__lead=lead).count() == 2
+
+
 # Audiences -------------------------------------------------------------------------------
 
 
@@ -401,32 +411,35 @@ def test_a_track_is_made_step_by_step_in_the_browser(draft, people, as_user):
     assert "starts by itself for MQL, if they are The head of operations" in page
 
 
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ({"day": "soon", "kind": "task", "text": "x"}, "write the day as a number"),
-        ({"day": 1, "kind": "email", "text": "", "body": "x"}, "subject is missing"),
-        ({"day": 1, "kind": "email", "text": "x"}, "write what the mail says"),
-        ({"day": 1, "kind": "email", "text": "x", "body": "x", "link": "javascript:1"}, "begins with https"),
-        ({"day": 9000, "kind": "task", "text": "x"}, "from 0 to 730"),
-    ],
-)
-def test_a_step_that_cannot_be_is_told_in_words_and_stays_as_typed(row, words, draft, people, as_user):
-    answer = post(as_user(people.mia), "track", "new", **track_form(row))
-    assert answer.status_code == 422
-    assert words in answer.content.decode()
-    assert f'value="{row["day"]}"' in answer.content.decode()
+WRONG = [
+    ({"day": "soon", "kind": "task", "text": "x"}, "write the day as a number"),
+    ({"day": 1, "kind": "email", "text": "", "body": "x"}, "subject is missing"),
+    ({"day": 1, "kind": "email", "text": "x"}, "write what the mail says"),
+    ({"day": 1, "kind": "email", "text": "x", "body": "x", "link": "javascript:1"}, "begins with https"),
+    ({"day": 9000, "kind": "task", "text": "x"}, "from 0 to 730"),
+]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"effect": "callback", "needs_date": False}, "needs the date"),
-        ({"effect": "track", "track": ""}, "which track"),
-        ({"effect": "close", "back": {"kind": "none"}, "wait_days": None, "closes": False}, "neither closes"),
-    ],
-)
-def test_a_reason_that_would_lose_leads_is_refused(change, words, draft):
-    content = copy.deepcopy(draft.content)
-    content["reasons"][1] = {**content["reasons"][1], **change}
-    assert any(words in fault.message for fault in agreements.faults_of(content))
+def test_a_step_that_cannot_be_is_told_in_words_and_stays_as_typed(draft, people, as_user):
+    client = as_user(people.mia)
+    for row, words in WRONG:
+        answer = post(client, "track", "new", **track_form(row))
+        assert answer.status_code == 422
+        assert words in answer.content.decode()
+        assert f'value="{row["day"]}"' in answer.content.decode()
+    assert Agreement.objects.get(pk=draft.pk).content == draft.content
+
+
+REFUSED = [
+    ({"effect": "callback", "needs_date": False}, "needs the date"),
+    ({"effect": "track", "track": ""}, "which track"),
+    ({"effect": "close", "back": {"kind": "none"}, "wait_days": None, "closes": False}, "neither closes"),
+]
+
+
+@pytest.mark.django_db
+def test_a_reason_that_would_lose_leads_is_refused():
+    for change, words in REFUSED:
+        content = copy.deepcopy(default_content())
+        content["reasons"][1] = {**content["reasons"][1], **change}
+        assert any(words in fault.message for fault in agreements.faults_of(content)), words
