@@ -29,7 +29,9 @@ from handoff.models import Handoff
 from leadflow import audit, clock
 from leadflow.errors import BadInput
 from leadflow.leads.models import Activity, Answer, Lead, Outcome, StageChange
+from scoring import personas
 from scoring.models import Agreement
+from tests.feedback.conftest import GOOD
 from tests.feedback.histories import enrich, write_histories, write_promises
 
 PERIOD = (date(2026, 9, 1), date(2026, 11, 20))
@@ -69,9 +71,9 @@ def plain_cohort(filters):
             "customer": [r.at for r in deals(lead, filters.at, ("won",))],
         }
         first = {key: min(at) for key, at in steps.items() if at and min(at) <= filters.at}
-        undated = Outcome.objects.filter(
-            lead=lead, voided_at=None, undated=True, kind__in=("opportunity", "won")
-        ).exists()
+        said = Outcome.objects.filter(lead=lead, voided_at=None, kind__in=("opportunity", "won"))
+        # A deal older than the lead says nothing of how long it took.
+        undated = any(row.undated or row.at < lead.created_at for row in said)
         found.append((lead, first, undated))
     return found
 
@@ -418,3 +420,18 @@ def test_a_name_that_begins_with_an_equals_sign_runs_nowhere(filters, people, as
     assert "'=cmd" in page
     assert "\n=cmd" not in page
     assert "'=cmd" in client.get(f"/api/v1/reports/sources/?{query}").content.decode()
+
+
+def test_a_persona_filter_keeps_to_leads_of_that_persona(at, agreement_in_force, make_lead):
+    made = [make_lead(**GOOD, name=f"Good {n}").pk for n in range(2)] + [make_lead(title="Student").pk]
+    seen = {lead: found.persona.key for lead, found in personas.of(made, at).items() if found.ideal}
+    key = seen[made[0]]
+    only = Filters(date(2026, 11, 1), date(2026, 11, 24), at, "Europe/Berlin", persona=key)
+    wanted = {lead for lead, found in seen.items() if found == key}
+    for _ in range(2):
+        assert set(sources.drill("leads", only).values_list("pk", flat=True)) == wanted
+        assert sources.CUBE.count(only)[ALL]["leads"] == len(wanted) < len(made)
+        # Read from the ledgers first, then from what is kept.
+        journeys.refresh(at + timedelta(hours=1))
+    assert set(LeadJourney.objects.filter(persona=key).values_list("lead_id", flat=True)) == wanted
+    assert "persona " in sources.build(only).population
