@@ -24,7 +24,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, Team
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
-from leadflow.leads.models import Lead
+from leadflow.leads.models import Content, Lead
 from leadflow.web import PageRequest, changed_query, csv_response, toast
 
 PAGE = 30
@@ -251,18 +251,27 @@ def loop(request: PageRequest, pk: int) -> HttpResponseBase:
     now = clock.now()
     held = Handoff.objects.filter(lead=lead, state__in=OPEN, owner=request.user).first()
     told = keeping.told(lead, now)
+    asked = groups.of_lead(lead.pk)
     context = {
         "lead": lead,
         "told": [(row, keeping.running(row, now.date())) for row in told],
-        "asked": groups.of_lead(lead.pk),
+        "asked": asked,
         "sent": ContentUse.objects.filter(lead=lead)
         .select_related("content", "by")
         .order_by("-at", "-pk")[:10],
         "handoff": held,
-        "pieces": list(library.to_send()) if held is not None and lead.email else [],
+        "pieces": _fitting(lead, asked) if held is not None and lead.email else [],
         "compact": bool(request.GET.get("panel")),
     }
     return render(request, "feedback/loop/_loop.html", context)
+
+
+def _fitting(lead: Lead, asked: list[dict[str, Any]]) -> list[Content]:
+    """Pieces to send: first those that answer what this lead asked, then those for its stage."""
+    answers = {one["head"].content_id for one in asked}
+    return sorted(
+        library.to_send(), key=lambda p: (p.pk not in answers, p.stage != lead.stage, p.title.casefold())
+    )
 
 
 @require_POST
