@@ -22,6 +22,8 @@ TITLE = "Cracks"
 ASKS = "Did anyone fall through? Every lead has one place, an owner and a next date."
 ICON = "search"
 DAYS = 7
+# Places with a page of their own, which says more.
+PAGES = {"excluded": "/agreement/left-out/"}
 WORDS = {**PLACE_WORDS, "merged": "Merged into another", "erased": "Erased", "nowhere": "In no place"}
 
 
@@ -143,7 +145,7 @@ def _books(filters: Filters, lines: dict[str, Line], before: dict[str, Line]) ->
         past = before.get(place, Line())
         rows.append(
             [
-                Figure(WORDS.get(place, place)),
+                Figure(WORDS.get(place, place), href=PAGES.get(place, "")),
                 Figure(line.opening, cell=f"opening.{place}" if line.opening else ""),
                 Figure(line.entered, cell=f"in.{place}" if line.entered else ""),
                 Figure(line.gone, cell=f"out.{place}" if line.gone else ""),
