@@ -67,9 +67,7 @@ def move_on(handoff_id: int, at: datetime, *, reason: str, by: Actor = SYSTEM, t
 def _next(handoff: Handoff, at: datetime) -> Seat | None:
     admission = acting.terms_now().admission
     held = handoff.transitions.exclude(owner_before=None).values_list("owner_before_id", flat=True)
-    had = (
-        {*held, handoff.owner_id} if handoff.owner is None or _sells(handoff.owner) else {handoff.owner_id}
-    )
+    had = {*held, handoff.owner_id} if handoff.owner is None or _sells(handoff.owner) else {handoff.owner_id}
     found = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
     there = [
         seat
