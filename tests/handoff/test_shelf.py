@@ -113,6 +113,31 @@ def test_what_closed_meanwhile_stops_none_of_the_others(people, offered, as_user
     assert "Sam rejected this" in text
 
 
+def test_the_page_stays_within_fifteen_queries_and_three_more_for_a_lead_of_the_pool(
+    people, offered, did, flow, as_user, django_assert_max_num_queries
+) -> None:
+    """A manager, a lead of the pool that sales answered before, a kept view, a filter with a name in it."""
+    one = offered(owner=people.sam)
+    machine.apply("reject", one.pk, person(people.sam), reason_key="3", date="2026-11-25")
+    with clock.use(berlin(2026, 11, 26, 9, 30)):
+        did(Lead.objects.get(pk=one.lead_id), "demo_requested")
+        flow()
+        again = Handoff.objects.get(lead=one.lead_id, state=State.OFFERED)
+        machine.apply("reassign", again.pk, person(people.rosa), to="pool", reason="test")
+        rosa = as_user(people.rosa)
+        rosa.post("/queue/views/?tab=pool&grade=A", {"name": "As"})
+        rosa.get("/queue/")
+        # Three more than with an owner: is there room for one more?
+        with django_assert_max_num_queries(18):
+            page = rosa.get(f"/queue/{again.pk}/?tab=pool").content.decode()
+        assert "Sam said" in page
+        with django_assert_max_num_queries(15):
+            rosa.get(f"/queue/?tab=team&rep={people.sam.pk}")
+        machine.apply("reassign", again.pk, person(people.rosa), to=people.ben, reason="test")
+        with django_assert_max_num_queries(15):
+            rosa.get(f"/queue/{again.pk}/?tab=team")
+
+
 # ---- The call sheet ---------------------------------------------------------------------------------------
 
 
