@@ -60,12 +60,25 @@ def board(request: PageRequest) -> HttpResponseBase:
         "urgent": urgent[:SHOWN],
         "more": found.count() - SHOWN if len(urgent) > SHOWN else 0,
         "exceptions": overview.exceptions(scope, now),
-        "receivers": selectors.receivers(user, scope.chosen or user.team_id),
+        "receivers": _receivers(user, scope.chosen or user.team_id, load),
         "desk": selectors.desk(user, now),
     }
     return render(
         request, "handoff/_board.html" if request.GET.get("live") else "handoff/board.html", context
     )
+
+
+def _receivers(user: User, team_id: int | None, load: Load) -> list[tuple[User, str]]:
+    """Who could take leads, with the load in words; who is away stands last."""
+    seats = {one.seat.user_id: one.seat for one in load.reps}
+    found = []
+    for one in selectors.receivers(user, team_id):
+        seat = seats.get(one.pk)
+        if seat is None:
+            found.append((one, f"{getattr(one, 'open_now', 0)} open"))
+        else:
+            found.append((one, f"{seat.open_now} of {seat.capacity} open" if seat.present else "away"))
+    return sorted(found, key=lambda pair: pair[1] == "away")
 
 
 def _figure(
