@@ -357,7 +357,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("feedback:decision-drop", "post", "MKSA"),
     ("feedback:decision-draft", "post", "MKSA"),
     ("feedback:pulse", "get", ALL),
-    ("feedback:pulse-answer", "post", SALES),
+    ("feedback:pulse-answer", "post", "RS"),
     ("feedback:goal", "get", ALL),
     ("feedback:goal-keep", "post", "MKSA"),
     # the rest of the API, as a signed-in person; keys have scopes of their own
