@@ -21,4 +21,5 @@ def test_a_rule_that_counts_the_act_itself_does_not_repeat_it() -> None:
         grade="A2",
     )
     crossing = SimpleNamespace(kind=Crossing.Kind.BAR)
-    assert why._line(crossing, found, "downloaded buying content") == "Downloaded buying content · talked to us at a trade show"
+    said = why._line(crossing, found, "downloaded buying content")
+    assert said == "Downloaded buying content · talked to us at a trade show"
