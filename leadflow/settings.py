@@ -144,7 +144,7 @@ EMAIL_URL = env.str("EMAIL_URL", default="")
 _mail = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(_mail)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="LeadFlow <leadflow@localhost>")
-# Hosts and networks inside the house that webhooks may go to all the same, such as crm.internal or 10.1.0.0/16.
+# Hosts and networks inside the house that webhooks may go to all the same: crm.internal, 10.1.0.0/16.
 WEBHOOK_ALLOW = env.list("WEBHOOK_ALLOW", default=[])
 BASE_URL = env.str("BASE_URL", default=f"http://localhost:{env.int('PORT', default=8000)}")
 
