@@ -13,7 +13,8 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from feedback import mqls
-from feedback.models import Dispute, Question, Task
+from feedback.models import Decision, Dispute, Question, Task
+from feedback.pulse import rounds
 from handoff import keeping, outbox
 from handoff.models import OPEN, Handoff, Promise, RoomWait, SlaResult, State
 from leadflow import clock
@@ -338,7 +339,9 @@ def _in_time(weeks: keeping.Weeks, rep: int | None, who: str) -> Sentence:
 
 
 def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Wait]:
-    waits = _signatures(user, agreement) + _workshops(user) + _tasks(user)
+    waits = (
+        _signatures(user, agreement) + _workshops(user) + _tasks(user) + _decisions(user) + _pulse(user, now)
+    )
     if user.role in (Role.SALES_MANAGER, Role.ADMIN):
         waits += _disputes()
     if user.role in (Role.REP, Role.SALES_MANAGER):
@@ -380,6 +383,29 @@ def _workshops(user: User) -> list[Wait]:
         )
         for duty in sorting.duties(user)
     ]
+
+
+def _decisions(user: User) -> list[Wait]:
+    rows = Decision.objects.filter(owner=user, done_at=None).select_related("review").order_by("due")
+    return [
+        Wait(
+            "Decided in the review",
+            one.text,
+            f"review of {one.review.month:%B}",
+            timezone.make_aware(datetime.combine(one.due, time(17))),
+            f"/review/{one.review.month:%Y-%m}/#decisions",
+            "Open",
+        )
+        for one in rows[:WAITS_SHOWN]
+    ]
+
+
+def _pulse(user: User, now: datetime) -> list[Wait]:
+    waiting = rounds.waits_for(user, now)
+    if waiting is None:
+        return []
+    words = f"four questions about the leads of {waiting.month:%B}"
+    return [Wait("Pulse", words, "one minute, without names", waiting.closes_at, rounds.URL, "Answer")]
 
 
 def _tasks(user: User) -> list[Wait]:
