@@ -141,7 +141,10 @@ class Lead(models.Model):
     bounced_at = models.DateTimeField(null=True)
     unsubscribed_at = models.DateTimeField(null=True)
     do_not_contact = models.BooleanField(default=False)
-    merged_into = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
+    # Few are merged: an index over them alone, so that nobody looks up all the others by it.
+    merged_into = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     erased_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
@@ -152,6 +155,7 @@ class Lead(models.Model):
             models.Index(fields=["changed_at", "id"], name="lead_changed"),
             models.Index(fields=["created_at", "id"], name="lead_created"),
             models.Index(fields=["email_domain"], name="lead_domain"),
+            models.Index(fields=["merged_into"], name="lead_merged", condition=Q(merged_into__isnull=False)),
             GinIndex(OpClass("name_key", name="gin_trgm_ops"), name="lead_name_trgm"),
             GinIndex(
                 OpClass(Coalesce("email_key", models.Value("")), name="gin_trgm_ops"), name="lead_email_trgm"

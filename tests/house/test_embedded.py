@@ -100,7 +100,7 @@ def test_where_the_kernel_does_not_tell_of_a_parents_death_a_watcher_does(tmp_pa
     child = int(owner.stdout.readline())
     owner.kill()
     owner.wait()
-    wait_until(lambda: not alive(child), 10)
+    wait_until(lambda: not alive(child), 30)
 
 
 def test_a_full_disk_is_told_in_one_sentence(tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ def test_health_is_told_as_json(house):
     status, report = house.get("/readyz")
     assert (status, report["status"], report["late"]) == (200, "ready", [])
     assert set(report["broker"]["last_run_seconds"]) == {"flow", "clock", "bulk"}
-    assert set(report["database"]["oldest_pending_seconds"]) == {"to_score", "to_open"}
+    assert set(report["database"]["oldest_pending_seconds"]) == {"to_score", "to_open", "to_tick"}
 
 
 def test_nothing_listens_but_the_web_server_on_this_machine_alone(house):
