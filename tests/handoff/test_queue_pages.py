@@ -258,11 +258,12 @@ def test_before_the_agreement_is_signed_the_queue_says_so(people, as_user, at) -
 
 
 def test_the_board_shows_clocks_and_load_and_gives_leads(people, mine, as_user) -> None:
-    LateException.objects.create(handoff=mine, promise="acceptance", since=clock.now() - timedelta(hours=5))
+    since = clock.now() - timedelta(hours=5)
+    LateException.objects.create(handoff=mine, promise="acceptance", since=since, step_done="exceptions")
     rosa = as_user(people.rosa)
     page = rosa.get("/queue/board/").content.decode()
     assert "1 of 40 open" in page
-    assert "nswer is late; Sam has it now, by" in page
+    assert "The answer is late; Sam has it now, by" in page
     assert as_user(people.sam).get("/queue/board/").status_code == 403
     assert rosa.post("/queue/board/give/", {"to": people.ben.pk, "reason": "x"}).status_code == 400
     assert rosa.post("/queue/board/give/", {"to": people.ben.pk, "handoff": mine.pk}).status_code == 400
