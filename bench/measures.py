@@ -262,7 +262,7 @@ def _ingest() -> Result:
             )
 
     secret = keys.create_key(SYSTEM, "bench", ["activities:write"])[1]
-    client = Client(headers={"Authorization": f"Bearer {secret}"})
+    client = Client(headers={"Authorization": f"Bearer {secret}"}, SERVER_NAME="localhost")
 
     def post(data: str) -> None:
         answer = client.post("/api/v1/activities/", data, content_type="application/json")

@@ -97,6 +97,11 @@ PAGES = {
     ],
     "rosa": [
         "/",
+        "/review/2026-10/",
+        "/review/2026-10/?print=1",
+        "/review/pulse/",
+        "/review/goal/?amount=500000&end=2099-06-30&lag=30",
+        "/reports/mutual/",
         "/queue/",
         "/queue/board/",
         "/queue/routing/",
