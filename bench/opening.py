@@ -19,8 +19,8 @@ def openings() -> Result:
     with transaction.atomic():
         _sales()
         # What the steps before left waiting is not what is measured here.
-    execute("TRUNCATE scoring_crossing")
-    count = _cross(READY + 1) - 1
+        execute("TRUNCATE scoring_crossing")
+        count = _cross(READY + 1) - 1
         at = clock.now()
         # The first compiles the version in force and prepares the statements, as any worker has long done.
         machine.open_pending(at, 1)
