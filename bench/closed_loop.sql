@@ -7,7 +7,7 @@ INSERT INTO leads_content (key, title, url, stage, persona_key, question, active
 SELECT 'p' || g, 'Piece ' || g, '', '', '', '', TRUE FROM generate_series(1, 40) g;
 INSERT INTO accounts_team (name, kind, tz) SELECT 'Team ' || g, 'sales', 'Europe/Berlin' FROM generate_series(1, 4) g;
 INSERT INTO accounts_user (password, email, name, role, team_id, tz, is_active, capacity_open, weight, theme, shortcuts, created_at)
-SELECT '!', 'rep' || g || '@bench.example', 'Rep ' || g, 'rep', (SELECT min(id) FROM accounts_team WHERE name LIKE 'Team %') + g % 4,
+SELECT '!', 'rep' || g || '@reports.example', 'Rep ' || g, 'rep', (SELECT min(id) FROM accounts_team WHERE name LIKE 'Team %') + g % 4,
     '', TRUE, 40, 1, 'auto', TRUE, now() FROM generate_series(1, 40) g;
 
 CREATE TEMP TABLE way AS
