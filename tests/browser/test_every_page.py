@@ -100,7 +100,7 @@ PAGES = {
         "/review/2026-10/",
         "/review/2026-10/?print=1",
         "/review/pulse/",
-        "/review/goal/?amount=500000&end=2099-06-30&lag=30",
+        "/review/goal/",
         "/reports/mutual/",
         "/queue/",
         "/queue/board/",
