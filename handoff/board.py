@@ -34,10 +34,12 @@ def board(request: PageRequest) -> HttpResponseBase:
     """The whole page; `?format=csv` the table by rep, `?live=1` the parts that change while one looks."""
     user, now = request.user, clock.now()
     scope = overview.scope_of(user, request.GET.get("team", ""))
-    terms = acting.terms_now()
+    terms, hours = acting.terms_now(), overview.hours_of(scope)
+    # First of all: it brings the teams that this manager answers for, which every list below asks for.
+    mine = selectors.desk(user, now, terms)
     weeks = keeping.four_weeks(scope.ids, now)
-    ahead = overview.horizon(scope, now)
-    load = overview.load(scope, now, ahead, terms.admission, weeks)
+    ahead = overview.horizon(hours, now)
+    load = overview.load(scope, now, ahead, terms.admission, weeks, hours)
     if request.GET.get("format") == "csv":
         return _csv(load, weeks)
     rep = request.GET.get("rep", "")
@@ -61,7 +63,7 @@ def board(request: PageRequest) -> HttpResponseBase:
         "more": found.count() - SHOWN if len(urgent) > SHOWN else 0,
         "exceptions": overview.exceptions(scope, now),
         "receivers": _receivers(user, scope.chosen or user.team_id, load),
-        "desk": selectors.desk(user, now),
+        "desk": mine,
     }
     return render(
         request, "handoff/_board.html" if request.GET.get("live") else "handoff/board.html", context

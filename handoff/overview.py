@@ -73,9 +73,13 @@ class Horizon:
     today: bool
 
 
-def horizon(scope: Scope, now: datetime) -> Horizon:
+def hours_of(scope: Scope) -> presence.Hours:
+    """The hours of the teams on the board."""
+    return calendars.for_teams(scope.ids or list(scope.teams) or [None])
+
+
+def horizon(hours: presence.Hours, now: datetime) -> Horizon:
     """The next closing of the teams' hours, in the zone of the reader."""
-    hours = calendars.for_teams(scope.ids or list(scope.teams) or [None])
     at, calendar = min(
         ((_closing(calendar, now), calendar) for calendar in hours.values()), key=lambda one: one[0]
     )
@@ -169,7 +173,14 @@ class Load:
         return self.reps[0] if self.reps and self.reps[0].late else None
 
 
-def load(scope: Scope, now: datetime, ahead: Horizon, admission: Admission, weeks: keeping.Weeks) -> Load:
+def load(
+    scope: Scope,
+    now: datetime,
+    ahead: Horizon,
+    admission: Admission,
+    weeks: keeping.Weeks,
+    hours: presence.Hours,
+) -> Load:
     """Clocks and load; a fixed number of queries."""
     late = selectors.late(now)
     soon = Q(snoozed_until=None, sla_due_at__lt=ahead.at) & ~late
@@ -184,7 +195,11 @@ def load(scope: Scope, now: datetime, ahead: Horizon, admission: Admission, week
     pooled = opened.filter(owner=None).values("team", "team__name").order_by("team__name").annotate(**counts)
     known = {one.pk: one for one in scope.reps()}
     seats = presence.seats(
-        now, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day, users=known
+        now,
+        capacity=admission.capacity_open,
+        per_day=admission.new_per_rep_per_day,
+        users=known,
+        hours=hours,
     )
     away = presence.away_until([seat.user_id for seat in seats if not seat.present], now)
     none: dict[str, Any] = {"late": 0, "soon": 0, "all": 0, "oldest": None}

@@ -1,6 +1,6 @@
 """Who is there, and how much room each has, read in a fixed number of queries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +11,8 @@ from django.db.models.functions import Coalesce
 from handoff import calendars
 from handoff.models import OPEN, Absence, DailyOffer, Handoff
 from leadflow.accounts.models import SALES, Role, Team, User
+
+Hours = Mapping[int | None, calendars.WorkCalendar]
 
 
 @dataclass
@@ -63,14 +65,22 @@ class Present:
             seat.open_now = seat.given = 0
 
 
-def seats(at: datetime, *, capacity: int, per_day: int, users: Iterable[int] | None = None) -> list[Seat]:
+def seats(
+    at: datetime,
+    *,
+    capacity: int,
+    per_day: int,
+    users: Iterable[int] | None = None,
+    hours: Hours | None = None,
+) -> list[Seat]:
     """The active reps (or just `users`, whatever their role) with their load; three queries.
 
-    `capacity` and `per_day` are the agreement's; a person's own capacity goes first.
+    `capacity` and `per_day` are the agreement's; a person's own capacity goes first. `hours`: those of teams
+    that were read already.
     """
     people = _people(at)
     people = people.filter(_REPS) if users is None else people.filter(pk__in=list(users))
-    return _seated(list(people), at, capacity, per_day)[0]
+    return _seated(list(people), at, capacity, per_day, hours)[0]
 
 
 def of_sales(at: datetime, *, capacity: int, per_day: int, others: Iterable[int] = ()) -> Present:
@@ -104,11 +114,13 @@ def _people(at: datetime) -> QuerySet[User]:
 
 
 def _seated(
-    rows: Sequence[Any], at: datetime, capacity: int, per_day: int
+    rows: Sequence[Any], at: datetime, capacity: int, per_day: int, known: Hours | None = None
 ) -> tuple[list[Seat], dict[int | None, calendars.WorkCalendar]]:
     if not rows:
         return [], {}
-    hours = calendars.for_teams({row.team_id for row in rows})
+    hours = dict(known or {})
+    if unknown := {row.team_id for row in rows} - hours.keys():
+        hours |= calendars.for_teams(unknown)
     days = {team: hours[team].working_date(at) for team in hours}
     given = {
         (user, day): count

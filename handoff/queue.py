@@ -223,9 +223,9 @@ class Desk:
     views: list[SavedView]
 
 
-def desk(user: User, at: datetime) -> Desk:
+def desk(user: User, at: datetime, terms: Document | None = None) -> Desk:
     """How many ready leads wait for room in the team, how many new ones came today, and what the person
-    brings along: teams to manage, views kept. Two queries."""
+    brings along: teams to manage, views kept. Two queries; one for who has read the terms already."""
     waits = _waits(user)
     views = SavedView.objects.filter(user=user.pk, page=SavedView.QUEUE).order_by("pk")
     row = (
@@ -252,7 +252,7 @@ def desk(user: User, at: datetime) -> Desk:
     return Desk(
         waiting=row["waiting"] or 0,
         given=row["given"] or 0,
-        per_day=acting.terms_now().admission.new_per_rep_per_day,
+        per_day=(terms or acting.terms_now()).admission.new_per_rep_per_day,
         away_until=row["away"],
         views=[SavedView(user=user, page=SavedView.QUEUE, **view) for view in row["views"]],
     )

@@ -43,7 +43,9 @@
     clearTimeout(waiting);
   }
 
+  /* A later answer may come while one is choosing: what was marked stays marked, where it is still among them. */
   function show(input, html) {
+    var marked = open && open.at >= 0 ? open.list.children[open.at].dataset.value : null;
     close();
     var list = document.createElement("ul");
     list.className = "lf-combolist";
@@ -57,6 +59,8 @@
     input.setAttribute("aria-expanded", "true");
     input.setAttribute("aria-controls", list.id);
     open = { input: input, list: list, at: -1 };
+    var again = Array.from(list.children).findIndex(function (option) { return option.dataset.value === marked; });
+    if (again >= 0) mark(again);
   }
 
   function ask(input) {

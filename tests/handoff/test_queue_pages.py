@@ -281,11 +281,11 @@ def test_the_board_costs_the_same_at_3_leads_and_at_30(
         offered("fast_track", owner=people.sam, name=f"Lead {n}")
     rosa = as_user(people.rosa)
     rosa.get("/queue/board/")
-    with django_assert_max_num_queries(21) as few:
+    with django_assert_max_num_queries(18) as few:
         rosa.get("/queue/board/")
     for n in range(3, 30):
         offered("fast_track", owner=people.ben, name=f"Lead {n}")
-    with django_assert_max_num_queries(21) as many:
+    with django_assert_max_num_queries(18) as many:
         rosa.get("/queue/board/")
     assert len(few) == len(many)
 

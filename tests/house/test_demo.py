@@ -24,7 +24,7 @@ LEDGERS = {
 
 
 def simulate() -> None:
-    call_command("simulate", leads=120, days=30, seed=3, until=END.isoformat(), stdout=StringIO())
+    call_command("simulate", leads=200, days=30, seed=3, until=END.isoformat(), stdout=StringIO())
 
 
 def rows() -> dict[str, list[tuple[object, ...]]]:
@@ -39,12 +39,12 @@ def rows() -> dict[str, list[tuple[object, ...]]]:
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
 def test_a_company_lives_its_books_balance_and_the_same_seed_writes_the_same_rows() -> None:
     simulate()
-    assert Lead.objects.count() == 120
+    assert Lead.objects.count() == 200
     assert list(audit.strays(END)) == []
-    assert sum(audit.places().values()) == 120
+    assert sum(audit.places().values()) == 200
     assert agreements.in_force().number == 2
     kinds = Counter(Answer.objects.values_list("kind", flat=True))
-    assert kinds["offered"] > 3
+    assert kinds["offered"] > 5
     assert kinds["accepted"] > 0
     with pytest.raises(CommandError, match="already"):
         simulate()

@@ -2,6 +2,8 @@
 
 import gc
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -36,17 +38,10 @@ class Command(BaseCommand):
             raise CommandError("Take 1 to 100,000 leads and 14 to 730 days.")
         if Lead.objects.exists() or Team.objects.exists():
             raise CommandError("This database holds a company already; simulate wants an empty one.")
-        # Nothing of the past is mailed to anybody.
-        settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
-        with connection.cursor() as cursor:
-            # A crash means simulating again: no need to wait for the disk at each of 10,000 commits.
-            cursor.execute("SET synchronous_commit = off")
-        # Nearly all that is made here is gone at once; looking for cycles among it took a tenth of the time.
-        gc.freeze()
-        gc.set_threshold(200_000)
         began = monotonic()
         start = end - timedelta(days=options["days"])
-        company.live(options["seed"], options["leads"], start, end, self._progress(start, end))
+        with _in_haste():
+            company.live(options["seed"], options["leads"], start, end, self._progress(start, end))
         self.stdout.write(f"\rThe demo company is there ({monotonic() - began:.0f} s).          ")
 
     def _end(self, text: str | None) -> datetime:
@@ -72,3 +67,23 @@ class Command(BaseCommand):
                 self.stdout.flush()
 
         return show
+
+
+@contextmanager
+def _in_haste() -> Iterator[None]:
+    """Nothing of the past is mailed, no commit waits for the disk (a crash means simulating again),
+    and nobody looks for cycles among what is gone at once anyway (a tenth of the time)."""
+    backend, thresholds = settings.EMAIL_BACKEND, gc.get_threshold()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    gc.freeze()
+    gc.set_threshold(200_000)
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET synchronous_commit")
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+        settings.EMAIL_BACKEND = backend
