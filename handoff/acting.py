@@ -117,7 +117,7 @@ class Act:
     @cached_property
     def results(self) -> promises.Results:
         """How the handoff's promises ended, written with the row."""
-        return promises.Results(self.handoff)
+        return promises.Results(self.handoff, any_running=getattr(self.last, "has_overdue", True))
 
     def end(
         self,
@@ -151,6 +151,8 @@ class Act:
 
     @cached_property
     def _exceptions(self) -> list[LateException]:
+        if not getattr(self.last, "has_exceptions", True):
+            return []
         return list(self.handoff.exceptions.filter(cleared_at=None))
 
     def _clear(self, rows: Sequence[LateException]) -> None:

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from handoff import acting, guards
 from handoff.acting import Act
 from handoff.acts import EFFECTS
 from handoff.contacts import pull_contacts
-from handoff.models import OPEN, Handoff, Transition
+from handoff.models import OPEN, Handoff, LateException, SlaResult, Transition
 from handoff.opening import open_by_hand, open_overturned, open_own, open_pending
 from handoff.states import TABLE, Action, Who
 from leadflow import clock
@@ -69,7 +70,7 @@ def _apply(
         if actor.user is not None and handoff.owner_id == actor.user.pk:
             handoff.owner = actor.user
         at = at or clock.now()
-        last = Transition.objects.filter(handoff=handoff_id).order_by("-at", "-id").first()
+        last = _last_act(handoff_id)
         if _repeated(row, handoff, actor, last, args):
             return handoff
         guards.check_source(handoff, row, last, at)
@@ -92,6 +93,15 @@ def lock(handoff_id: int) -> Handoff:
     if not found:
         raise NotVisible
     return found[0]
+
+
+def _last_act(handoff_id: int) -> Transition | None:
+    """The newest transition of a locked handoff, and whether promises or exceptions of it are open: nearly
+    never, and an act that knows it need not ask for them."""
+    results = SlaResult.objects.filter(handoff=OuterRef("handoff"), finished_at=None, voided_at=None)
+    exceptions = LateException.objects.filter(handoff=OuterRef("handoff"), cleared_at=None)
+    rows = Transition.objects.filter(handoff=handoff_id).order_by("-at", "-id")
+    return rows.annotate(has_overdue=Exists(results), has_exceptions=Exists(exceptions)).first()
 
 
 def check_arguments(row: Action, act: Act) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from handoff import acting, calendars, many, notices, outbox, promises, sentences, why
@@ -272,20 +272,37 @@ def _mark(crossings: Sequence[Crossing], at: datetime, handled_as: str) -> None:
 
 
 def _withdraw_excluded(at: datetime, limit: int) -> int:
-    """Leads that turned out to be none: end their wait, withdraw their handoff; one transaction each,
-    because the house locks handoffs before leads."""
-    ids = Crossing.objects.filter(handled_at=None, kind=Crossing.Kind.EXCLUDE).order_by("id")
-    done = 0
-    for pk in list(ids.values_list("pk", flat=True)[:limit]):
+    """Leads that turned out to be none: end their wait, withdraw their handoff. Those whom nobody in sales
+    holds go at once; the others one transaction each, because the house locks handoffs before leads."""
+    waiting = Crossing.objects.filter(handled_at=None, kind=Crossing.Kind.EXCLUDE).order_by("id")
+    held = Exists(Handoff.objects.filter(lead=OuterRef("lead"), state__in=OPEN))
+    done = _leave_out_free(waiting.filter(~held)[:limit], at)
+    for pk in list(waiting.filter(held).values_list("pk", flat=True)[:limit]):
         with transaction.atomic():
-            crossing = (
-                Crossing.objects.filter(pk=pk, handled_at=None).select_for_update(skip_locked=True).first()
-            )
+            crossing = waiting.filter(pk=pk).select_for_update(skip_locked=True).first()
             if crossing is None:
                 continue
             _leave_out(crossing, at)
             done += 1
     return done
+
+
+@transaction.atomic
+def _leave_out_free(crossings: QuerySet[Crossing], at: datetime) -> int:
+    """Carry out the exclusions of leads whom nobody in sales holds; who was opened meanwhile comes later."""
+    claimed = list(crossings.select_for_update(skip_locked=True, of=("self",)))
+    if not claimed:
+        return 0
+    ids = {crossing.lead_id for crossing in claimed}
+    stages.lock(ids)
+    opened = set(Handoff.objects.filter(lead__in=ids, state__in=OPEN).values_list("lead", flat=True))
+    says = engine.stage_by_score(ids - opened, at)
+    out = {lead_id for lead_id, stage in says.items() if stage == Stage.EXCLUDED}
+    _end_without_sales(out, at)
+    free = [crossing for crossing in claimed if crossing.lead_id not in opened]
+    _mark([crossing for crossing in free if crossing.lead_id in out], at, "withdrawn")
+    _mark([crossing for crossing in free if crossing.lead_id not in out], at, "dropped")
+    return len(free)
 
 
 def _leave_out(crossing: Crossing, at: datetime) -> None:
@@ -302,10 +319,17 @@ def _leave_out(crossing: Crossing, at: datetime) -> None:
         return
     if handoff_id is not None:
         machine.apply("withdraw", handoff_id, SYSTEM, at=at, reason="left out: not a lead")
-    RoomWait.objects.filter(lead=lead_id, left_at=None).update(left_at=at, left_why="excluded")
-    if Lead.objects.filter(pk=lead_id, stage=Stage.SALES_QUALIFIED).exists():
-        stages.move([stages.Move(lead_id, Stage.EXCLUDED, "left out")], at=at)
+    _end_without_sales([lead_id], at)
     _mark([crossing], at, "withdrawn")
+
+
+def _end_without_sales(lead_ids: Iterable[int], at: datetime) -> None:
+    """End the wait of those who are no leads; who waited as ready leaves that stage."""
+    RoomWait.objects.filter(lead__in=lead_ids, left_at=None).update(left_at=at, left_why="excluded")
+    ready = Lead.objects.filter(pk__in=lead_ids, stage=Stage.SALES_QUALIFIED).order_by("pk")
+    moves = [stages.Move(pk, Stage.EXCLUDED, "left out") for pk in ready.values_list("pk", flat=True)]
+    if moves:
+        stages.move(moves, at=at)
 
 
 # ---- By hand ----------------------------------------------------------------------------------------------

@@ -179,11 +179,13 @@ class Results:
     Nothing is written before `save`, so that an act costs one statement for each kind, not one a promise.
     """
 
-    def __init__(self, handoff: Handoff) -> None:
+    def __init__(self, handoff: Handoff, *, any_running: bool = True) -> None:
+        """`any_running`: False where the caller knows that none fell due and waits for its end."""
         self.new: list[SlaResult] = []
         self.finished: list[SlaResult] = []
         unfinished = SlaResult.objects.filter(handoff=handoff, finished_at=None, voided_at=None)
-        self._running = {(row.promise, row.scope): row for row in unfinished.order_by("-pk")}
+        rows = unfinished.order_by("-pk") if any_running else ()
+        self._running = {(row.promise, row.scope): row for row in rows}
 
     def running(self, promise: Promise, scope: SlaResult.Scope) -> SlaResult | None:
         """The result of a promise that fell due and was not finished yet."""
