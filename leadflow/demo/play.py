@@ -7,12 +7,12 @@ a rep acts, instants at which a promise falls due. The house's clock is injected
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -33,7 +33,7 @@ from scoring import engine
 
 # When what leads did since the last time is taken in, local to the company; coarser long ago, where nobody
 # looks at the minute, so that months take seconds.
-RECENT = timedelta(days=14)
+RECENT = timedelta(days=7)
 RECENT_HOURS = (time(8, 45), time(11, 30), time(15, 45))
 EARLIER_HOURS = (time(10, 45),)
 EARLIER_DAYS = (0, 2, 4)
@@ -78,8 +78,17 @@ class Held(NamedTuple):
     first_touch_due_at: datetime | None
 
 
-def _held(**where: Any) -> list[Held]:
-    return list(itertools.starmap(Held, Handoff.objects.filter(**where).values_list(*Held._fields)))
+_HELD = """
+SELECT id, lead_id, kind, state, owner_id, team_id, first_touch_due_at FROM handoff_handoff
+WHERE state = ANY(%s) AND (id = %s OR %s) ORDER BY id
+"""
+
+
+def _held(states: Sequence[State], pk: int | None = None) -> list[Held]:
+    # Asked before every act: writing the statement anew each time would cost more than the answer.
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, [[*states], pk, pk is None])
+        return list(itertools.starmap(Held, cursor.fetchall()))
 
 
 def _analyze(at: datetime) -> None:
@@ -226,7 +235,7 @@ class Play:
     def _meet_offers(self) -> None:
         """Let the holder of each new or moved lead plan what to do with it."""
         states = (State.OFFERED, State.ACCEPTED, State.WORKING)
-        for handoff in _held(state__in=states):
+        for handoff in _held(states):
             known = (handoff.pk, handoff.owner_id)
             if known in self.seen:
                 continue
@@ -243,7 +252,7 @@ class Play:
                 self.plan(when, partial(self.answer, pk=handoff.pk, rep=rep, asked=asked))
 
     def _holds(self, pk: int, rep: User, *states: State) -> Held | None:
-        found = _held(pk=pk, state__in=states)
+        found = _held(states, pk)
         return found[0] if found and found[0].owner_id in (None, rep.pk) else None
 
     def answer(self, at: datetime, pk: int, rep: User, asked: bool) -> None:

@@ -21,6 +21,8 @@ Vote = WorkshopVote.Vote
 State = Workshop.State
 
 TEXT_LIMIT = 1_000
+# What changes when somebody sorts a card again.
+ANSWERED = ("side", "vote", "reason", "wanted_to_know", "at")
 GONE = Q(lead__merged_into__isnull=False) | Q(lead__erased_at__isnull=False)
 
 
@@ -117,16 +119,17 @@ def sort(
         found = card(workshop, n)
         if word := gone(found):
             raise Conflict(word)
-        made, _ = WorkshopVote.objects.update_or_create(
+        made = WorkshopVote(
             card=found,
             user=seat.user,
-            defaults={
-                "side": seat.side,
-                "vote": vote,
-                "reason": reason.strip(),
-                "wanted_to_know": wanted.strip(),
-                "at": clock.now(),
-            },
+            side=seat.side,
+            vote=vote,
+            reason=reason.strip(),
+            wanted_to_know=wanted.strip(),
+            at=clock.now(),
+        )
+        WorkshopVote.objects.bulk_create(
+            [made], update_conflicts=True, unique_fields=["card", "user"], update_fields=ANSWERED
         )
     return made
 
