@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.dateparse import parse_date
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.timezone import localtime
 from django.views.decorators.http import require_POST
 
 from feedback import outcomes, terms, verdicts
@@ -168,9 +169,8 @@ def undo_all(request: PageRequest) -> HttpResponse:
 def dispute(request: PageRequest, pk: int) -> HttpResponse:
     """Marketing objects to a rejection."""
     made = verdicts.dispute(pk, person(request.user), comment=request.POST.get("comment", ""))
-    return answered(
-        request, made.handoff, "dispute", "Disputed.", detail="Sales decides in two working days.", undo=False
-    )
+    detail = f"Sales decides by {localtime(made.due_at):%a %-d %b}."
+    return answered(request, made.handoff, "dispute", "Disputed.", detail=detail, undo=False)
 
 
 @require_POST

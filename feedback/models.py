@@ -32,6 +32,9 @@ class Dispute(models.Model):
     result = models.CharField(max_length=12, choices=Result, blank=True)
     new_handoff = models.ForeignKey(Handoff, null=True, on_delete=models.PROTECT, related_name="+")
 
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="dispute_due")]
+
 
 class RepAnswer(models.Model):
     """Marketing's word back to a rep: "we changed this rule because of your rejections"."""
@@ -150,10 +153,15 @@ class Question(models.Model):
     answered_at = models.DateTimeField(null=True)
     # Somebody of marketing writes a new piece for it by this day.
     wanted_by = models.DateField(null=True)
+    # Until when marketing promised an answer when it was asked (null: nothing was promised), and when who
+    # asked first had one; a better answer later changes neither.
+    due_at = models.DateTimeField(null=True)
+    first_answer_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["-at"], name="question_at"),
+            models.Index(fields=["due_at"], name="question_due", condition=Q(due_at__isnull=False)),
             models.Index(fields=["group"], name="question_group"),
             GinIndex(OpClass("text_key", name="gin_trgm_ops"), name="question_trgm"),
         ]

@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from feedback import answers as said
-from feedback import letters, rules
+from feedback import letters, promised, rules
 from feedback.pages_reports import sources
 from feedback.reports import answers
 from feedback.reports.base import Report, read_filters
@@ -172,7 +172,13 @@ def reply_form(request: PageRequest, pk: int) -> HttpResponse:
 def dispute_form(request: PageRequest, pk: int) -> HttpResponse:
     """The form for an objection."""
     return render(
-        request, "feedback/_dispute.html", {"pk": pk, "next": f"/feedback/{changed_query(request.GET, {})}"}
+        request,
+        "feedback/_dispute.html",
+        {
+            "pk": pk,
+            "next": f"/feedback/{changed_query(request.GET, {})}",
+            "days": promised.dispute_days(clock.now()),
+        },
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db import transaction
 
-from feedback import nurture, tasks, terms
+from feedback import nurture, promised, tasks, terms
 from feedback.models import Dispute, Enrolment, Task
-from handoff import calendars, machine, outbox
+from handoff import machine, outbox
 from handoff.models import OPEN, Handoff, Outbox, State
 from leadflow import clock
 from leadflow.accounts.actors import Actor
@@ -20,7 +20,6 @@ from scoring.document import Reason
 from scoring.models import Hold
 
 DISPUTE_WITHIN = timedelta(days=30)
-SETTLE_WITHIN = timedelta(hours=16)  # two working days
 
 
 def reject(
@@ -161,7 +160,7 @@ def _task(handoff: Handoff, kind: Task.Kind, reason: Reason, at: datetime) -> No
 
 
 def dispute(handoff_id: int, actor: Actor, *, comment: str, at: datetime | None = None) -> Dispute:
-    """Marketing objects to a rejection: once, within 30 days; the sales manager answers in two working days.
+    """Marketing objects to a rejection: once, within 30 days; the sales manager decides in the time promised.
 
     Raises BadInput without a comment, Conflict for a second one, for another state, or when it is too late.
     """
@@ -179,7 +178,7 @@ def dispute(handoff_id: int, actor: Actor, *, comment: str, at: datetime | None 
             by=actor.user,
             comment=comment.strip(),
             at=at,
-            due_at=calendars.for_team(handoff.team_id).add(at, SETTLE_WITHIN),
+            due_at=promised.dispute_due(at, handoff.team_id),
         )
         _tell_manager(made, handoff, actor, at)
     return made

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Greatest
 
+from feedback import promised
 from feedback.models import Question
 from handoff.models import Handoff
 from leadflow import clock
@@ -22,6 +24,8 @@ from leadflow.leads.models import Content, Lead
 SHORTEST, LONGEST = 3, 500
 ANSWER_LONGEST = 2_000
 SAME = timedelta(minutes=2)
+# What marketing promises to answer; a competitor or a change in the market is news.
+ANSWERED = (Question.Kind.QUESTION, Question.Kind.OBJECTION)
 # How much of their three-letter pieces two texts share when they are one question (0 to 1).
 ALIKE = 0.45
 # A looser measure for what is only offered to a reader.
@@ -108,8 +112,10 @@ def log_many(rows: Sequence[Said], actor: Actor, *, at: datetime | None = None) 
             at=row.at or now,
         )
         good.append((index, question))
+    asked = [question for _, question in good]
+    _promise(asked)
     with transaction.atomic():
-        made = Question.objects.bulk_create([question for _, question in good])
+        made = Question.objects.bulk_create(asked)
         _put_together([question.pk for question in made])
     taken.made = {index: question.pk for (index, _), question in zip(good, made, strict=True)}
     return taken
@@ -145,7 +151,7 @@ def _faults(
 
 
 # Each new text looks for its nearest among all that are older; whoever is near to a new one of the same batch
-# follows it to the head of its group.
+# follows it to the head of its group. What was answered before has its answer at once.
 _TOGETHER = """
     WITH RECURSIVE fresh AS (SELECT id, kind, text_key FROM feedback_question WHERE id = ANY(%(ids)s)),
     best AS (
@@ -160,8 +166,17 @@ _TOGETHER = """
         WHERE best.near IS NULL OR NOT best.near = ANY(%(ids)s)
         UNION ALL
         SELECT best.id, head.head FROM best JOIN head ON head.id = best.near)
-    UPDATE feedback_question q SET group_id = head.head FROM head
-    WHERE head.id = q.id AND head.head <> q.id"""
+    UPDATE feedback_question q SET group_id = head.head, first_answer_at = (
+        SELECT greatest(q.at, h.answered_at) FROM feedback_question h
+        WHERE h.id = head.head AND h.answered_at IS NOT NULL)
+    FROM head WHERE head.id = q.id AND head.head <> q.id"""
+
+
+def _promise(asked: Sequence[Question]) -> None:
+    """Marketing promised to answer what it is asked and what is objected; the rest is news."""
+    wanted = [question for question in asked if question.kind in ANSWERED]
+    for question, due in zip(wanted, promised.question_dues([q.at for q in wanted]), strict=True):
+        question.due_at = due
 
 
 def _put_together(ids: Sequence[int]) -> None:
@@ -224,6 +239,7 @@ def answer(
         head.content, head.answer = piece, text
         head.answered_by, head.answered_at, head.wanted_by = actor.user, at, None
         head.save(update_fields=["content", "answer", "answered_by", "answered_at", "wanted_by"])
+        _first_answer(head.pk, at)
         said = " · ".join(filter(None, [f"“{piece.title}”" if piece else "", text]))
         _tell_askers(head, actor, f"{actor} answers “{_short(head.text)}”: {said}", at)
         audit.record(actor, "question.answered", head, after={"content": piece and piece.key, "text": text})
@@ -259,6 +275,8 @@ def join(pk: int, into: int, actor: Actor) -> Question:
             Question.objects.filter(pk=other.pk).update(**{name: getattr(head, name) for name in names})
         Question.objects.filter(group=head).update(group=other)
         Question.objects.filter(pk=head.pk).update(group=other)
+        if head.answered_at or other.answered_at:
+            _first_answer(other.pk, clock.now())
         audit.record(actor, "question.joined", head, after={"into": other.pk})
     return head_of(other.pk)
 
@@ -273,9 +291,19 @@ def part(pk: int, actor: Actor) -> Question:
         if found.group_id is None:
             raise Conflict("The others stand with this one. Take those out that do not belong here.")
         before, found.group = found.group_id, None
-        found.save(update_fields=["group"])
+        # What the others were told was no answer to this one.
+        found.first_answer_at = None
+        found.save(update_fields=["group", "first_answer_at"])
         audit.record(actor, "question.parted", found, before={"group": before})
     return found
+
+
+def _first_answer(head: int, at: datetime) -> None:
+    """Whoever of a group waits has an answer from now on."""
+    waiting = (Question.objects.filter(pk=head) | Question.objects.filter(group=head)).filter(
+        first_answer_at=None
+    )
+    waiting.update(first_answer_at=Greatest("at", Value(at)))
 
 
 def _marketing(actor: Actor) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports.base import Figure, Filters, Report, Table, percent, share
+from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
 from leadflow.accounts.models import Team, User
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Lead
@@ -94,7 +94,7 @@ def _base(by: str) -> str:
         {_PIECES if by == "criterion" else ""}
         WHERE a.kind IN ('accepted', 'rejected', 'returned') AND a.voided_at IS NULL
           AND a.at >= %(low)s AND a.at < %(high)s AND a.at <= %(at)s
-          AND (%(source)s = '' OR l.first_source = %(source)s)
+          AND (%(source)s = '' OR coalesce(nullif(l.first_source, ''), '{NO_SOURCE}') = %(source)s)
           AND (%(campaign)s = '' OR c.code = %(campaign)s)
           AND (%(rep)s IS NULL OR a.rep_id = %(rep)s)
           AND (%(team)s IS NULL OR h.team_id = %(team)s)
@@ -152,7 +152,8 @@ def _by_week(filters: Filters) -> bool:
     return (filters.end - filters.start).days < BY_WEEK
 
 
-def _rows(statement: str, filters: Filters, by: str = "source", **more: Any) -> list[tuple[Any, ...]]:
+def ask(statement: str, filters: Filters, by: str = "source", **more: Any) -> list[tuple[Any, ...]]:
+    """Rows of a statement over `said`, the answers of the period."""
     bound = _bound(filters) | more
     with connection.cursor() as cursor:
         cursor.execute(f"{_base(by)} {statement}", bound)
@@ -265,12 +266,12 @@ def count(filters: Filters) -> Answers:
     counts: dict[tuple[str, str, str], int] = {}
     names: dict[str, str] = {}
     totals: dict[tuple[str, str], int] = defaultdict(int)
-    rows = _rows(_COUNTS, filters, by)
+    rows = ask(_COUNTS, filters, by)
     for kind, reason, key, name, n, _ in rows:
         counts[(kind, reason, key)] = n
         names[key] = _column_name(by, name, filters)
     # By criterion the columns overlap: what is counted in all comes from the answers themselves.
-    single = _rows(_COUNTS, filters) if by == "criterion" else rows
+    single = ask(_COUNTS, filters) if by == "criterion" else rows
     for kind, reason, _, _, n, _ in single:
         totals[(kind, reason)] += n
     return Answers(
@@ -329,7 +330,7 @@ def points_wasted(filters: Filters, answers: Answers, texts: dict[str, str]) -> 
     rejected: dict[str, dict[str, tuple[Decimal, int]]] = defaultdict(dict)
     accepted: dict[str, int] = defaultdict(int)
     words: dict[str, str] = {}
-    for criterion, text, kind, reason, points, n in _rows(_POINTS, filters):
+    for criterion, text, kind, reason, points, n in ask(_POINTS, filters):
         words[criterion] = text or criterion
         if kind == "accepted":
             accepted[criterion] += n
@@ -367,7 +368,7 @@ class OfRule:
 
 def points_of(filters: Filters, criterion: str) -> OfRule:
     """The points of one rule in the period."""
-    rows = [row for row in _rows(_POINTS, filters) if row[0] == criterion]
+    rows = [row for row in ask(_POINTS, filters) if row[0] == criterion]
     noes = [row for row in rows if row[2] == "rejected"]
     return OfRule(
         max((row[1] for row in rows), default=""),
@@ -380,12 +381,12 @@ def points_of(filters: Filters, criterion: str) -> OfRule:
 
 def rejected_with(filters: Filters, criterion: str) -> int:
     """How many were rejected, whatever the reason, to whom the rule gave points."""
-    return int(_rows(_REJECTED_WITH, filters, rule=criterion)[0][0])
+    return int(ask(_REJECTED_WITH, filters, rule=criterion)[0][0])
 
 
 def rejections_by_rep(filters: Filters, criterion: str) -> list[tuple[int, int]]:
     """(rep, number) of rejections for who the lead is, timing or person, with points from the rule."""
-    return [(rep, n) for rep, n in _rows(_BY_REP, filters, rule=criterion) if rep]
+    return [(rep, n) for rep, n in ask(_BY_REP, filters, rule=criterion) if rep]
 
 
 def _compared(here: float, there: float) -> str:
@@ -428,7 +429,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     if kind not in kinds:
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
     by = filters.by or "source"
-    rows = _rows(
+    rows = ask(
         f"""SELECT DISTINCT lead_id FROM said WHERE kind IN %(kinds)s
             AND (%(reason)s IN ('', '*') OR reason_key = %(reason)s)
             AND (%(any)s OR by_key = %(key)s) AND ({_JUDGED if kind == "judged" else "true"})""",  # noqa: S608
@@ -444,7 +445,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
 
 def _with_points(cell: str, filters: Filters) -> QuerySet[Lead]:
     criterion, _, kind = cell.partition(".")
-    rows = _rows(
+    rows = ask(
         f"""SELECT DISTINCT said.lead_id FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
         WHERE said.kind = %(kind)s AND (said.kind = 'accepted' OR ({_JUDGED.replace("kind", "said.kind", 1)}))
           AND jsonb_path_exists(h.frozen, %(gave)s::jsonpath, jsonb_build_object('id', %(rule)s::text))""",  # noqa: S608

@@ -6,16 +6,19 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db import connection
+from django.db.models import QuerySet
 
-from feedback.reports import sla
+from feedback.reports import replies, sla
 from feedback.reports.base import Figure, Filters, Report, Table, percent, share
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import handed_over
 from leadflow.charts import Series
+from leadflow.errors import BadInput, Fault
+from leadflow.leads.models import Lead
 from scoring import agreements
 from scoring.document import Document
+from scoring.models import Agreement
 
 NAME = "mutual"
 TITLE = "Both sides’ promises"
@@ -46,17 +49,6 @@ CUBE = Cube(
     },
     "handed over {words}",
 )
-drill, words = CUBE.drill, CUBE.words
-# Refusals of the period by week; how many of them say why.
-_NOES = """
-    SELECT date_trunc('week', a.at AT TIME ZONE %(zone)s)::date::text, count(*),
-           count(*) FILTER (WHERE a.reason_key <> '')
-    FROM leads_answer a JOIN leads_lead l ON l.id = a.lead_id
-    LEFT JOIN handoff_handoff h ON h.id = a.handoff_id
-    WHERE a.kind IN ('rejected', 'returned') AND a.voided_at IS NULL
-      AND a.at >= %(low)s AND a.at < %(high)s AND a.at <= %(at)s
-      AND (%(team)s IS NULL OR h.team_id = %(team)s) AND (%(source)s = '' OR l.first_source = %(source)s)
-    GROUP BY 1"""
 
 
 @dataclass(frozen=True)
@@ -69,12 +61,30 @@ class Promise:
     term: str
     # Shares are per cent of something; the others are plain numbers for a week.
     is_share: bool = True
+    # The agreement names working days, and means every one of them.
+    in_days: bool = False
+
+    def goal(self, said: float) -> "Goal":
+        """What the agreement names for it."""
+        if self.in_days:
+            return Goal(100, f"all in {said:g} working day{'' if said == 1 else 's'}")
+        return Goal(said, f"{said:g}{'%' if self.is_share else ' a week'}")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was promised: at least so much (per cent of a share, or a number for each week), and in words."""
+
+    least: float
+    words: str
 
 
 PROMISES = (
     Promise("leads", "Marketing", "ready leads handed over", "sql_per_week", is_share=False),
     Promise("best", "Marketing", "of them grade A", "grade_a_percent"),
     Promise("known", "Marketing", "with all that sales must know", "context_complete_percent"),
+    Promise("disputes", "Marketing", "objections decided in time", "dispute_days", in_days=True),
+    Promise("questions", "Marketing", "questions answered in time", "question_days", in_days=True),
     Promise("acceptance", "Sales", "answered in time", "answered_in_time_percent"),
     Promise("first_touch", "Sales", "first contact in time", "first_touch_in_time_percent"),
     Promise("reason", "Sales", "a no with a reason", "with_reason_percent"),
@@ -102,28 +112,59 @@ class Kept:
 
 
 Week = Mapping[str, Kept]
+Goals = Mapping[str, Goal]
 
 
-def promised() -> dict[str, float]:
-    """What the agreement names, by promise; nothing where it says nothing."""
-    agreement = agreements.current()
+def promised(agreement: Agreement | None = None) -> dict[str, Goal]:
+    """What an agreement (without one the present) names, by promise; nothing where it says nothing."""
+    agreement = agreement or agreements.current()
     said = Document(agreement.content).promises if agreement else {}
-    found = {one.key: said.get(one.side.lower(), {}).get(one.term) for one in PROMISES}
-    return {key: goal for key, goal in found.items() if isinstance(goal, int | float)}
+    found = {one: said.get(one.side.lower(), {}).get(one.term) for one in PROMISES}
+    return {one.key: one.goal(goal) for one, goal in found.items() if isinstance(goal, int | float)}
+
+
+def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
+    """The leads behind a cell. Raises BadInput for a cell that is none."""
+    promise, week = _reply(cell)
+    return replies.drill(promise, week, filters) if promise else CUBE.drill(cell, filters)
+
+
+def words(cell: str, filters: Filters) -> str:
+    """What a cell counts, for the head of the list of its leads."""
+    promise, week = _reply(cell)
+    if not promise:
+        return CUBE.words(cell, filters)
+    text = f"{replies.WORDS[promise]}, due {filters.words}"
+    return f"{text}, week from: {_days([week])[week]}" if week else text
+
+
+def _reply(cell: str) -> tuple[str, str]:
+    """The promise to reply and the week that a cell names; nothing for another promise."""
+    promise, _, place = cell.partition("@")
+    if promise not in replies.WORDS:
+        return "", ""
+    dim, _, week = place.partition("=")
+    try:
+        known = not place or (dim == "week" and bool(date.fromisoformat(week)))
+    except ValueError:
+        known = False
+    if not known:
+        raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
+    return promise, week
 
 
 def by_week(filters: Filters) -> tuple[dict[date, Week], Week]:
     """How each promise was kept in each week of the period, and in the whole of it; three statements."""
-    handed, due, noes = CUBE.count(filters, "week"), sla.attainment(filters), _noes(filters)
+    handed, due, owed = CUBE.count(filters, "week"), sla.attainment(filters), replies.count(filters)
     weeks: dict[date, Week] = {}
     monday = filters.start - timedelta(days=filters.start.weekday())
     last = min(filters.end, filters.at.date())
     while monday <= last:
         part = _part(filters, monday)
-        weeks[monday] = _kept(handed, _due(due, monday), noes, f"week={monday}", part)
+        weeks[monday] = _kept(handed, _due(due, monday), owed, f"week={monday}", part)
         monday += timedelta(days=7)
     whole = {promise: due["lead", promise, "all", "0"] for promise in ("acceptance", "first_touch")}
-    return weeks, _kept(handed, whole, noes, "", filters)
+    return weeks, _kept(handed, whole, owed, "", filters)
 
 
 def _part(filters: Filters, monday: date) -> Filters:
@@ -142,46 +183,43 @@ def _due(due: sla.Counts, monday: date) -> dict[str, sla.Count]:
 def _kept(
     handed: Counts,
     due: Mapping[str, sla.Count],
-    noes: Mapping[str, tuple[int, int]],
+    owed: replies.Weeks,
     place: str,
     part: Filters,
 ) -> Week:
     key = place.partition("=")[2]
     count = handed["week", key] if place else handed[ALL]
     tail = f"@{place}" if place else ""
-    refused = noes.get(key, (0, 0)) if place else _sum(noes)
     kept = {
         "leads": Kept(count["leads"], None, cell=f"leads{tail}" if count["leads"] else ""),
         "best": Kept(count["best"], count["leads"], cell=f"best{tail}" if count["best"] else ""),
         "known": Kept(count["known"], count["leads"], cell=f"known{tail}" if count["known"] else ""),
-        "reason": Kept(refused[1], refused[0], _link("answers", part, "noes") if refused[0] else ""),
     }
+    for promise, weeks in owed.items():
+        every, done = weeks.get(key, (0, 0)) if place else _sum(weeks)
+        if promise in replies.WORDS:
+            kept[promise] = Kept(done, every, cell=f"{promise}{tail}" if every else "")
+        else:
+            kept[promise] = Kept(done, every, _link("answers", part, "noes") if every else "")
     for promise, one in due.items():
         link = _link("sla", part, f"lead.{promise}.all") if one.all else ""
         kept[promise] = Kept(one.met, one.all, link)
     return kept
 
 
-def _sum(noes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-    return sum(every for every, _ in noes.values()), sum(told for _, told in noes.values())
+def _sum(weeks: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    return sum(one for one, _ in weeks.values()), sum(other for _, other in weeks.values())
+
+
+def link(cell: str, filters: Filters) -> str:
+    """The leads behind a cell; without one the report."""
+    if cell:
+        return _link(NAME, filters, cell)
+    return f"/reports/{NAME}/?{urlencode(filters.query)}"
 
 
 def _link(report: str, part: Filters, cell: str) -> str:
     return f"/reports/{report}/leads/?{urlencode(part.query | {'cell': cell})}"
-
-
-def _noes(filters: Filters) -> dict[str, tuple[int, int]]:
-    bound: dict[str, Any] = {
-        "low": filters.low,
-        "high": filters.high,
-        "at": filters.at,
-        "zone": filters.zone,
-        "team": filters.team,
-        "source": filters.source,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_NOES, bound)
-        return {week: (every, told) for week, every, told in cursor.fetchall()}
 
 
 def _days(keys: Any) -> dict[str, str]:
@@ -196,15 +234,18 @@ def build(filters: Filters) -> Report:
         TITLE,
         population(
             f"{whole['leads'].part:,} leads handed to sales from {filters.words}, each once, and the answers "
-            "and first contacts that fell due then",
+            "first contacts, questions and objections that fell due then",
             filters,
         ),
         "What marketing promised counts in the week of the first offer; what sales promised in the week in "
-        "which it fell due, by the lead's own clock; a no in the week of the answer. The first and the last "
-        "week may be cut by the period. Promised is what the present agreement names.",
+        "which it fell due, by the lead's own clock; a no in the week of the answer. Marketing also promised "
+        "that its objections to a no are decided and sales' questions and objections answered within so many "
+        "working days: they count in the week in which they fell due, by the agreement of the day of asking; "
+        "a question counts as answered from its first answer on. The first and the last week may be cut by "
+        "the period. Promised is what the present agreement names.",
         _say(weeks, goals),
         filters,
-        empty=not whole["leads"].part and not whole["acceptance"].whole and not whole["reason"].whole,
+        empty=not any(kept.part or kept.whole for kept in whole.values()),
     )
     report.figures = [_figure(report, one, whole[one.key], goals, len(weeks)) for one in PROMISES]
     report.tables = [_table(weeks, whole, goals)]
@@ -212,15 +253,15 @@ def build(filters: Filters) -> Report:
     return report
 
 
-def short(one: Promise, kept: Kept, goals: Mapping[str, float], weeks: int = 1) -> bool:
+def short(one: Promise, kept: Kept, goals: Goals, weeks: int = 1) -> bool:
     """Whether a promise was not kept; what has no figure or no promise is not short."""
     goal, value = goals.get(one.key), kept.value
     if goal is None or value is None:
         return False
-    return value < goal * (1 if one.is_share else weeks)
+    return value < goal.least * (1 if one.is_share else weeks)
 
 
-def _say(weeks: Mapping[date, Week], goals: Mapping[str, float]) -> list[tuple[str, str]]:
+def _say(weeks: Mapping[date, Week], goals: Goals) -> list[tuple[str, str]]:
     if not goals:
         return [("The agreement names no promise of either side yet.", "")]
     pieces = []
@@ -232,12 +273,10 @@ def _say(weeks: Mapping[date, Week], goals: Mapping[str, float]) -> list[tuple[s
     return [(f"{pieces[0]}; {pieces[1][:1].lower()}{pieces[1][1:]}.", "")]
 
 
-def _figure(
-    report: Report, one: Promise, kept: Kept, goals: Mapping[str, float], weeks: int
-) -> dict[str, Any]:
+def _figure(report: Report, one: Promise, kept: Kept, goals: Goals, weeks: int) -> dict[str, Any]:
     goal = goals.get(one.key)
     text = kept.text if one.is_share else f"{kept.part / weeks:.0f} a week" if weeks else "–"
-    said = "" if goal is None else f"promised {goal:g}{'%' if one.is_share else ' a week'}"
+    said = "" if goal is None else f"promised: {goal.words}"
     return {
         "label": f"{one.side}: {one.label}",
         "value": text,
@@ -247,15 +286,12 @@ def _figure(
     }
 
 
-def _table(weeks: Mapping[date, Week], whole: Week, goals: Mapping[str, float]) -> Table:
+def _table(weeks: Mapping[date, Week], whole: Week, goals: Goals) -> Table:
     def row(first: Figure, week: Week, count: int = 1) -> list[Figure]:
         return [first, *(_cell(one, week[one.key], goals, count) for one in PROMISES)]
 
     named = [Figure("promised")] + [
-        Figure(
-            goals.get(one.key),
-            f"{goals[one.key]:g}{'%' if one.is_share else ''}" if one.key in goals else "–",
-        )
+        Figure(goals[one.key].least, goals[one.key].words) if one.key in goals else Figure(None)
         for one in PROMISES
     ]
     rows = [row(Figure(monday.isoformat(), f"{monday:%-d %b}"), week) for monday, week in weeks.items()]
@@ -266,15 +302,15 @@ def _table(weeks: Mapping[date, Week], whole: Week, goals: Mapping[str, float]) 
     )  # fmt: skip
 
 
-def _cell(one: Promise, kept: Kept, goals: Mapping[str, float], weeks: int) -> Figure:
+def _cell(one: Promise, kept: Kept, goals: Goals, weeks: int) -> Figure:
     small = f"{kept.part} of {kept.whole}" if kept.whole else ""
     tone = "hot" if short(one, kept, goals, weeks) else ""
     return Figure(kept.value, kept.text, kept.cell, tone, small, kept.href)
 
 
-def _chart(report: Report, weeks: Mapping[date, Week], goals: Mapping[str, float], side: str) -> Any:
+def _chart(report: Report, weeks: Mapping[date, Week], goals: Goals, side: str) -> Any:
     lines = [one for one in PROMISES if one.side == side and one.is_share]
-    tones: tuple[Any, ...] = ("acc", "ok", "soon")
+    tones: tuple[Any, ...] = ("acc", "ok", "soon", "a")
     series = [
         Series(
             one.label[:1].upper() + one.label[1:],
@@ -284,7 +320,7 @@ def _chart(report: Report, weeks: Mapping[date, Week], goals: Mapping[str, float
         )
         for one, tone in zip(lines, tones, strict=False)
     ]
-    goal = min((goals[one.key] for one in lines if one.key in goals), default=None)
+    goal = min((goals[one.key].least for one in lines if one.key in goals), default=None)
     made = chart_of(
         report,
         "weeks",

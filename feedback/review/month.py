@@ -90,7 +90,7 @@ class Agenda:
     currency: str
     topics: list[Topic]
     figures: dict[str, float | None]
-    promises: list[tuple[mutual.Promise, mutual.Kept, float | None, bool]]
+    promises: list[tuple[mutual.Promise, mutual.Kept, mutual.Goal | None, bool]]
 
 
 def read(text: str) -> date:

@@ -42,7 +42,7 @@ EVERY_QUESTION, EVERY_PIECE = 4, 3
 
 
 def play(seed: int, cast: Cast, end: datetime) -> None:
-    """Write it all down at its time; what marketing answers it answered in the last week."""
+    """Write it all down at its time; what marketing answers it answers within days of the first asking."""
     rng = random.Random(f"{seed}:loop")
     held = Handoff.objects.filter(state__in=SPOKEN, owner__isnull=False).order_by("pk").defer("frozen")
     talks = [row for row in held if row.first_offered_at + timedelta(days=1) < end]
@@ -69,14 +69,14 @@ def _questions(rng: random.Random, cast: Cast, talks: list[Handoff], end: dateti
             log.Said(rng.choice(wordings), kind, row.lead_id, row.pk, asked_by_id=row.owner_id, at=at)
         )
     log.log_many(sorted(said, key=lambda one: one.at or end), person(cast.sam))
-    heads = {row.text: row.pk for row in Question.objects.filter(group=None)}
+    heads = {row.text: row for row in Question.objects.filter(group=None)}
     pieces = {piece.title: piece.pk for piece in Content.objects.all()}
     for text, title in ANSWERS[:2]:
         if text in heads:
-            at = end - timedelta(days=5, hours=rng.uniform(1, 20))
-            log.answer(heads[text], person(cast.mia), content_id=pieces[title], at=at)
+            at = min(end, heads[text].at + timedelta(hours=rng.uniform(18, 60)))
+            log.answer(heads[text].pk, person(cast.mia), content_id=pieces[title], at=at)
     if ASKED in heads:
-        log.want(heads[ASKED], person(cast.mia), by=(end + timedelta(days=6)).date())
+        log.want(heads[ASKED].pk, person(cast.mia), by=(end + timedelta(days=6)).date())
 
 
 def _pieces(rng: random.Random, talks: list[Handoff], end: datetime) -> None:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -15,10 +16,12 @@ from django.utils import timezone
 from feedback import mqls
 from feedback.models import Decision, Dispute, Question, Task
 from feedback.pulse import rounds
+from feedback.reports import mutual
+from feedback.reports.base import Filters
 from handoff import keeping, outbox
-from handoff.models import OPEN, Handoff, Promise, RoomWait, SlaResult, State
+from handoff.models import OPEN, Handoff, Promise, RoomWait, State
 from leadflow import clock
-from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Role, Team, User
+from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Organisation, Role, Team, User
 from leadflow.accounts.templatetags.lf import num
 from leadflow.jobs.models import Job
 from leadflow.leads.models import Answer, Lead, Outcome
@@ -89,15 +92,16 @@ def home(request: HttpRequest) -> HttpResponse:
         Role.ADMIN: _admin,
     }
     waits = _waits(user, now, agreement)
-    week = _last_week(now)
+    zone = Organisation.get().tz
+    week = _last_week(now, zone)
     context = {
         "today": timezone.localtime(now),
         "sentences": says[user.role](user, now, agreement),
         "waits": waits[:WAITS_SHOWN],
         "waits_more": max(0, len(waits) - WAITS_SHOWN),
         "customers": _customers(now),
-        "promises": _promises(week, agreement["in_force"]),
-        "week": (week[0], week[1] - timedelta(days=1)),
+        "promises": _promises(Filters(*week, now, zone), agreement["in_force"]),
+        "week": week,
         "ticked_off": _ticked_off(user, now),
         "can_import": user.role in (*MARKETING, Role.ADMIN),
         "steps": _first_steps(agreement) if not _any_lead() else [],
@@ -543,10 +547,11 @@ def _customers(now: datetime) -> list[Outcome]:
     )
 
 
-def _last_week(now: datetime) -> tuple[datetime, datetime]:
-    """Monday to Sunday before this one, in the reader's zone: (first instant, first instant after)."""
-    monday = _day_start(now) - timedelta(days=timezone.localtime(now).weekday())
-    return monday - timedelta(days=7), monday
+def _last_week(now: datetime, zone: str) -> tuple[date, date]:
+    """Monday and Sunday of the week before this one, by the company's days."""
+    today = now.astimezone(ZoneInfo(zone)).date()
+    monday = today - timedelta(days=today.weekday() + 7)
+    return monday, monday + timedelta(days=6)
 
 
 def _ticked_off(user: User, now: datetime) -> int:
@@ -557,72 +562,26 @@ def _ticked_off(user: User, now: datetime) -> int:
     return Task.objects.filter(done_by=user, done_at__gte=monday, done_at__lte=now).count()
 
 
-def _promises(week: tuple[datetime, datetime], agreement: Agreement | None) -> list[dict[str, Any]]:
-    """Both sides' promises of last week beside the figures that the agreement in force names."""
-    start, end = week
-    offered = Handoff.objects.filter(first_offered_at__gte=start, first_offered_at__lt=end).aggregate(
-        every=Count("pk"),
-        best=Count("pk", filter=Q(grade__startswith="A")),
-        known=Count("pk", filter=Q(frozen__must_know_gaps=[])),
-    )
-    counted = (
-        SlaResult.objects.filter(scope="lead", voided_at=None, due__gte=start, due__lt=end)
-        .values("promise")
-        .annotate(met=Count("pk", filter=Q(result="met")), missed=Count("pk", filter=Q(result="missed")))
-        .values_list("promise", "met", "missed")
-    )
-    kept = {promise: (met, met + missed) for promise, met, missed in counted}
-    refused = Answer.objects.filter(
-        at__gte=start, at__lt=end, voided_at=None, kind__in=[Answer.Kind.REJECTED, Answer.Kind.RETURNED]
-    ).aggregate(every=Count("pk"), told=Count("pk", filter=~Q(reason_key="")))
-    if not offered["every"] and not kept and not refused["every"]:
+def _promises(filters: Filters, agreement: Agreement | None) -> list[dict[str, Any]]:
+    """Both sides' promises of last week beside the figures that the agreement in force names: those of the
+    report, by the days of the company."""
+    kept = mutual.by_week(filters)[1]
+    if not any(one.part or one.whole for one in kept.values()):
         return []
-    said = Document(agreement.content).promises if agreement else {}
-    ours, theirs = said.get("marketing", {}), said.get("sales", {})
-    first, last = timezone.localtime(start), timezone.localtime(end - timedelta(days=1))
-    days = f"from={first:%Y-%m-%d}&to={last:%Y-%m-%d}"
-    funnel = f"/reports/conversion/?{days}"
-    marketing = [
-        _kept("ready leads handed over", offered["every"], None, ours.get("sql_per_week"), funnel),
-        _kept("of them grade A", offered["best"], offered["every"], ours.get("grade_a_percent"), funnel),
-        _kept(
-            "with all that sales must know",
-            offered["known"],
-            offered["every"],
-            ours.get("context_complete_percent"),
-            funnel,
-        ),
-    ]
-    sales = [
-        _kept(label, *kept.get(promise, (0, 0)), theirs.get(goal), f"/reports/sla/leads/?cell={cell}&{days}")
-        for label, promise, goal, cell in (
-            ("answered in time", Promise.ACCEPTANCE, "answered_in_time_percent", "lead.acceptance.all"),
-            (
-                "first call in time",
-                Promise.FIRST_TOUCH,
-                "first_touch_in_time_percent",
-                "lead.first_touch.all",
-            ),
+    goals = mutual.promised(agreement) if agreement else {}
+    rows: dict[str, list[Kept]] = {"Marketing": [], "Sales": []}
+    for one in mutual.PROMISES:
+        mine, goal = kept[one.key], goals.get(one.key)
+        rows[one.side].append(
+            Kept(
+                one.label,
+                mine.text,
+                mine.href or mutual.link(mine.cell, filters),
+                promised=goal.words if goal else "",
+                short=mutual.short(one, mine, goals),
+            )
         )
-    ]
-    goal = theirs.get("with_reason_percent")
-    noes = f"/reports/answers/leads/?cell=noes&{days}"
-    sales.append(_kept("a no with a reason", refused["told"], refused["every"], goal, noes))
-    return [{"side": "Marketing", "rows": marketing}, {"side": "Sales", "rows": sales}]
-
-
-def _kept(label: str, part: int, whole: int | None, goal: Any, href: str) -> Kept:
-    """A line of the promises: a share of `whole`, or without one a plain number."""
-    sign = "" if whole is None else "%"
-    figure = part if whole is None else round(100 * part / whole) if whole else None
-    promised = goal if isinstance(goal, int | float) else None
-    return Kept(
-        label,
-        f"{num(figure)}{sign}" if figure is not None else "–",
-        href,
-        promised=f"{num(promised)}{sign}" if promised is not None else "",
-        short=figure is not None and promised is not None and figure < promised,
-    )
+    return [{"side": side, "rows": mine} for side, mine in rows.items()]
 
 
 def _agreements() -> dict[str, Agreement | None]:

@@ -6,8 +6,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from feedback import verdicts
 from feedback.goal import figures as goal
 from feedback.models import Decision, Goal, Review
+from feedback.questions import log
 from feedback.reports import mutual, sla
 from feedback.reports.base import Filters
 from feedback.review import keeping, month
@@ -107,6 +109,47 @@ def test_both_sides_promises_are_the_figures_of_the_other_reports(people, agreem
     for cell, kept in ((f"leads@week={monday}", week["leads"]) for monday, week in weeks.items()):
         assert mutual.drill(cell, filters).count() == kept.part
     assert report.tables[0].rows[0][1].value == 25
+
+
+def test_marketing_promises_answers_and_decisions_in_working_days(
+    people, agreement_in_force, make_lead, offered, at, as_user
+):
+    """Asked on Tuesday: due on Friday, an objection on Thursday; what is answered late stays late."""
+    lead = make_lead()
+    texts = ("Who hosts it?", "What does the second depot cost?", "Can drivers swap stops?")
+    asked = [log.log(log.Said(text, lead_id=lead.pk), person(people.sam), at=at) for text in texts]
+    news = log.log(log.Said("Rivals cut prices", "competitor", lead.pk), person(people.sam), at=at)
+    assert news.due_at is None
+    assert {row.due_at.date() for row in asked} == {date(2026, 11, 27)}
+    log.answer(asked[0].pk, person(people.mia), text="We do.", at=at + timedelta(days=1))
+    log.answer(asked[0].pk, person(people.mia), text="We do, in Frankfurt.", at=at + timedelta(days=8))
+    log.answer(asked[1].pk, person(people.mia), text="Nothing.", at=at + timedelta(days=8))
+    again = log.log(log.Said("who hosts it", lead_id=lead.pk), person(people.ben), at=at + timedelta(days=9))
+    assert again.first_answer_at == again.at
+    row = offered()
+    verdicts.reject(row.pk, person(row.owner), reason_key="2", at=at)
+    made = verdicts.dispute(row.pk, person(people.mia), comment="They asked for us.", at=at)
+    assert made.due_at.date() == date(2026, 11, 26)
+
+    filters = Filters(date(2026, 11, 23), date(2026, 12, 6), at + timedelta(days=10), "Europe/Berlin")
+    weeks, whole = mutual.by_week(filters)
+    assert (whole["questions"].part, whole["questions"].whole) == (1, 3)
+    assert (whole["disputes"].part, whole["disputes"].whole) == (0, 1)
+    first = weeks[date(2026, 11, 23)]
+    assert (first["questions"].whole, weeks[date(2026, 11, 30)]["questions"].whole) == (3, 0)
+    assert list(mutual.drill(first["questions"].cell, filters)) == [lead]
+    assert list(mutual.drill("disputes", filters)) == [row.lead]
+    assert "week from: 23 Nov" in mutual.words(first["questions"].cell, filters)
+    promised = mutual.promised()["questions"]
+    assert (promised.least, promised.words) == (100, "all in 3 working days")
+    # Nothing has fallen due on the day of asking; another team asked nothing.
+    early = Filters(filters.start, filters.end, at, filters.zone)
+    south = Filters(filters.start, filters.end, filters.at, filters.zone, team=people.south.pk)
+    assert [mutual.by_week(one)[1]["questions"].whole for one in (early, south)] == [0, 0]
+    client = as_user(people.rosa)
+    query = "from=2026-11-23&to=2026-12-06"
+    assert "questions answered in time" in client.get(f"/reports/mutual/?{query}").content.decode()
+    assert client.get(f"/reports/mutual/leads/?cell=questions@week=never&{query}").status_code == 400
 
 
 def test_a_goal_is_reckoned_back_by_hand_to_the_same_leads(people, agreement_in_force, at):
