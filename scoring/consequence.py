@@ -59,10 +59,16 @@ def _returns(reason: Reason, document: Document, words: Words | None, at: dateti
     what = {
         "criteria": f"with {_criteria(reason, document)}",
         "fields": f"when {_facts(reason, words)} changes",
+        "colleague": _colleague(reason, words),
         "repair": "when it is repaired",
     }.get(back.kind, "with anything new they do")
     sooner = "" if reason.closes else "; at once if they ask for us themselves"
     return f"Comes back {what}{_until(reason, document, at)}{sooner}."
+
+
+def _colleague(reason: Reason, words: Words | None) -> str:
+    told = "when somebody else there becomes an MQL or ready for sales"
+    return f"{told}, or {_facts(reason, words)} changes" if reason.back.keys else told
 
 
 def _until(reason: Reason, document: Document, at: datetime | None) -> str:

@@ -159,7 +159,7 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Back:
-    """Which evidence ends a hold: kind criteria (ids), fields (keys), any, none, repair."""
+    """Which evidence ends a hold: criteria (ids), fields (keys), colleague (or keys), any, none, repair."""
 
     kind: str
     ids: tuple[str, ...] = ()

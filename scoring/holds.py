@@ -19,6 +19,12 @@ from scoring.models import Crossing, Hold
 from scoring.program import Program
 
 BATCH = 2_000
+_COLLEAGUES = """
+    INSERT INTO leads_leadchanged (lead_id, cause, quiet, recorded_at)
+    SELECT DISTINCT held.id, 'colleague', FALSE, %s::timestamptz
+    FROM leads_lead q JOIN leads_lead held ON held.company_id = q.company_id AND held.id <> q.id
+    JOIN scoring_hold h ON h.lead_id = held.id AND h.ended_at IS NULL AND h.evidence ->> 'kind' = 'colleague'
+    WHERE q.id = ANY(%s) AND held.merged_into_id IS NULL AND held.erased_at IS NULL"""
 QUIET_REASON = "quiet"
 # Ends of a hold after which the lead is with sales anyway.
 NOT_AGAIN = ("undo", "handed over")
@@ -110,6 +116,17 @@ def _passed(held: Mapping[int, int], at: datetime, program: Program) -> tuple[li
             elif track and not found.closes:
                 fast.append(found)
     return free, fast
+
+
+def wake_colleagues(lead_ids: Sequence[int], at: datetime) -> int:
+    """Leads whose hold waits for a colleague to qualify are scored again when one has; returns how many."""
+    if not lead_ids:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_COLLEAGUES, [at, list(lead_ids)])
+        if cursor.rowcount:
+            nudge.wake("flow.score")
+        return int(cursor.rowcount)
 
 
 def pass_dates(at: datetime, now: Current | None) -> int:

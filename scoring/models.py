@@ -245,7 +245,9 @@ class Hold(models.Model):
 
     It ends when `until` has passed and the evidence was recorded after `since`.
     `evidence`: {"kind": "any"} any own act · {"kind": "criteria", "ids": […]} · {"kind": "fields",
-    "keys": […]} · {"kind": "none"} (only the date, or a person, ends it) · {"kind": "repair"}.
+    "keys": […]} · {"kind": "colleague"} another lead of the company became an MQL or ready for sales (with
+    "keys": or one of these facts changed) · {"kind": "none"} (only the date, or a person, ends it) ·
+    {"kind": "repair"}.
     """
 
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="holds")

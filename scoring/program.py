@@ -268,8 +268,12 @@ class Program:
         if kind == "criteria":
             held = [compiler.node(n.CriterionHolds(str(key)), view) for key in evidence.get("ids") or ()]
             return SQL("({})").format(SQL(" OR ").join(held)) if held else SQL("FALSE")
+        keys = evidence.get("keys") or ()
         if kind == "fields":
-            return compiler.facts_changed_since(evidence.get("keys") or ())
+            return compiler.facts_changed_since(keys)
+        if kind == "colleague":
+            qualified = compiler.colleague_since()
+            return _or(qualified, compiler.facts_changed_since(keys)) if keys else qualified
         return SQL("FALSE")
 
     def _news_of(self, compiler: Compiler, node: n.Node, view: View) -> Composable:
@@ -512,6 +516,10 @@ def _first(tests: Sequence[tuple[int, Composable]]) -> Composable:
         return SQL("0")
     cases = [SQL("WHEN {} THEN {}").format(test, Literal(number)) for number, test in tests]
     return SQL("(CASE {} ELSE 0 END)").format(SQL(" ").join(cases))
+
+
+def _or(*tests: Composable) -> Composable:
+    return SQL("({})").format(SQL(" OR ").join(tests))
 
 
 def _and(*tests: Composable) -> Composable:

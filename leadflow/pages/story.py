@@ -28,6 +28,7 @@ CAUSES = {
     "visitor": "A browser was found to be theirs",
     "hold date": "A waiting time was over; points had faded",
     "hold ended": "A waiting time was over; points had faded",
+    "colleague": "A colleague became an MQL or ready for sales",
     "a deal was won": "A deal was won",
     "repair": "Their data were repaired",
     "rescore": "Every lead was scored again",

@@ -20,7 +20,7 @@ MAX_POINTS = 1_000
 
 REASON_KINDS = ("fit", "timing", "person", "data", "process", "other")
 EFFECTS = ("close", "track", "callback", "repair", "process")
-BACKS = ("criteria", "fields", "any", "none", "repair")
+BACKS = ("criteria", "fields", "colleague", "any", "none", "repair")
 # What sales may want to know beside facts: no single fact says it.
 KNOWN_BESIDE = ("phone_or_email", "last_acts")
 STAGE_WORDS = {"mql": "MQL", "sql": "SQL"}

@@ -321,6 +321,21 @@ class Compiler:
         ]
         return self.columns.facts.add(_any_of(tests))
 
+    def colleague_since(self) -> Composable:
+        """Whether another lead of the lead's company became an MQL, or ready for sales, after `s.since`."""
+        return self.columns.facts.add(
+            SQL(
+                "EXISTS (SELECT 1 FROM leads_lead o WHERE o.company_id = c.id AND o.id <> l.id"
+                " AND o.merged_into_id IS NULL AND o.erased_at IS NULL"
+                " AND (EXISTS (SELECT 1 FROM leads_stagechange x WHERE x.lead_id = o.id"
+                " AND x.to_stage = 'mql' AND x.from_stage NOT IN ('sql', 'opportunity', 'customer')"
+                " AND x.known_at > s.since AND x.known_at <= {instant})"
+                " OR EXISTS (SELECT 1 FROM scoring_crossing k WHERE k.lead_id = o.id"
+                " AND k.kind IN ('bar', 'fast_track')"
+                " AND k.known_at > s.since AND k.known_at <= {instant})))"
+            ).format(instant=f.INSTANT)
+        )
+
     # Behaviour
 
     def matches(self, did: n.Did, view: View = PLAIN) -> Composable:

@@ -184,7 +184,7 @@ def _by(*ids: str) -> Json:
 def reasons() -> list[Json]:
     """Why sales says no, by key, and what follows; none leaves a lead without closing or a next date."""
     firm = {"kind": "fields", "keys": ["employees", "industry"]}
-    person = {"kind": "fields", "keys": ["title"]}
+    person = {"kind": "colleague", "keys": ["title"]}
     return [
         _reason(
             "1",

@@ -53,6 +53,7 @@ BACK_WORDS = {
     "any": "any act of theirs",
     "criteria": "one of these criteria",
     "fields": "a change of one of these facts",
+    "colleague": "a colleague who becomes an MQL or ready for sales",
     "none": "nothing: only the date or a person",
     "repair": "the repair itself",
 }
@@ -346,11 +347,12 @@ def _reason(raw: Json, document: Document) -> list[Field]:
     if back == "criteria":
         criteria = tuple((c.id, c.text or c.id) for c in document.criteria)
         found.append(Field("back.ids", "Which criteria", "many", choices=criteria, need=True))
-    elif back == "fields":
+    elif back in ("fields", "colleague"):
         from leadflow.leads.facts import known_facts
 
         facts = tuple((key, fact.label) for key, fact in known_facts().items())
-        found.append(Field("back.keys", "Which facts", "many", choices=facts, need=True))
+        label = "Which facts" if back == "fields" else "Or a change of one of these facts"
+        found.append(Field("back.keys", label, "many", choices=facts, need=back == "fields"))
     return [
         *found,
         Field("note_min", "Asks for a note of so many characters", "whole", 0, 500),

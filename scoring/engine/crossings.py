@@ -44,6 +44,8 @@ def follow(
     counts.moves = stages.move(moves, at=at, agreement_id=now.agreement_id)
     stages.set_levels([(act.lead, Level(act.level)) for act in acts if act.level != act.had_level])
     ready = [act for act in acts if act.ready and act.stage not in WITH_SALES]
+    qualified = {a.lead for a in acts if a.target == Stage.MQL != a.stage} | {act.lead for act in ready}
+    holds.wake_colleagues(sorted(qualified), at)
     out = [act for act in acts if act.excluded and act.stage not in (Stage.EXCLUDED, Stage.CUSTOMER)]
     counts.ready = len(ready)
     counts.holds = holds.hold_quiet([act.lead for act in ready if act.lead in quiet], at)

@@ -321,6 +321,43 @@ def test_a_hold_for_facts_ends_when_one_of_them_changes(agreement, good, did, at
         assert Hold.objects.get().ended_by == "evidence"
 
 
+@pytest.mark.parametrize("how", ["mql", "ready", "title", "elsewhere", "before"])
+def test_a_hold_for_the_buyer_ends_when_a_colleague_qualifies_or_the_title_changes(
+    agreement, good, make_lead, did, at, how
+):
+    """Sales said "wrong person": what counts is somebody else of the company, after that day."""
+    lead = good(title="VP Operations")
+    did(lead, "demo_requested", days_ago=1)
+    other = good(2, company="Elsewhere" if how == "elsewhere" else lead.company.name, title="CFO")
+    assert (other.company_id == lead.company_id) == (how != "elsewhere")
+    acts = ("demo_requested",) if how == "ready" else ("webinar_attended", "download_buying")
+    if how == "before":
+        for kind in acts:
+            did(other, kind, days_ago=2)
+        run()
+    LeadChanged.objects.all().delete()
+    Crossing.objects.all().delete()
+    with clock.use(at + timedelta(minutes=1)):
+        engine.hold(
+            lead.pk,
+            since=clock.now(),
+            until=None,
+            evidence={"kind": "colleague", "keys": ["title"]},
+            reason_key="4",
+            closes=False,
+            handoff_id=None,
+        )
+    with clock.use(at + timedelta(days=1)):
+        if how == "title":
+            intake.change_lead(lead.pk, {"title": "CEO"}, actor=SYSTEM, cause="test")
+        elif how != "before":
+            for kind in acts:
+                did(other, kind)
+        run()
+        assert Hold.objects.get().ended_by == ("" if how in ("elsewhere", "before") else "evidence")
+        assert Crossing.objects.filter(lead=lead).exists() == (how not in ("elsewhere", "before"))
+
+
 def test_an_agreed_date_offers_the_lead_again_whatever_its_score(agreement, make_lead, at):
     lead = make_lead()
     engine.hold(
