@@ -11,13 +11,15 @@ from typing import Any
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from scoring.conditions import nodes as n
-from scoring.conditions.compile import Compiler, Kinds, View
+from scoring.conditions.compile import Columns, Compiler, Kinds, Named, View
 from scoring.conditions.fields import Field, shown_value
 from scoring.conditions.parse import parse, parse_measure
 from scoring.document import GROUPS, Criterion, Document
-from scoring.rows import Source, Statement, activity_rows, build, render
+from scoring.rows import Source, Statement, activity_rows, build, levelled, render
 
 Level = tuple[str, list[Composable]]
+# Two conditions for sales that stand for other bars.
+Bars = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
 
 # The answer of `score`, in order.
 SCORE_COLUMNS = (
@@ -77,8 +79,9 @@ class Program:
         # Those that look at this version beside another one (see `scoring.whatif.scan`).
         self.scans: dict[str, Statement] = {}
 
-    def compiler(self, *, present: bool) -> Compiler:
-        return Compiler(self.document, self.kinds, self.catalogue, present=present)
+    def compiler(self, *, present: bool, columns: Columns | None = None) -> Compiler:
+        """`columns`: those of another version that reads the same rows."""
+        return Compiler(self.document, self.kinds, self.catalogue, columns or Columns(present))
 
     def score(self, source: Source, *, present: bool) -> Statement:
         """Rows of SCORE_COLUMNS; with `present` also of STORED_COLUMNS."""
@@ -99,38 +102,42 @@ class Program:
             joins = _stored_rows(source)
         return build(compiler.columns, levels, final, source=source, zone=self.document.zone, joins=joins)
 
-    def tried(
-        self,
-        source: Source,
-        over: Mapping[str, Any] | None,
-        under: Mapping[str, Any] | None,
-        *,
-        present: bool,
-    ) -> Statement:
-        """As `score` but for `next_change`, then TRIED_COLUMNS: whether the lead would be ready for sales by
-        the conditions `over` and `under`, which stand for other bars. Fresh evidence is looked for in all
-        that reach any of them."""
-        name = f"tried {source} {present} {over!r} {under!r}"
+    def tried(self, bars: Bars) -> Statement:
+        """Subjects: as `score` but for `next_change`, then TRIED_COLUMNS: whether the lead would be ready for
+        sales by each of `bars`. Fresh evidence is looked for in all that reach any of them."""
+        name = f"tried {bars!r}"
         found = self._matches.get(name)
         if found is None:
             self._forget()
-            compiler = self.compiler(present=present)
+            compiler = self.compiler(present=False)
             levels = self._levels(compiler)
-            bars = [compiler.condition(raw) if raw else SQL("FALSE") for raw in (over, under)]
-            final = self._answers(compiler, also=bars)
-            joins = None
-            if present:
-                final += _stored()
-                joins = _stored_rows(source)
+            final = self._tried(compiler, bars)
             found = self._matches[name] = build(
-                compiler.columns,
-                levels,
-                [*final, *bars],
-                source=source,
-                zone=self.document.zone,
-                joins=joins,
+                compiler.columns, levels, final, source="subjects", zone=self.document.zone
             )
         return found
+
+    def _tried(self, compiler: Compiler, bars: Bars) -> list[Composable]:
+        over, under = (compiler.condition(raw) if raw else SQL("FALSE") for raw in bars)
+        return [*self._answers(compiler, also=(over, under)), over, under]
+
+    def side(
+        self,
+        columns: Columns,
+        points: Named,
+        rows: Composable,
+        bars: Bars | None,
+        also: Sequence[Composable],
+    ) -> Composable:
+        """One of several versions over the same `rows`: as `score` but for `next_change`, with `bars` then
+        TRIED_COLUMNS, then `also`. `columns` and `points`, a column for each criterion, take in what this
+        version wants to find in the rows."""
+        compiler = self.compiler(present=columns.present, columns=columns)
+        levels = self._levels(compiler, points=points)
+        final = self._tried(compiler, bars) if bars else self._answers(compiler)
+        return SQL("SELECT {} FROM ({} OFFSET 0) b").format(
+            SQL(", ").join([*final, *also]), levelled(rows, levels)
+        )
 
     @cached_property
     def explain(self) -> Statement:
@@ -288,10 +295,13 @@ class Program:
 
     # Levels
 
-    def _levels(self, compiler: Compiler, *, holds: bool = False) -> list[Level]:
+    def _levels(self, compiler: Compiler, *, holds: bool = False, points: Named | None = None) -> list[Level]:
+        """`points`: columns in the rows beneath that say what a criterion gives; equal ones share one."""
         criteria: list[Composable] = []
         for i, criterion in enumerate(self.document.active_criteria):
-            criteria.append(SQL("{} AS {}").format(compiler.points(criterion), Identifier(f"p{i}")))
+            gives = compiler.points(criterion)
+            gives = gives if points is None else points.add(gives)
+            criteria.append(SQL("{} AS {}").format(gives, Identifier(f"p{i}")))
             if holds:
                 criteria.append(SQL("{} AS {}").format(compiler.holds(criterion), Identifier(f"h{i}")))
         cut, whole = self._groups()

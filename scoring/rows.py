@@ -19,6 +19,11 @@ from scoring.conditions.compile import Columns
 
 Source = Choice["subjects", "whole"]
 
+# The parameters that every statement begins with.
+TYPES: dict[Source, tuple[str, ...]] = {
+    "subjects": ("bigint[]", "bigint[]", "timestamptz[]", "timestamptz[]"),
+    "whole": ("bigint", "bigint", "timestamptz", "timestamptz"),
+}
 # Per connection: more prepared statements than this and the oldest goes.
 KEPT = 60
 
@@ -59,21 +64,28 @@ def build(
 
     OFFSET 0 is the fence: unlike MATERIALIZED it lets the rows flow, and only the columns that are used.
     """
-    rows = _base(columns, source, zone)
-    for _, select in levels:
-        rows = SQL("SELECT {} FROM ({} OFFSET 0) b").format(SQL(", ").join([SQL("b.*"), *select]), rows)
     text = SQL("WITH {subjects} SELECT {final} FROM ({rows} OFFSET 0) b {joins}{where}").format(
         subjects=_subjects(since, given) if source == "subjects" else _instant(),
         final=SQL(", ").join(final),
-        rows=rows,
+        rows=levelled(base(columns, source, zone), levels),
         joins=joins or SQL(""),
         where=SQL(" WHERE {}").format(where) if where is not None else SQL(""),
     )
-    types = ["bigint[]", "bigint[]", "timestamptz[]", "timestamptz[]"]
+    types = [*TYPES[source]]
     types += ["timestamptz[]"] * since + ["jsonb[]"] * given
-    if source == "whole":
-        types = ["bigint", "bigint", "timestamptz", "timestamptz"]
     return Statement(render(text), tuple(types))
+
+
+def levelled(rows: Composable, levels: Sequence[tuple[str, Sequence[Composable]]]) -> Composable:
+    """Each level over the rows of the one before."""
+    for _, select in levels:
+        rows = SQL("SELECT {} FROM ({} OFFSET 0) b").format(SQL(", ").join([SQL("b.*"), *select]), rows)
+    return rows
+
+
+def instants(source: Source) -> Composable:
+    """The first of a statement's named parts: whom it asks about, and when."""
+    return _subjects(since=False, given=False) if source == "subjects" else _instant()
 
 
 def render(text: Composable) -> str:
@@ -155,7 +167,8 @@ def _instant() -> Composable:
     return SQL("s AS (SELECT $3::timestamptz AS at, $4::timestamptz AS known_at)")
 
 
-def _base(columns: Columns, source: Source, zone: str) -> Composable:
+def base(columns: Columns, source: Source, zone: str) -> Composable:
+    """The rows that all levels stand on, for a statement that begins with `instants`."""
     key = SQL("s.key" if source == "subjects" else "l.id")
     names = [key + SQL(" AS key"), SQL("l.id AS lead"), SQL("s.at, s.known_at, c.id AS company")]
     names += columns.facts.select()

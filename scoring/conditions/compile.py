@@ -75,7 +75,7 @@ class View:
 PLAIN = View()
 
 
-class _Named:
+class Named:
     """Expressions that get a short name each; equal ones share it."""
 
     def __init__(self, prefix: str, alias: str) -> None:
@@ -98,15 +98,15 @@ class Columns:
     """What one statement reads of a lead. `present`: no fact changed after the instant, so skip history."""
 
     present: bool
-    facts: _Named = field(default_factory=lambda: _Named("f", "b"))
+    facts: Named = field(default_factory=lambda: Named("f", "b"))
     # Over the activities of a lead, in one go.
-    plain: _Named = field(default_factory=lambda: _Named("u", "b"))
+    plain: Named = field(default_factory=lambda: Named("u", "b"))
     # Over the activities of a calendar day, then over the days: only what asks for days, for most activities
     # have a day to themselves.
-    daily: _Named = field(default_factory=lambda: _Named("d", "d"))
-    totals: _Named = field(default_factory=lambda: _Named("t", "b"))
+    daily: Named = field(default_factory=lambda: Named("d", "d"))
+    totals: Named = field(default_factory=lambda: Named("t", "b"))
     # Over the messages that activities are about; a sort of their own each.
-    distinct: _Named = field(default_factory=lambda: _Named("q", "b"))
+    distinct: Named = field(default_factory=lambda: Named("q", "b"))
     # The kinds that each of the three looks at.
     kinds: set[int] = field(default_factory=set)
     day_kinds: set[int] = field(default_factory=set)
@@ -121,15 +121,20 @@ class Columns:
         """Note windows of so many days; None: no end."""
         self.windows.update(d for d in days if d)
 
+    def beside(self) -> "Columns":
+        """For another version that reads the same rows: what both ask for is read once, what only says
+        something about one of them stays apart."""
+        return replace(self, used_facts=set(), windows=set(), ageing=[])
+
 
 class Compiler:
     """Turns nodes into expressions over `columns`, in the words of one agreement."""
 
     def __init__(
-        self, document: Document, kinds: Kinds, catalogue: Mapping[str, f.Field], *, present: bool
+        self, document: Document, kinds: Kinds, catalogue: Mapping[str, f.Field], columns: Columns
     ) -> None:
         self.document, self.kinds, self.catalogue = document, kinds, catalogue
-        self.columns = Columns(present)
+        self.columns = columns
         self._parsed: dict[str, n.Node] = {}
         self._open: set[str] = set()
 

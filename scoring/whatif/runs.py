@@ -33,8 +33,9 @@ Json = Any
 State = PreviewRun.State
 
 KIND = "preview"
-# Ids of a chunk: the same as of a release, so that an edit stops it within a second.
-CHUNK = 5_000
+# Ids of a chunk: a second of work, so that an edit soon stops it. Twice those of a release, for nothing is
+# locked here, and the acts of more leads lie together in fewer pages.
+CHUNK = 10_000
 # Up to so many leads the first answer is exact; of more it looks at a sample (see `strata`).
 SAMPLE = 600
 # The first answer looks back at fewer leads and answers, so that it comes within a second.

@@ -1,7 +1,9 @@
 """One range of leads scored by both versions at one instant, in one statement, kept packed.
 
-Both statements are those that score; where a lead would stand is decided by the very words with which the
-engine decides (`engine.deciding.placing`), so what is looked at here is what a release does.
+Both versions are compiled as they are to score, over one reading of the leads: what both look at is read
+once, and a criterion that is the same in both is worked out once. Where a lead would stand is decided by the
+very words with which the engine decides (`engine.deciding.placing`), so what is looked at here is what a
+release does.
 """
 
 from collections.abc import Sequence
@@ -9,19 +11,28 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from psycopg2.sql import SQL, Identifier
 
 from leadflow.leads.models import Stage
 from scoring import holds, room, rows
+from scoring.conditions.compile import Columns, Named
 from scoring.engine.crossings import TOLD
 from scoring.engine.deciding import LEAVABLE, WITH_SALES, placing
-from scoring.program import SCORE_COLUMNS, STORED_COLUMNS, TRIED_COLUMNS, Program
-from scoring.rows import Source, Statement
+from scoring.program import SCORE_COLUMNS, TRIED_COLUMNS, Bars, Program
+from scoring.rows import TYPES, Source, Statement, base, instants, render
 from scoring.whatif.bars import Bar
 
 # Stages as numbers, in the order of the house.
 STAGES = tuple(str(stage) for stage in Stage)
 # Counted among the open leads: not yet customer, not closed, not left out.
 CLOSED = ("customer", "disqualified", "excluded")
+
+# Where a lead stands, whatever the version.
+_STOOD = ("stage", "had_level", "leave_since", "hold")
+# Where no version is in force.
+_NOBODY = """
+    SELECT NULL::bigint AS lead, -1 AS total, '' AS grade, 0 AS excluded, FALSE AS now_ready,
+        ''::text AS target, NULL::timestamptz AS now_leaving WHERE FALSE"""
 
 # The bits of `flags`. FREE: nothing but the bar keeps it from sales (and fresh evidence is there); OVER and
 # UNDER: the condition for sales by a bar that the total reaches, and by one that it does not; TRACK: a fast
@@ -90,32 +101,63 @@ def _statement(source: Source, new: Program, bar: Bar | None, old: Program | Non
     return found
 
 
+class _Reading:
+    """What versions read of the leads, and what their criteria give, once for all that share it."""
+
+    def __init__(self, name: str, zone: str) -> None:
+        self.name, self.zone = name, zone
+        self.columns = Columns(present=True)
+        self.points = Named("c", "b")
+
+    def side(self, program: Program, bars: Bars | None, hold: str) -> str:
+        """The answers of one version by name, and where each lead would stand by it, under this `hold`."""
+        columns = self.columns.beside()
+        rows = SQL("SELECT * FROM {}").format(Identifier(self.name))
+        also = [SQL("b.{}").format(Identifier(name)) for name in (*_STOOD[:-1], hold)]
+        text = render(program.side(columns, self.points, rows, bars, also))
+        names = ", ".join((*SCORE_COLUMNS[:-1], *(TRIED_COLUMNS if bars else ()), *_STOOD))
+        return f"SELECT b.*, {placing(program)} FROM ({text} OFFSET 0) b ({names})"  # noqa: S608 - literals
+
+    def text(self, source: Source) -> str:
+        """The rows that the sides stand on; after them, for they say what is to be read."""
+        stage, level, gone = (
+            self.columns.facts.add(SQL(column))
+            for column in ("l.stage", "l.level", "(l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL)")
+        )
+        made = SQL(
+            "SELECT b.*, {points}{stage} AS stage, {level} AS had_level, o.leave_since, h.id AS hold,"
+            " CASE WHEN b.lead = ANY($5) THEN NULL ELSE h.id END AS freed FROM ({base} OFFSET 0) b {stored}"
+            " WHERE NOT {gone}"
+        ).format(
+            points=SQL("").join([SQL("{}, ").format(given) for given in self.points.select()]),
+            stage=stage,
+            level=level,
+            gone=gone,
+            base=base(self.columns, source, self.zone),
+            stored=_stored(source),
+        )
+        return f"{self.name} AS MATERIALIZED ({render(made)})"
+
+
+def _stored(source: Source) -> SQL:
+    # A range says itself again, else each chunk would read the whole tables.
+    within = "" if source == "subjects" else " AND {}.lead_id BETWEEN $1 AND $2"
+    return SQL(
+        f"LEFT JOIN scoring_leadscore o ON o.lead_id = b.lead{within.format('o')} "
+        f"LEFT JOIN scoring_hold h ON h.lead_id = b.lead AND h.ended_at IS NULL{within.format('h')}"
+    )
+
+
 def _build(source: Source, new: Program, bar: Bar | None, old: Program | None) -> Statement:
     agreed = new.document.thresholds.sales_when
-    mine = new.tried(source, bar.over if bar else agreed, bar.under if bar else agreed, present=True)
-    names = ", ".join((*SCORE_COLUMNS[:-1], *STORED_COLUMNS, *TRIED_COLUMNS))
-    keep = (
-        "b.lead, b.total, b.grade, b.excluded, b.mql, b.sales, b.track, b.leave, b.level, b.fresh, b.stage,"
-        " b.had_level, b.leave_since"
-    )
-    hold = "CASE WHEN b.lead = ANY($5) THEN NULL ELSE b.hold END AS hold"
-    ctes = [
-        f"""n AS MATERIALIZED (SELECT b.*, {placing(new)} FROM (
-            SELECT {keep}, b.over, b.under, {hold} FROM ({mine.text}) b ({names}) WHERE NOT b.gone OFFSET 0
-            ) b)"""  # noqa: S608 - literals of the agreement, quoted by the driver
-    ]
-    if old is not None:
-        before = old.score(source, present=True)
-        names = ", ".join((*SCORE_COLUMNS, *STORED_COLUMNS))
-        ctes.append(
-            f"""o AS MATERIALIZED (SELECT b.*, {placing(old)} FROM (
-            SELECT {keep}, b.hold FROM ({before.text}) b ({names}) WHERE NOT b.gone OFFSET 0) b)"""  # noqa: S608
-        )
-    else:
-        ctes.append(
-            """o AS (SELECT NULL::bigint AS lead, -1 AS total, '' AS grade, 0 AS excluded, FALSE AS now_ready,
-            ''::text AS target, NULL::timestamptz AS now_leaving WHERE FALSE)"""
-        )
+    readings = [_Reading("r", new.document.zone)]
+    if old is not None and old.document.zone != new.document.zone:
+        # Days of another zone are other days: nothing is shared.
+        readings.append(_Reading("r2", old.document.zone))
+    mine = readings[0].side(new, (bar.over if bar else agreed, bar.under if bar else agreed), "freed")
+    theirs = readings[-1].side(old, None, "hold") if old is not None else _NOBODY
+    ctes = [render(instants(source)), *(reading.text(source) for reading in readings)]
+    ctes += [f"n AS ({mine} OFFSET 0)", f"o AS ({theirs} OFFSET 0)"]
     text = f"""
         WITH {", ".join(ctes)}, f AS (
             SELECT n.lead, COALESCE(o.total, -1) AS was, n.total AS now,
@@ -133,7 +175,7 @@ def _build(source: Source, new: Program, bar: Bar | None, old: Program | None) -
             RETURNING cardinality(leads) AS looked
         ) SELECT looked FROM kept"""  # noqa: S608
     more = ("bigint[]", "bigint[]", "timestamptz", "bigint", "integer")
-    return Statement(text, (*mine.types, *more))
+    return Statement(text, (*TYPES[source], *more))
 
 
 def _flags() -> str:

@@ -97,9 +97,7 @@ def _looked(
     if not subjects:
         return {}
     agreed = program.document.thresholds.sales_when
-    statement = program.tried(
-        "subjects", bar.over if bar else agreed, bar.under if bar else agreed, present=False
-    )
+    statement = program.tried((bar.over if bar else agreed, bar.under if bar else agreed))
     leads, ats, known = (list(column) for column in zip(*subjects, strict=True))
     found = {}
     for row in rows.run(statement, (list(range(len(subjects))), leads, ats, known)):
