@@ -6,6 +6,9 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+# Between the values of a text column, and in place of a missing one: clean text holds no such characters.
+_BETWEEN, _MISSING = "\x1f", "\x1e"
+
 
 def recordset(types: Mapping[str, str], rows: Iterable[Row]) -> tuple[str, str]:
     """The text `json_to_recordset(%s) AS r(…)` and its one parameter.
@@ -17,29 +20,73 @@ def recordset(types: Mapping[str, str], rows: Iterable[Row]) -> tuple[str, str]:
     return f"json_to_recordset(%s) AS r({columns})", json.dumps(data, default=str)
 
 
+def numbers(ids: Iterable[int]) -> str:
+    """Numbers as the text of an array, for `%s::bigint[]`: nothing for SQL's parser to walk through."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def table(types: Mapping[str, str], columns: Mapping[str, Sequence[Any]]) -> tuple[str, list[Any]]:
+    """The text `unnest(…) AS r(…)` and its parameters: columns of values, all of one length, as a table.
+
+    `types` names the columns and their PostgreSQL types in order. No column is walked through by SQL's parser
+    and none is built of objects: each is one text, taken apart by the server.
+    """
+    parts, params = [], []
+    for name, kind in types.items():
+        text, value = _column(kind, columns[name])
+        parts.append(text)
+        params.append(value)
+    names = ", ".join(f'"{name}"' for name in types)
+    return f"unnest({', '.join(parts)}) AS r({names})", params
+
+
+def _column(kind: str, values: Sequence[Any]) -> tuple[str, Any]:
+    json_ = kind == "jsonb"
+    if not json_ and not kind.startswith(("text", "varchar")):
+        return f"%s::{kind}[]", f"{{{','.join(['NULL' if v is None else str(v) for v in values])}}}"
+    said = [json.dumps(v, default=str) if json_ and v is not None else v for v in values]
+    cast = "::jsonb[]" if json_ else ""
+    # One text of nothing would be taken apart into no text at all.
+    if len(said) > 1:
+        whole = _BETWEEN.join([_MISSING if v is None else v for v in said])
+        if whole.count(_BETWEEN) == len(said) - 1 and whole.count(_MISSING) == said.count(None):
+            return f"string_to_array(%s, E'\\x1f', E'\\x1e'){cast}", whole
+    return f"%s::text[]{cast}", said
+
+
 def insert(
-    cursor: Any, table: str, types: Mapping[str, str], rows: Sequence[Row], end: str = "", order: str = ""
+    cursor: Any, into: str, types: Mapping[str, str], rows: Sequence[Row], end: str = "", order: str = ""
 ) -> int:
-    """INSERT the rows into `table`; `end` is what follows (ON CONFLICT …, RETURNING …). Returns the count.
+    """INSERT the rows into `into`; `end` is what follows (ON CONFLICT …, RETURNING …). Returns the count."""
+    columns = {name: [row.get(name) for row in rows] for name in types}
+    return insert_columns(cursor, into, types, columns, end, order)
+
+
+def insert_columns(
+    cursor: Any,
+    into: str,
+    types: Mapping[str, str],
+    columns: Mapping[str, Sequence[Any]],
+    end: str = "",
+    order: str = "",
+) -> int:
+    """INSERT what stands in columns, all of one length. Returns the count.
 
     What all rows have in common is written once beside the rows, not in each of them.
     """
-    if not rows:
+    count = len(next(iter(columns.values())))
+    if not count:
         return 0
-    first = rows[0]
-    common = {name for name in types if all(row.get(name) == first.get(name) for row in rows)}
-    own = {name: kind for name, kind in types.items() if name not in common}
-    source, data = recordset(own, rows) if own else ("generate_series(1, %s)", len(rows))
-    values = ", ".join(
-        f'%s::{kind} AS "{name}"' if name in common else f'r."{name}"' for name, kind in types.items()
-    )
+    own = {n: kind for n, kind in types.items() if columns[n].count(columns[n][0]) != count}
+    source, params = table(own, columns) if own else ("generate_series(1, %s)", [count])
+    values = ", ".join(f'r."{n}"' if n in own else f'%s::{kind} AS "{n}"' for n, kind in types.items())
+    common = [_bound(columns[n][0], kind) for n, kind in types.items() if n not in own]
     names = ", ".join(f'"{name}"' for name in types)
-    params = [_bound(first.get(name), kind) for name, kind in types.items() if name in common]
     ordered = f" ORDER BY {order}" if order and own else ""
     # Names come from this package only, values are bound.
     cursor.execute(
-        f"INSERT INTO {table} ({names}) SELECT {values} FROM {source}{ordered} {end}",  # noqa: S608
-        [*params, data],
+        f"INSERT INTO {into} ({names}) SELECT {values} FROM {source}{ordered} {end}",  # noqa: S608
+        [*common, *params],
     )
     return int(cursor.rowcount)
 
@@ -48,13 +95,16 @@ def _bound(value: Any, kind: str) -> Any:
     return json.dumps(value, default=str) if kind == "jsonb" and value is not None else value
 
 
-def update(cursor: Any, table: str, types: Mapping[str, str], rows: Sequence[Row]) -> int:
-    """UPDATE the rows of `table` by `id`, all columns of `types`. Returns the count."""
+def update(cursor: Any, into: str, types: Mapping[str, str], rows: Sequence[Row]) -> int:
+    """UPDATE the rows of `into` by `id`, all columns of `types`. Returns the count."""
     if not rows:
         return 0
     sets = ", ".join(f'"{name}" = r."{name}"' for name in types if name != "id")
-    source, data = recordset(types, rows)
-    cursor.execute(f"UPDATE {table} t SET {sets} FROM {source} WHERE t.id = r.id", [data])  # noqa: S608
+    source, params = table(types, {name: [row.get(name) for row in rows] for name in types})
+    cursor.execute(
+        f"UPDATE {into} t SET {sets} FROM {source} WHERE t.id = r.id AND t.id = ANY(%s::bigint[])",  # noqa: S608
+        [*params, numbers(row["id"] for row in rows)],
+    )
     return int(cursor.rowcount)
 
 

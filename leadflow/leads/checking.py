@@ -1,6 +1,6 @@
 """One cheap look at each row: is it readable, and what does it say? No database here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,9 +41,11 @@ class LeadRow:
     plain: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
 class ActivityRow:
-    """A readable row about an activity."""
+    """A readable row about an activity. What a row does not say stays as it stands here.
+
+    One is made for each of ten thousand rows: it takes over the names and values that its reader found.
+    """
 
     index: int
     source: str
@@ -63,10 +65,15 @@ class ActivityRow:
     message_key: str = ""
     channel: str = ""
     result: str = ""
-    properties: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any]
     # Its id is one that we have just made: nobody can have sent it before.
     ours: bool = False
     person: Any = None
+    # Its number once it is recorded; 0: it is not, or was before.
+    id: int = 0
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        self.__dict__ = said
 
 
 class Bad(Exception):
@@ -156,6 +163,17 @@ class LeadReader:
         )
 
 
+class _Seen(dict[str, Any]):
+    """What texts of one field were read as: the same few come again and again in one batch."""
+
+    def __init__(self, reader: Callable[[Any], Any]) -> None:
+        self.reader = reader
+
+    def __missing__(self, raw: str) -> Any:
+        value = self[raw] = self.reader(raw)
+        return value
+
+
 class ActivityReader:
     """Reads rows about activities against the catalogue of kinds."""
 
@@ -164,18 +182,21 @@ class ActivityReader:
         self.kinds = kinds
         self.latest = now + AHEAD
         self.ours = ours
+        self.seen = {name: _Seen(reader) for name, reader in _ACTIVITY_READERS.items()}
+        self.instants = _Seen(lambda raw: read_instant(raw, self.latest))
+        self.keys = _Seen(fold)
 
     def read(self, index: int, row: Mapping[str, Any]) -> ActivityRow:
         """The row as an activity. Raises Bad with every fault of the row."""
-        if not isinstance(row, Mapping):
+        if not (type(row) is dict or isinstance(row, Mapping)):
             raise Bad([Fault("", "An activity is an object of names and values.")])
         faults: list[Fault] = []
-        got = _fields(row, faults)
-        ours = bool(self.ours) and got["source"] is None and got["external_id"] is None
-        if ours:
-            got["source"], got["external_id"] = self.ours()
+        said = self._fields(row, faults)
+        if self.ours and "source" not in said and "external_id" not in said:
+            said["source"], said["external_id"] = self.ours()
+            said["ours"] = True
         for name in ("source", "external_id"):
-            if got[name] is None and not any(f.path == name for f in faults):
+            if name not in said and not any(f.path == name for f in faults):
                 faults.append(
                     Fault(
                         name, "It is missing. With source and external_id an activity sent twice counts once."
@@ -183,36 +204,42 @@ class ActivityReader:
                 )
         kind = self._kind(row.get("kind"), faults)
         occurred_at = self._instant(row.get("occurred_at"), faults)
-        properties = _properties(row.get("properties"), kind, faults)
-        if not faults and not any(
-            got[name] for name in ("lead_id", "external_lead_id", "email", "visitor_id")
-        ):
+        properties = row.get("properties")
+        properties = {} if properties is None else _properties(properties, kind, faults)
+        if not faults and said.keys().isdisjoint(_WHOSE):
             faults.append(Fault("email", "Say whose it is: email, lead_id, external_lead_id or visitor_id."))
         if faults or kind is None or occurred_at is None:
             raise Bad(faults)
-        external = got["external_lead_id"]
-        return ActivityRow(
-            index=index,
-            source=got["source"],
-            external_id=got["external_id"],
-            kind=kind,
-            occurred_at=occurred_at,
-            lead_id=got["lead_id"],
-            key=(got["lead_source"] or got["source"], external) if external else None,
-            email=got["email"],
-            email_key=fold(got["email"]) if got["email"] else None,
-            visitor=got["visitor_id"],
-            user_id=got["user_id"],
-            handoff_id=got["handoff_id"],
-            path=got["path"] or _path(properties.pop("path", "")),
-            campaign=got["campaign"] or str(properties.pop("campaign", ""))[:80],
-            content=got["content"] or str(properties.pop("content", ""))[:80],
-            message_key=got["message_key"] or str(properties.pop("message_key", ""))[:120],
-            channel=got["channel"] or "",
-            result=got["result"] or "",
-            properties=properties,
-            ours=ours,
-        )
+        said["index"], said["kind"], said["occurred_at"] = index, kind, occurred_at
+        if properties:
+            _taken_out(said, properties)
+        said["properties"] = properties
+        if "email" in said:
+            said["email_key"] = self.keys[said["email"]]
+        if "visitor_id" in said:
+            said["visitor"] = said["visitor_id"]
+        if "external_lead_id" in said:
+            said["key"] = (said.get("lead_source") or said["source"], said["external_lead_id"])
+        return ActivityRow(said)
+
+    def _fields(self, row: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
+        """The plain fields of a row; what it leaves out or leaves empty is not among them."""
+        said: dict[str, Any] = {}
+        for name, raw in row.items():
+            seen = self.seen.get(name)
+            if seen is None:
+                if name not in _BESIDES:
+                    words = f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}."
+                    faults.append(Fault(str(name)[:80], words))
+            elif raw is not None:
+                try:
+                    value = seen[raw] if type(raw) is str else seen.reader(raw)
+                except Unreadable as wrong:
+                    faults.append(Fault(name, str(wrong)))
+                else:
+                    if value:
+                        said[name] = value
+        return said
 
     def _kind(self, raw: Any, faults: list[Fault]) -> ActivityKind | None:
         kind = self.kinds.get(raw) if isinstance(raw, str) else None
@@ -227,7 +254,7 @@ class ActivityReader:
 
     def _instant(self, raw: Any, faults: list[Fault]) -> datetime | None:
         try:
-            return read_instant(raw, self.latest)
+            return self.instants[raw] if type(raw) is str else read_instant(raw, self.latest)
         except Unreadable as wrong:
             faults.append(Fault("occurred_at", str(wrong)))
             return None
@@ -267,8 +294,14 @@ def read_id(raw: Any) -> int | None:
     return number
 
 
-def _line(limit: int) -> Any:
-    return lambda raw: (clean(raw, limit) or None) if raw is not None else None
+def _line(limit: int) -> Callable[[Any], str]:
+    def read(raw: Any) -> str:
+        # As `clean` does it with what is plain, printable and short: nearly everything.
+        if type(raw) is str and len(raw) <= limit and raw.isascii() and raw.isprintable():
+            return raw.strip()
+        return clean(raw, limit)
+
+    return read
 
 
 def _path(raw: Any) -> str:
@@ -279,42 +312,36 @@ def _path(raw: Any) -> str:
     return fold(text.partition("?")[0].partition("#")[0])[:PATH_LIMIT]
 
 
-_ACTIVITY_READERS: dict[str, Any] = {
+# How a value that is given is read; what is empty after it counts as left out.
+_ACTIVITY_READERS: dict[str, Callable[[Any], Any]] = {
     "source": _line(80),
     "external_id": _line(200),
     "lead_id": read_id,
     "external_lead_id": _line(200),
     "lead_source": _line(80),
-    "email": lambda raw: read_email(raw) if raw is not None and raw != "" else None,
+    "email": lambda raw: read_email(raw) if raw != "" else None,
     "visitor_id": _line(80),
     "user_id": read_id,
     "handoff_id": read_id,
-    "path": lambda raw: _path(raw) if raw is not None else None,
+    "path": _path,
     "campaign": _line(80),
     "content": _line(80),
     "message_key": _line(120),
     "channel": _line(20),
     "result": _line(20),
 }
+_BESIDES = frozenset({"kind", "occurred_at", "properties"})
 _ACTIVITY_NAMES = (*_ACTIVITY_READERS, "kind", "occurred_at", "properties")
-_NOTHING = dict.fromkeys(_ACTIVITY_READERS)
+_WHOSE = frozenset({"lead_id", "external_lead_id", "email", "visitor_id"})
 
 
-def _fields(row: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-    """The plain fields of a row, None for what it leaves out."""
-    got: dict[str, Any] = _NOTHING.copy()
-    for name, raw in row.items():
-        reader = _ACTIVITY_READERS.get(name)
-        if reader is None:
-            if name not in _ACTIVITY_NAMES:
-                words = f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}."
-                faults.append(Fault(str(name)[:80], words))
-        elif raw is not None:
-            try:
-                got[name] = reader(raw)
-            except Unreadable as wrong:
-                faults.append(Fault(name, str(wrong)))
-    return got
+def _taken_out(said: dict[str, Any], properties: dict[str, Any]) -> None:
+    """What stands among the properties and has a column of its own goes there, unless that is filled."""
+    if "path" not in said:
+        said["path"] = _path(str(properties.pop("path", "")))
+    for name, limit in (("campaign", 80), ("content", 80), ("message_key", 120)):
+        if name not in said:
+            said[name] = str(properties.pop(name, ""))[:limit]
 
 
 def _properties(raw: Any, kind: ActivityKind | None, faults: list[Fault]) -> dict[str, Any]:

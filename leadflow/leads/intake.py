@@ -7,7 +7,8 @@ is the order of visibility. Each lead that changed leaves a LeadChanged row for 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -39,7 +40,7 @@ from leadflow.leads.taking import (
 OURS = "leadflow"
 DERIVED = "derived"
 BOUNCE = "email_bounced"
-VISIT_GAP = "30 minutes"
+VISIT_GAP = timedelta(minutes=30)
 ROUNDS = 8
 Found = TypeVar("Found")
 
@@ -280,7 +281,7 @@ def mark_changed(lead_ids: Iterable[int], cause: str, *, at: datetime, quiet: bo
         cursor.execute(
             "INSERT INTO leads_leadchanged (lead_id, cause, quiet, recorded_at)"
             " SELECT id, %s, %s, %s FROM unnest(%s::bigint[]) AS id",
-            [cause[:80], quiet, at, sorted(set(lead_ids))],
+            [cause[:80], quiet, at, bulk.numbers(sorted(set(lead_ids)))],
         )
         if cursor.rowcount:
             nudge.wake("flow.score")
@@ -314,9 +315,9 @@ def record_activities(
     # Only a row with an address can change what a lead is.
     known = known_facts() if any(row.email_key for row in read) else {}
     # Who is named by our own number is there already: nothing is made that another could make meanwhile.
-    alone = all(row.lead_id and not row.email_key and not row.visitor for row in read)
+    alone = all(row.lead_id and not (row.email_key or row.visitor or row.key) for row in read)
     result, clashes = _rounds(
-        lambda cursor: _take_activities(cursor, read, actor, at, known, quiet, noted), alone=alone
+        lambda cursor: _take_activities(cursor, read, actor, at, known, quiet, noted, alone), alone=alone
     )
     _finish(result, rejected, clashes, at)
     return result
@@ -349,9 +350,11 @@ def _take_activities(
     known: Mapping[str, Any],
     quiet: bool,
     noted: bool,
+    alone: bool,
 ) -> tuple[Result, list["_Clashed"]]:
     result, clashes = Result(), []
-    fresh = _only_new(cursor, read, result)
+    # Where a known row makes nothing but itself, the writing of it is soon enough to find out.
+    fresh = _once(read, result, set()) if alone else _only_new(cursor, read, result)
     browsers = _browsers(cursor, fresh)
     directory = Directory()
     directory.load(
@@ -364,6 +367,7 @@ def _take_activities(
         browser.person = directory.by_id.get(browser.lead_id) if browser.lead_id else None
     joins: dict[int, Person] = {}
     good: list[ActivityRow] = []
+    faults: dict[int, Fault] = {}
     for row in fresh:
         try:
             fault = _whose(row, directory, browsers, joins)
@@ -371,19 +375,21 @@ def _take_activities(
             clashes.append(_Clashed(row.index, clash.one, clash.other))
             continue
         if fault:
-            result.rejected.append(Rejected(row.index, [fault]))
+            faults[row.index] = fault
         else:
             good.append(row)
+    if faults:
+        nobodys = [row for row in fresh if row.index in faults]
+        if alone:
+            nobodys = _only_new(cursor, nobodys, result)
+        result.rejected += [Rejected(row.index, [faults[row.index]]) for row in nobodys]
     people = list({id(r.person): r.person for r in good if r.person}.values())
     done = settle(cursor, people, actor=actor, cause="activity", at=at, known=known)
-    ids = _write_activities(cursor, good, browsers, done.at, result)
-    kept = [row for row in good if (row.source, row.external_id) in ids]
-    for known_person in (True, False):
-        views = [r for r in kept if r.kind.key == "page_view" and (r.person is not None) is known_person]
-        _derive_visits(cursor, [ids[r.source, r.external_id] for r in views], known_person)
-    _note(cursor, kept, ids, done.at, noted)
+    kept = _write_activities(cursor, good, browsers, done.at, result)
+    _derive_visits(cursor, kept)
+    _note(cursor, kept, done.at, noted)
     _join(cursor, [(visitor, person.id) for visitor, person in joins.items()], done.at, actor.user_id)
-    result.accepted = [ids[r.source, r.external_id] for r in kept]
+    result.accepted = [row.id for row in kept]
     result.lead_of = {r.index: r.person.id for r in good if r.person}
     touched = {r.person.id for r in kept if r.person} | {p.id for p in joins.values()} | set(done.created)
     result.created = done.created
@@ -397,12 +403,20 @@ def _only_new(cursor: Any, read: Sequence[ActivityRow], result: Result) -> list[
     """The rows that are neither recorded already nor twice in the batch."""
     if all(row.ours for row in read):
         return list(read)
-    cursor.execute(
-        "SELECT a.source, a.external_id FROM unnest(%s::text[], %s::text[]) AS w(source, external_id)"
-        " JOIN leads_activity a ON a.source = w.source AND a.external_id = w.external_id",
-        [[r.source for r in read], [r.external_id for r in read]],
+    rows, params = bulk.table(
+        {"source": "text", "external_id": "text"},
+        {"source": [r.source for r in read], "external_id": [r.external_id for r in read]},
     )
-    seen = set(cursor.fetchall())
+    cursor.execute(
+        f"SELECT a.source, a.external_id FROM {rows}"  # noqa: S608
+        " JOIN leads_activity a ON a.source = r.source AND a.external_id = r.external_id",
+        params,
+    )
+    return _once(read, result, set(cursor.fetchall()))
+
+
+def _once(read: Sequence[ActivityRow], result: Result, seen: set[tuple[str, str]]) -> list[ActivityRow]:
+    """The rows whose names are not among those seen, each name once."""
     fresh = []
     for row in read:
         name = (row.source, row.external_id)
@@ -493,54 +507,83 @@ def _write_activities(
     browsers: Mapping[str, _Browser],
     stamp: datetime,
     result: Result,
-) -> dict[tuple[str, str], int]:
-    """The ids of the rows that are new; what another transaction recorded meanwhile counts as known."""
+) -> list[ActivityRow]:
+    """The rows that are new, each with its id; what another transaction recorded meanwhile is known."""
     if not good:
-        return {}
+        return []
     campaign_ids = campaigns(cursor, {r.campaign for r in good if r.campaign}, stamp)
     content_ids = contents(cursor, {r.content for r in good if r.content})
-    rows = []
-    for row in good:
-        row.occurred_at = min(row.occurred_at, stamp)
-        lead_id = row.person.id if row.person else None
-        rows.append(
-            {
-                "source": row.source,
-                "external_id": row.external_id,
-                "kind_id": row.kind.pk,
-                "lead_id": lead_id,
-                "first_lead_id": lead_id,
-                "visitor_id": browsers[row.visitor].id if row.visitor else None,
-                "occurred_at": row.occurred_at,
-                "recorded_at": stamp,
-                "path": row.path,
-                "campaign_id": campaign_ids.get(row.campaign),
-                "content_id": content_ids.get(row.content),
-                "message_key": row.message_key,
-                "user_id": row.user_id,
-                "channel": row.channel,
-                "result": row.result,
-                "handoff_id": row.handoff_id,
-                "properties": row.properties,
-            }
-        )
-    bulk.insert(
+    # In one order for all: two batches that bring the same rows wait for each other, never crosswise.
+    rows = sorted(good, key=_name)
+    for row in rows:
+        if row.occurred_at > stamp:
+            row.occurred_at = stamp
+    leads = [row.person.id if row.person else None for row in rows]
+    columns: dict[str, list[Any]] = {
+        "source": [row.source for row in rows],
+        "external_id": [row.external_id for row in rows],
+        "kind_id": [row.kind.pk for row in rows],
+        "lead_id": leads,
+        "first_lead_id": leads,
+        "visitor_id": [browsers[row.visitor].id if row.visitor else None for row in rows],
+        "occurred_at": [row.occurred_at for row in rows],
+        "recorded_at": [stamp] * len(rows),
+        "path": [row.path for row in rows],
+        "campaign_id": [campaign_ids.get(row.campaign) for row in rows],
+        "content_id": [content_ids.get(row.content) for row in rows],
+        "message_key": [row.message_key for row in rows],
+        "user_id": [row.user_id for row in rows],
+        "channel": [row.channel for row in rows],
+        "result": [row.result for row in rows],
+        "handoff_id": [row.handoff_id for row in rows],
+        "properties": [row.properties for row in rows],
+    }
+    bulk.insert_columns(
         cursor,
         "leads_activity",
         _ACTIVITY_TYPES,
-        rows,
+        columns,
         "ON CONFLICT (source, external_id) DO NOTHING RETURNING source, external_id, id",
-        order="source, external_id",
     )
     ids = {(source, external_id): pk for source, external_id, pk in cursor.fetchall()}
-    result.duplicate += [r.index for r in good if (r.source, r.external_id) not in ids]
-    return ids
+    kept = []
+    for row in good:
+        if pk := ids.get((row.source, row.external_id)):
+            row.id = pk
+            kept.append(row)
+        else:
+            result.duplicate.append(row.index)
+    return kept
 
 
-def _derive_visits(cursor: Any, page_views: Sequence[int], known_person: bool) -> None:
+_name = attrgetter("source", "external_id")
+
+
+def _derive_visits(cursor: Any, kept: Sequence[ActivityRow]) -> None:
     """A page view with none of the same person in the 30 minutes before is also a visit."""
-    if not page_views:
-        return
+    views: dict[bool, list[tuple[Any, datetime, int]]] = {True: [], False: []}
+    for row in kept:
+        if row.kind.key == "page_view":
+            whose = row.person.id if row.person else row.visitor
+            views[row.person is not None].append((whose, row.occurred_at, row.id))
+    for known_person, seen in views.items():
+        if seen:
+            _write_visits(cursor, _first_views(seen), known_person)
+
+
+def _first_views(views: list[tuple[Any, datetime, int]]) -> list[int]:
+    """The views (whose, when, id) before which the batch itself has none for so long."""
+    views.sort()
+    first: list[int] = []
+    before: dict[Any, datetime] = {}
+    for whose, at, pk in views:
+        if whose not in before or before[whose] <= at - VISIT_GAP:
+            first.append(pk)
+        before[whose] = at
+    return first
+
+
+def _write_visits(cursor: Any, page_views: Sequence[int], known_person: bool) -> None:
     person = "a.lead_id = b.lead_id" if known_person else "b.lead_id IS NULL AND a.visitor_id = b.visitor_id"
     cursor.execute(
         f"""
@@ -551,77 +594,98 @@ def _derive_visits(cursor: Any, page_views: Sequence[int], known_person: bool) -
             a.recorded_at,
             a.path, a.campaign_id, '', '', '', '{{}}'::jsonb
         FROM leads_activity a JOIN leads_activitykind v ON v.key = 'visit'
-        WHERE a.id = ANY(%s) AND NOT EXISTS (
+        WHERE a.id = ANY(%s::bigint[]) AND NOT EXISTS (
             SELECT 1 FROM leads_activity b WHERE {person} AND b.kind_id = a.kind_id
             AND b.occurred_at > a.occurred_at - %s::interval
             AND (b.occurred_at, b.id) < (a.occurred_at, a.id))
         ON CONFLICT (source, external_id) DO NOTHING
         """,  # noqa: S608 - two fixed conditions of our own
-        [DERIVED, list(page_views), VISIT_GAP],
+        [DERIVED, bulk.numbers(page_views), VISIT_GAP],
     )
 
 
-def _note(
-    cursor: Any,
-    kept: Sequence[ActivityRow],
-    ids: Mapping[tuple[str, str], int],
-    stamp: datetime,
-    noted: bool,
-) -> None:
+def _note(cursor: Any, kept: Sequence[ActivityRow], stamp: datetime, noted: bool) -> None:
     """What handoff, nurture and the lead itself must know of new activities."""
-    contacts, signals = [], []
-    for row in kept:
-        if row.person is None:
-            continue
-        seen = {
-            "lead_id": row.person.id,
-            "activity_id": ids[row.source, row.external_id],
-            "recorded_at": stamp,
-        }
-        if row.kind.contact and not noted:
-            contacts.append(seen)
-        if row.kind.reply or row.kind.stop:
-            signals.append({**seen, "kind": "stop" if row.kind.stop else "reply"})
+    mine = [row for row in kept if row.person is not None]
+    contacts = [row for row in mine if row.kind.contact] if not noted else []
+    signals = [row for row in mine if row.kind.reply or row.kind.stop]
     types = {"lead_id": "bigint", "activity_id": "bigint", "recorded_at": "timestamptz"}
-    if bulk.insert(cursor, "leads_contactseen", types, contacts):
+    if contacts:
+        bulk.insert_columns(cursor, "leads_contactseen", types, _seen(contacts, stamp))
         nudge.wake("flow.open")
-    if bulk.insert(cursor, "leads_tracksignal", {**types, "kind": "text"}, signals):
+    if signals:
+        kinds = ["stop" if row.kind.stop else "reply" for row in signals]
+        columns = {**_seen(signals, stamp), "kind": kinds}
+        bulk.insert_columns(cursor, "leads_tracksignal", {**types, "kind": "text"}, columns)
         nudge.wake("clock.tick")
-    _bookkeep(
-        cursor,
-        [ids[r.source, r.external_id] for r in kept if r.person is not None and _leaves_a_mark(r.kind)],
+    _mark(cursor, mine)
+
+
+def _seen(rows: Sequence[ActivityRow], stamp: datetime) -> dict[str, list[Any]]:
+    return {
+        "lead_id": [row.person.id for row in rows],
+        "activity_id": [row.id for row in rows],
+        "recorded_at": [stamp] * len(rows),
+    }
+
+
+_MARKS = """
+    UPDATE leads_lead l SET
+        last_own_act_at = greatest(l.last_own_act_at, n.own),
+        bounced_at = greatest(l.bounced_at, n.bounced),
+        unsubscribed_at = greatest(l.unsubscribed_at, n.stopped),
+        review_at = greatest(l.review_at, n.own + %s)
+    FROM {newest} WHERE l.id = n.lead_id
+"""
+
+
+def _mark(cursor: Any, rows: Sequence[ActivityRow]) -> None:
+    """Keep the newest own act, hard bounce and stop on the lead. A bounce is hard unless it says no."""
+    own: dict[int, datetime] = {}
+    bounced: dict[int, datetime] = {}
+    stopped: dict[int, datetime] = {}
+    for row in rows:
+        kind, lead_id = row.kind, row.person.id
+        for newest, counts in (
+            (own, kind.own_act),
+            (stopped, kind.stop),
+            (bounced, kind.key == BOUNCE and row.properties.get("hard") not in (False, "false")),
+        ):
+            if counts and (lead_id not in newest or newest[lead_id] < row.occurred_at):
+                newest[lead_id] = row.occurred_at
+    ids = sorted({*own, *bounced, *stopped})
+    if not ids:
+        return
+    types = {"lead_id": "bigint", "own": "timestamptz", "bounced": "timestamptz", "stopped": "timestamptz"}
+    columns: dict[str, list[Any]] = {
+        "lead_id": ids,
+        "own": [own.get(n) for n in ids],
+        "bounced": [bounced.get(n) for n in ids],
+        "stopped": [stopped.get(n) for n in ids],
+    }
+    source, params = bulk.table(types, columns)
+    # Named twice, so that a big table is not read through for a few of its leads.
+    cursor.execute(
+        _MARKS.format(newest=f"(SELECT * FROM {source}) n") + " AND l.id = ANY(%s::bigint[])",  # noqa: S608
+        [REVIEW_AFTER, *params, bulk.numbers(ids)],
     )
 
 
-def _leaves_a_mark(kind: ActivityKind) -> bool:
-    return kind.own_act or kind.stop or kind.key == BOUNCE
-
-
-def _bookkeep(cursor: Any, activity_ids: Sequence[int]) -> None:
-    """Keep the newest own act, hard bounce and stop on the lead. A bounce is hard unless it says no."""
+def _mark_again(cursor: Any, activity_ids: Sequence[int]) -> None:
+    """The same from acts that are recorded already and came to another lead."""
     if not activity_ids:
         return
-    cursor.execute(
-        """
-        UPDATE leads_lead l SET
-            last_own_act_at = greatest(l.last_own_act_at, n.own),
-            bounced_at = greatest(l.bounced_at, n.bounced),
-            unsubscribed_at = greatest(l.unsubscribed_at, n.stopped),
-            review_at = greatest(l.review_at, n.own + %s)
-        FROM (
-            SELECT a.lead_id,
-                max(a.occurred_at) FILTER (WHERE k.own_act) AS own,
-                max(a.occurred_at) FILTER (WHERE k.key = %s
-                    AND coalesce(a.properties->>'hard', 'true') <> 'false') AS bounced,
-                max(a.occurred_at) FILTER (WHERE k.stop) AS stopped
-            FROM leads_activity a JOIN leads_activitykind k ON k.id = a.kind_id
-            WHERE a.id = ANY(%s) AND (k.own_act OR k.stop OR k.key = %s)
-            GROUP BY a.lead_id
-        ) n
-        WHERE l.id = n.lead_id
-        """,
-        [REVIEW_AFTER, BOUNCE, list(activity_ids), BOUNCE],
-    )
+    newest = """(
+        SELECT a.lead_id,
+            max(a.occurred_at) FILTER (WHERE k.own_act) AS own,
+            max(a.occurred_at) FILTER (WHERE k.key = %s
+                AND coalesce(a.properties->>'hard', 'true') <> 'false') AS bounced,
+            max(a.occurred_at) FILTER (WHERE k.stop) AS stopped
+        FROM leads_activity a JOIN leads_activitykind k ON k.id = a.kind_id
+        WHERE a.id = ANY(%s::bigint[]) AND (k.own_act OR k.stop OR k.key = %s)
+        GROUP BY a.lead_id
+    ) n"""
+    cursor.execute(_MARKS.format(newest=newest), [REVIEW_AFTER, BOUNCE, bulk.numbers(activity_ids), BOUNCE])
 
 
 # --- visitors --------------------------------------------------------------------------------------
@@ -672,7 +736,7 @@ def _join(cursor: Any, pairs: Sequence[tuple[int, int]], stamp: datetime, by: in
         " WHERE a.visitor_id = p.visitor_id AND a.lead_id IS NULL RETURNING a.id",
         [stamp, visitors, leads],
     )
-    _bookkeep(cursor, [row[0] for row in cursor.fetchall()])
+    _mark_again(cursor, [row[0] for row in cursor.fetchall()])
 
 
 # --- the frame of a batch --------------------------------------------------------------------------

@@ -84,35 +84,49 @@ class Directory:
         self.by_email: dict[str, Person] = {}
 
     def load(self, cursor: Any, ids: Iterable[int], keys: Iterable[Key], emails: Iterable[str]) -> None:
-        """Look up all identities of the batch, three statements."""
-        ids, keys, emails = list(ids), list(keys), list(emails)
-        if ids:
-            # A merged lead answers by the one it went into.
-            cursor.execute(
-                "SELECT a.id, l.id, l.email_key, l.company_id FROM leads_lead a"
-                " JOIN leads_lead l ON l.id = coalesce(a.merged_into_id, a.id)"
-                " WHERE a.id = ANY(%s) AND l.erased_at IS NULL",
-                [ids],
-            )
-            for asked, *lead in cursor.fetchall():
-                self.by_id[asked] = self._known(lead)
-        if keys:
-            cursor.execute(
-                "SELECT k.source, k.external_id, l.id, l.email_key, l.company_id"
-                " FROM unnest(%s::text[], %s::text[]) AS w(source, external_id)"
-                " JOIN leads_leadkey k ON k.source = w.source AND k.external_id = w.external_id"
-                " JOIN leads_lead a ON a.id = k.lead_id"
-                " JOIN leads_lead l ON l.id = coalesce(a.merged_into_id, a.id) AND l.erased_at IS NULL",
-                [[k[0] for k in keys], [k[1] for k in keys]],
-            )
-            for source, external_id, *lead in cursor.fetchall():
-                self.by_key[source, external_id] = self._known(lead)
+        """Look up all identities of the batch, at most four statements."""
+        keys, emails = list(keys), list(emails)
+        named = self._named(cursor, keys) if keys else []
+        if wanted := {*ids, *(lead_id for _, _, lead_id in named)}:
+            self._load_ids(cursor, wanted)
+        for source, external_id, lead_id in named:
+            if lead_id in self.by_id:
+                self.by_key[source, external_id] = self.by_id[lead_id]
         if emails:
             cursor.execute(
                 "SELECT id, email_key, company_id FROM leads_lead WHERE email_key = ANY(%s)", [emails]
             )
             for lead in cursor.fetchall():
                 self.by_email[lead[1]] = self._known(lead)
+
+    def _named(self, cursor: Any, keys: Sequence[Key]) -> list[tuple[str, str, int]]:
+        rows, params = bulk.table(
+            {"source": "text", "external_id": "text"},
+            {"source": [k[0] for k in keys], "external_id": [k[1] for k in keys]},
+        )
+        cursor.execute(
+            f"SELECT k.source, k.external_id, k.lead_id FROM {rows}"  # noqa: S608
+            " JOIN leads_leadkey k ON k.source = r.source AND k.external_id = r.external_id",
+            params,
+        )
+        found: list[tuple[str, str, int]] = cursor.fetchall()
+        return found
+
+    def _load_ids(self, cursor: Any, ids: Iterable[int]) -> None:
+        """A merged lead answers by the one it went into. Few are: a join would read all leads for them."""
+        columns = "id, email_key, company_id, merged_into_id, erased_at IS NOT NULL"
+        select = f"SELECT {columns} FROM leads_lead WHERE id = ANY(%s::bigint[])"  # noqa: S608
+        cursor.execute(select, [bulk.numbers(ids)])
+        found = cursor.fetchall()
+        if heirs := {row[3] for row in found if row[3]}:
+            cursor.execute(select, [bulk.numbers(heirs)])
+            into = {row[0]: row for row in cursor.fetchall()}
+            found = [(row[0], into[row[3]] if row[3] else row) for row in found]
+        else:
+            found = [(row[0], row) for row in found]
+        for asked, (lead_id, email_key, company_id, _, erased) in found:
+            if not erased:
+                self.by_id[asked] = self._known((lead_id, email_key, company_id))
 
     def _known(self, row: Sequence[Any]) -> Person:
         lead_id, email_key, company_id = row
@@ -433,7 +447,12 @@ _LEAD_EMPTY: dict[str, Any] = {
 def _lock_leads(cursor: Any, people: Sequence[Person], companies: Sequence[int]) -> list[int]:
     """Lock the leads of the batch and those of changed companies; returns the latter."""
     ids = sorted({p.id for p in people if not p.new})
-    if not ids and not companies:
+    if not companies:
+        if ids:
+            cursor.execute(
+                "SELECT id FROM leads_lead WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE",
+                [bulk.numbers(ids)],
+            )
         return []
     cursor.execute(
         "SELECT id, company_id = ANY(%s) FROM leads_lead WHERE id = ANY(%s) OR company_id = ANY(%s)"
