@@ -19,7 +19,7 @@ from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, Role, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake, stages
-from leadflow.leads.models import Activity, Lead, Stage
+from leadflow.leads.models import TAKEN_BACK, Activity, Lead, Stage
 from scoring import engine
 
 WORKING_DAY = timedelta(hours=8)
@@ -133,7 +133,7 @@ def repair_rows(found: Sequence[Task]) -> list[Repair]:
     ids = [task.handoff_id for task in found if task.handoff_id]
     leads = [task.lead_id for task in found]
     made = Activity.objects.filter(lead__in=leads, handoff_id__in=ids, kind__contact=True)
-    made = made.select_related("kind", "user")
+    made = made.exclude(properties__has_key=TAKEN_BACK).select_related("kind", "user")
     for act in made.order_by("-occurred_at", "-pk"):
         if act.handoff_id is not None and len(tried[act.handoff_id]) < TRIES_SHOWN:
             tried[act.handoff_id].append(act)

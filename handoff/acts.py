@@ -241,6 +241,7 @@ def _record_contact(act: Act, when: datetime) -> None:
     done = intake.record_activities([row], actor=act.actor, at=act.known_at, noted=True)
     if done.rejected:
         raise BadInput("The contact cannot be noted like that.", list(done.rejected[0].errors))
+    act.note("contacts", done.accepted)
 
 
 def _correct(act: Act, when: datetime) -> None:
@@ -379,6 +380,8 @@ def _unwrite(act: Act, wrote: dict[str, Any]) -> None:
     handoff.exceptions.filter(pk__in=wrote.get("exceptions", [])).update(cleared_at=None)
     if wrote.get("answers"):
         ledgers.void_answers(handoff.pk, wrote["answers"], at)
+    if wrote.get("contacts"):
+        ledgers.take_contacts_back(wrote["contacts"], at)
     if wrote.get("outcomes"):
         ledgers.void_outcomes(handoff.pk, at, wrote["outcomes"])
     if wrote.get("holds"):

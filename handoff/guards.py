@@ -17,7 +17,7 @@ from handoff.states import TABLE, Action, Who
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, SALES, Role, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden
-from leadflow.leads.models import Activity
+from leadflow.leads.models import TAKEN_BACK, Activity
 
 RESULTS = {
     "talked": "Talked",
@@ -211,9 +211,12 @@ def attempts_used(act: Act) -> None:
 
 def attempts_missing(handoff: Handoff, give_up: Any, calendar: Any, at: datetime) -> str:
     """What is still to be tried before "no answer" may be said; empty when nothing."""
-    made = Activity.objects.filter(
+    noted = Activity.objects.filter(
         lead_id=handoff.lead_id, handoff_id=handoff.pk, kind__contact=True, occurred_at__lte=at
-    ).aggregate(n=Count("pk"), channels=Count("channel", distinct=True), first=Min("occurred_at"))
+    )
+    made = noted.exclude(properties__has_key=TAKEN_BACK).aggregate(
+        n=Count("pk"), channels=Count("channel", distinct=True), first=Min("occurred_at")
+    )
     attempts = max(made["n"], handoff.attempts)
     parts = []
     if attempts < give_up.attempts:

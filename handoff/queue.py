@@ -34,7 +34,7 @@ from handoff.states import TABLE, Action
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import SALES, Role, Team, User
 from leadflow.errors import NotVisible
-from leadflow.leads.models import Activity, Answer, Company, Content, FactChange, Lead
+from leadflow.leads.models import TAKEN_BACK, Activity, Answer, Company, Content, FactChange, Lead
 from scoring import consequence
 from scoring.document import Document, Reason
 
@@ -323,7 +323,8 @@ def _section(user: User, at: datetime) -> Case:
 
 
 def _listed(user: User, at: datetime) -> QuerySet[Any]:
-    contact = Activity.objects.filter(lead=OuterRef("lead"), kind__contact=True)
+    noted = Activity.objects.filter(lead=OuterRef("lead"), kind__contact=True)
+    contact = noted.exclude(properties__has_key=TAKEN_BACK)
     listed: QuerySet[Any] = (
         opened(user)
         .select_related("lead__company", "owner", "team")

@@ -19,7 +19,7 @@ from leadflow.leads.checking import AHEAD, Bad, read_id, read_instant
 from leadflow.leads.facts import Unreadable, clean, decimal_of, read_email
 from leadflow.leads.folding import fold
 from leadflow.leads.intake import OURS, Rejected, Result
-from leadflow.leads.models import Answer, Lead, Outcome, TrackSignal, UnmatchedOutcome
+from leadflow.leads.models import TAKEN_BACK, Answer, Lead, Outcome, TrackSignal, UnmatchedOutcome
 from leadflow.leads.taking import Clash, Directory
 
 AMOUNT_LIMIT = Decimal(10) ** 12
@@ -85,6 +85,16 @@ def void_outcomes(handoff_id: int, at: datetime, ids: Iterable[int] | None = Non
     count = living.update(voided_at=at)
     customers.tell(told, at)
     return count
+
+
+def take_contacts_back(activity_ids: Iterable[int], at: datetime) -> int:
+    """Mark contacts of ours as taken back: they stay on the record and count as none. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE leads_activity SET properties = properties || %s::jsonb WHERE id = ANY(%s)",
+            [json.dumps({TAKEN_BACK: at.isoformat()}), list(activity_ids)],
+        )
+        return int(cursor.rowcount)
 
 
 def take_outcome_back(row: Outcome, at: datetime, actor: Actor) -> None:

@@ -256,8 +256,13 @@ class ActivityKind(models.Model):
         return self.label
 
 
+# A property of a contact that was noted by mistake: the instant of its being taken back.
+TAKEN_BACK = "taken_back"
+
+
 class Activity(models.Model):
-    """A dated fact about what a lead did. Append only, except that a join or merge gives it a new lead.
+    """A dated fact about what a lead did. Append only, except that a join or merge gives it a new lead, and
+    that a contact which was taken back says so (TAKEN_BACK in its properties).
 
     `occurred_at` is when it happened, `recorded_at` when we came to know it. `moved_at` is when it came
     to its present lead. `first_lead` is whose it was when it was recorded (None: nobody's, until its visitor

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.timezone import localtime
 
 from handoff import corrections
 from handoff.models import Transition
 from leadflow.accounts.templatetags.lf import stage_name
-from leadflow.leads.models import Activity, FactChange, Lead, StageChange
+from leadflow.leads.models import TAKEN_BACK, Activity, FactChange, Lead, StageChange
 from scoring.models import ScoreChange
 
 SHOWN = 30
@@ -181,6 +182,8 @@ def _act(act: Activity) -> Item:
         details.append(act.user.name)
     if act.campaign:
         details.append(act.campaign.name)
+    if told.get(TAKEN_BACK):
+        details.insert(0, "taken back: it was noted by mistake")
     own = act.kind.own_act
     icon = ICONS.get(act.kind.key, "point" if own else "mail")
     return Item(
@@ -226,7 +229,8 @@ def _answers(lead: Lead, before: datetime | None) -> list[Item]:
     )
     if before:
         rows = rows.filter(at__lt=before)
-    rows = rows.annotate(corrected=corrections.beside_openings())
+    undone = Exists(Transition.objects.filter(undoes=OuterRef("pk")))
+    rows = rows.annotate(corrected=corrections.beside_openings(), undone=undone)
     items = []
     for row in rows.order_by("-at", "-id")[:REACH]:
         items.append(_answer(row))
@@ -259,7 +263,7 @@ def _correction(row: corrections.Correction) -> Item:
     )
 
 
-def _answer(row: Transition) -> Item:
+def _answer(row: Any) -> Item:
     icon, words = ACTS.get(row.action, ("point", row.action))
     team = row.handoff.team.name if row.handoff.team else "sales"
     text = words.format(
@@ -271,4 +275,6 @@ def _answer(row: Transition) -> Item:
         details.append(row.handoff.route)
     if row.note:
         details.append(f"“{row.note}”")
+    if row.undone:
+        details.insert(0, "taken back")
     return Item(row.at, icon, text, " · ".join(details), "ours", sales=True)

@@ -1,10 +1,11 @@
 """Each act: who may, what it does, what it refuses, and that it can be taken back."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from handoff import machine, outbox, states
+from handoff import calendars, guards, machine, outbox, states
 from handoff.acts import EFFECTS
 from handoff.guards import CHECKS
 from handoff.models import (
@@ -21,7 +22,8 @@ from handoff.models import (
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, Actor, person
 from leadflow.errors import BadInput, Conflict, Forbidden, NotVisible
-from leadflow.leads.models import Activity, Answer, ContactSeen, Outcome, Stage
+from leadflow.leads.models import TAKEN_BACK, Activity, Answer, ContactSeen, Outcome, Stage
+from leadflow.pages.story import story
 from scoring.models import Hold
 from tests.handoff.conftest import berlin, fresh, stage_of
 
@@ -484,6 +486,24 @@ def test_undo_is_for_the_last_act_of_the_same_person_in_time(offered, people):
     act("undo", handoff, owner, 3)
     with pytest.raises(Conflict):
         act("undo", handoff, owner, 4)
+
+
+def test_a_contact_taken_back_stays_in_the_story_as_such_and_counts_as_none(offered):
+    handoff = offered()
+    owner = person(handoff.owner)
+    act("touch", handoff, owner, 2, channel="phone", result="talked")
+    act("undo", handoff, owner, 3)
+    noted = Activity.objects.get(handoff_id=handoff.pk)
+    assert TAKEN_BACK in noted.properties
+    told = {item.text: item.detail for item in story(handoff.lead)}
+    assert "taken back" in told[f"{owner.user.name} was in touch"]
+    assert "noted by mistake" in told["Was called by us"]
+    act("touch", handoff, owner, 4, channel="email", result="email")
+    give_up = SimpleNamespace(attempts=2, working_days=0, channels=2)
+    later = clock.now() + timedelta(hours=1)
+    missing = guards.attempts_missing(fresh(handoff), give_up, calendars.for_team(None), later)
+    assert "so far 1)" in missing
+    assert "2 channels (so far 1)" in missing
 
 
 def test_a_won_deal_taken_back_and_won_again_are_two_outcomes_one_void(offered):
