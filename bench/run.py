@@ -101,6 +101,11 @@ def house() -> Any:
         django.setup()
         from django.db import connection
 
+        from leadflow import memory
+
+        # As in any worker.
+        memory.settle()
+
         connection.settings_dict["TEST"]["NAME"] = "leadflow_bench"
         name = connection.creation.create_test_db(verbosity=0, autoclobber=True)
         try:

@@ -1,13 +1,13 @@
 """Room: ready leads that wait come in best first, as sales has room again. No clock runs while they wait."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
-from handoff import acting, opening, presence, why
+from handoff import acting, known, opening, presence, why
+from handoff.known import Known
 from handoff.models import OPEN, Handoff, RoomWait
 from handoff.opening import CHECK_EVERY, Offer
 from handoff.routing import Ask, Route, Router
@@ -15,6 +15,7 @@ from leadflow.leads import stages
 from leadflow.leads.models import Lead, Stage
 from scoring import engine, release
 from scoring.current import Current
+from scoring.explanation import Explanation, explain_offers
 from scoring.models import Crossing, LeadScore
 
 # How many waiting leads one look takes, best first.
@@ -76,7 +77,7 @@ def _offer(at: datetime, agreement: Current, standing: release.Standing) -> int:
     )
     terms = agreement.program.document
     crossings = {c.pk: c for c in Crossing.objects.filter(pk__in=[w.crossing_id for w in waits])}
-    leads = opening.leads_of([w.lead_id for w in waits])
+    leads = known.leads([w.lead_id for w in waits])
     grades = dict(LeadScore.objects.filter(lead__in=list(leads)).values_list("lead_id", "grade"))
     asks = {
         w.pk: _ask(w, crossings[w.crossing_id], leads[w.lead_id], grades.get(w.lead_id, ""), standing)
@@ -89,9 +90,9 @@ def _offer(at: datetime, agreement: Current, standing: release.Standing) -> int:
         return 0
     chosen = _locked(chosen)
     lead_ids = [w.lead_id for w in chosen]
-    fresh = opening.leads_of(lead_ids)
+    fresh = known.leads(lead_ids)
     ready = engine.is_ready(lead_ids, at) - opening.with_open(lead_ids)
-    good = [w for w in chosen if w.lead_id in ready and opening.may_open(fresh[w.lead_id])]
+    good = [w for w in chosen if w.lead_id in ready and fresh[w.lead_id].may_open]
     gone = [w for w in chosen if w not in good]
     if gone:
         # Somebody was counted who does not come: hand out afresh, with the right people.
@@ -128,17 +129,17 @@ def _promote(at: datetime, agreement: Current) -> int:
 def _offer_fast(
     waits: Sequence[RoomWait], numbers: Mapping[int, int], at: datetime, agreement: Current
 ) -> int:
-    leads = opening.leads_of([w.lead_id for w in waits])
+    leads = known.leads([w.lead_id for w in waits])
     crossings = {c.pk: c for c in Crossing.objects.filter(pk__in=[w.crossing_id for w in waits])}
     asks = {}
     for wait in waits:
-        crossing = crossings[wait.crossing_id]
-        if leads[wait.lead_id].stage != Stage.CUSTOMER:
+        crossing, lead = crossings[wait.crossing_id], leads[wait.lead_id]
+        if lead.stage != Stage.CUSTOMER:
             crossing.kind, wait.kind = Crossing.Kind.FAST_TRACK, Crossing.Kind.FAST_TRACK
         crossing.fast_track_no = numbers[wait.lead_id]
         crossing.cause = {}
-        asks[wait.pk] = replace(
-            opening.ask_of(crossing, leads[wait.lead_id], wait.total, "", None), counted=False
+        asks[wait.pk] = opening.ask_of(
+            lead, crossing.kind, crossing.fast_track_no, wait.total, "", counted=False
         )
     router = Router(list(asks.values()), at, agreement.program.document)
     routes = {w.pk: router.route(asks[w.pk]) for w in waits}
@@ -155,15 +156,15 @@ def _locked(waits: Sequence[RoomWait]) -> list[RoomWait]:
     return [fresh[w.pk] for w in waits if w.pk in fresh]
 
 
-def _ask(wait: RoomWait, crossing: Crossing, lead: Lead, grade: str, standing: release.Standing) -> Ask:
-    ask = opening.ask_of(crossing, lead, wait.total, grade, None)
-    return replace(ask, past_day=opening.past_day(crossing, standing))
+def _ask(wait: RoomWait, crossing: Crossing, lead: Known, grade: str, standing: release.Standing) -> Ask:
+    past_day = opening.past_day(crossing.at, standing)
+    return opening.ask_of(lead, crossing.kind, crossing.fast_track_no, wait.total, grade, past_day=past_day)
 
 
 def _make(
     good: Sequence[RoomWait],
     crossings: Mapping[int, Crossing],
-    leads: Mapping[int, Lead],
+    leads: Mapping[int, Known],
     routes: Mapping[int, Route],
     at: datetime,
     agreement: Current,
@@ -171,8 +172,8 @@ def _make(
 ) -> None:
     if not good:
         return
-    explained = engine.explain_many([w.lead_id for w in good], at, agreement)
-    texts = why.lines([(crossings[w.crossing_id], leads[w.lead_id], explained[w.lead_id]) for w in good])
+    explained = explain_offers([w.lead_id for w in good], at, agreement)
+    texts = why.lines([_ground(crossings[w.crossing_id], explained[w.lead_id]) for w in good])
     offers = [
         Offer(
             leads[w.lead_id],
@@ -187,6 +188,10 @@ def _make(
     ]
     opening.make(offers, at, agreement)
     RoomWait.objects.filter(pk__in=[w.pk for w in good]).update(left_at=at, left_why=why_left)
+
+
+def _ground(crossing: Crossing, explanation: Explanation) -> why.Ground:
+    return why.Ground(crossing.pk, crossing.kind, crossing.cause.get("activity"), explanation)
 
 
 def _let_go(at: datetime) -> None:

@@ -13,40 +13,52 @@ from leadflow.leads import bulk
 Row = TypeVar("Row", bound=Model)
 
 
-def insert(
-    rows: Sequence[Row], *, shared: Mapping[str, Mapping[str, Any]] | None = None, conflict: str = ""
-) -> Sequence[Row]:
-    """Write new rows and give them their ids (before the write, so that others can point at them).
-
-    `conflict`: the column whose unique value may be there already; such rows are skipped. `shared`: per JSON
-    column what all of the rows have in common; it travels once and joins each row's own.
-    """
+def insert(rows: Sequence[Row], *, conflict: str = "") -> Sequence[Row]:
+    """Write new rows and give them their ids. `conflict`: as in `add`."""
     if not rows:
         return rows
     model = type(rows[0])
-    held = [row.__dict__ for row in rows]
-    with connection.cursor() as cursor:
-        ids = bulk.new_ids(cursor, model._meta.db_table, len(rows))
-        for row, pk in zip(rows, ids, strict=True):
-            row.pk = pk
-        columns = {column: [row[name] for row in held] for column, name in _attributes(model).items()}
-        _write(cursor, model, columns, shared or {}, _unless(conflict))
+    for row, pk in zip(rows, ids(model, len(rows)), strict=True):
+        row.pk = pk
+    names = [(str(f.column), f.attname) for f in model._meta.concrete_fields]
+    add(model, [{column: getattr(row, name) for column, name in names} for row in rows], conflict=conflict)
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
     return rows
 
 
-def add(model: type[Model], rows: Sequence[Mapping[str, Any]], *, conflict: str = "") -> None:
-    """Write new rows that nobody points at, each as its columns; what is left out has the model's default.
+def ids(model: type[Model], n: int) -> list[int]:
+    """`n` fresh ids of a model, so that others can point at rows before they are written."""
+    with connection.cursor() as cursor:
+        return bulk.new_ids(cursor, model._meta.db_table, n)
 
-    `conflict`: the column whose unique value may be there already; such rows are skipped.
+
+def add(
+    model: type[Model],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    shared: Mapping[str, Mapping[str, Any]] | None = None,
+    conflict: str = "",
+) -> None:
+    """Write new rows, each as its columns; what is left out has the model's default, and an `id` that is
+    left out is made.
+
+    `conflict`: the column whose unique value may be there already; such rows are skipped. `shared`: per JSON
+    column what all of the rows have in common; it travels once and joins each row's own.
     """
     if not rows:
         return
-    usual = {str(f.column): f.get_default() for f in model._meta.concrete_fields if not f.primary_key}
+    usual = _defaults(model, "id" in rows[0])
     columns = {name: [row.get(name, value) for row in rows] for name, value in usual.items()}
     with connection.cursor() as cursor:
-        _write(cursor, model, columns, {}, _unless(conflict))
+        _write(cursor, model, columns, shared or {}, _unless(conflict))
+
+
+@cache
+def _defaults(model: type[Model], with_id: bool) -> dict[str, Any]:
+    return {
+        str(f.column): f.get_default() for f in model._meta.concrete_fields if with_id or not f.primary_key
+    }
 
 
 def _unless(conflict: str) -> str:
@@ -100,8 +112,3 @@ def _bound(value: Any, kind: str) -> Any:
 @cache
 def _types(model: type[Model]) -> dict[str, str]:
     return {str(f.column): str(f.db_type(connection)) for f in model._meta.concrete_fields}
-
-
-@cache
-def _attributes(model: type[Model]) -> dict[str, str]:
-    return {str(f.column): f.attname for f in model._meta.concrete_fields}

@@ -61,17 +61,36 @@ class Words:
 def payload_of(handoff: Handoff, **more: Any) -> dict[str, Any]:
     """What the words are made of, as it stands now."""
     lead = handoff.lead
+    made = payload(
+        handoff=handoff.pk,
+        lead=handoff.lead_id,
+        name=str(lead),
+        company=lead.company.name if lead.company else "",
+        grade=handoff.grade,
+        why=handoff.why_now,
+        due=handoff.sla_due_at,
+        promise=handoff.sla_promise,
+    )
+    return {**made, **more}
+
+
+def payload(
+    *,
+    handoff: int,
+    lead: int,
+    name: str,
+    company: str,
+    grade: str,
+    why: str,
+    due: datetime | None,
+    promise: str,
+) -> dict[str, Any]:
+    """The same from its parts."""
+    said = due.isoformat() if due else ""
     return {
-        "handoff": handoff.pk,
-        "lead": handoff.lead_id,
-        "name": str(lead),
-        "company": lead.company.name if lead.company else "",
-        "grade": handoff.grade,
-        "why": handoff.why_now,
-        "due": handoff.sla_due_at.isoformat() if handoff.sla_due_at else "",
-        "promise": handoff.sla_promise,
-        **more,
-    }
+        "handoff": handoff, "lead": lead, "name": name, "company": company, "grade": grade, "why": why,
+        "due": said, "promise": promise,
+    }  # fmt: skip
 
 
 def render(kind: str, payload: Payload, zone: str, standing: Standing | None = None) -> Words:

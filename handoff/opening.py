@@ -5,17 +5,17 @@ turns behind one advisory lock; no reader and no act on an open handoff waits fo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, QuerySet
 
-from handoff import acting, calendars, many, notices, outbox, promises, sentences, why
+from handoff import acting, calendars, known, many, notices, outbox, promises, sentences, why
 from handoff.acting import COUNTED
 from handoff.calendars import WorkCalendar
+from handoff.known import Cross, Known
 from handoff.models import CLOSED, OPEN, Handoff, LateException, Outbox, RoomWait, State, Transition
 from handoff.routing import Ask, Route, Router
 from leadflow import clock
@@ -27,20 +27,18 @@ from leadflow.leads.models import Answer, Lead, Stage
 from scoring import current, engine, personas, release
 from scoring.current import Current
 from scoring.document import Document
+from scoring.explanation import Explanation, explain_offers
 from scoring.models import Crossing
 from scoring.sla import Late, Policy
 
 ADMISSION_LOCK = 0x1EAD_F10
+# How many crossings one pass takes: each of its statements serves all of them.
+BATCH = 1_000
 # A lead that waits for room is looked at again at least this often.
 CHECK_EVERY = timedelta(minutes=30)
 # These go back to who had the lead last; a customer's new interest only where the account has no owner.
 BACK_TO_THE_SAME = (Crossing.Kind.CALLBACK, Crossing.Kind.REPAIRED, Crossing.Kind.EXISTING_CUSTOMER)
 LATER = Route(None, None, "every lead is being scored anew: the best come first", wait=True)
-KEPT_OF_LEAD = (
-    *("name", "email", "phone", "title", "country", "city", "first_source", "custom", "stage"),
-    *("merged_into", "erased_at", "company__name", "company__industry", "company__employees"),
-    *("company__custom", "company__owner", "first_campaign__name"),
-)
 PROMISED = (
     *promises.HOLDER_DUE.values(),
     *promises.LEAD_DUE.values(),
@@ -53,10 +51,10 @@ NO_POLICY = Policy("default", "others", 480, 960, 960, (0.75,), (Late(0, "notify
 class Offer:
     """A lead that goes to sales now, and all that is frozen with it."""
 
-    lead: Lead
+    lead: Known
     kind: str
     route: Route
-    explanation: Any
+    explanation: Explanation
     fast_track_no: int | None = None
     crossing_id: int | None = None
     why_now: str = ""
@@ -67,7 +65,7 @@ class Offer:
 # ---- Crossings --------------------------------------------------------------------------------------------
 
 
-def open_pending(at: datetime, limit: int = 500) -> int:
+def open_pending(at: datetime, limit: int = BATCH) -> int:
     """Handle pending crossings: open handoffs, let leads wait for room, withdraw the excluded.
 
     Returns how many crossings were handled. The number of statements does not grow with them (an
@@ -80,35 +78,25 @@ def open_pending(at: datetime, limit: int = 500) -> int:
     with transaction.atomic():
         take_turn()
         # The best first, over all that is pending: room that the first batch takes is gone for the next.
-        pending = list(
-            Crossing.objects.filter(handled_at=None)
-            .exclude(kind=Crossing.Kind.EXCLUDE)
-            .annotate(
-                slow=Q(kind__in=COUNTED),
-                total=Coalesce("lead__score__total", 0),
-                grade=Coalesce("lead__score__grade", Value("")),
-            )
-            .order_by("slow", "-total", "at", "id")
-            .select_for_update(skip_locked=True, of=("self",))[:limit]
-        )
+        pending = known.crossings(limit, COUNTED, Crossing.Kind.EXCLUDE)
         if pending:
             # While this pass waited for its turn the world went on: stand where the newest crossing stands.
             _handle(pending, max(at, *(crossing.known_at for crossing in pending)))
     return done + len(pending)
 
 
-def _handle(pending: Sequence[Crossing], at: datetime) -> None:
+def _handle(pending: Sequence[Cross], at: datetime) -> None:
     agreement = in_force()
     lead_ids = [crossing.lead_id for crossing in pending]
     stages.lock(lead_ids)
-    leads = leads_of(lead_ids)
+    leads = known.leads(lead_ids)
     waits = {w.lead_id: w for w in RoomWait.objects.filter(lead__in=lead_ids, left_at=None)}
     busy = with_open(lead_ids)
-    fit: list[Crossing] = []
-    dropped: list[Crossing] = []
+    fit: list[Cross] = []
+    dropped: list[Cross] = []
     for crossing in pending:
         lead = leads[crossing.lead_id]
-        ready = agreement is not None and may_open(lead) and lead.pk not in busy
+        ready = agreement is not None and lead.may_open and lead.pk not in busy
         if lead.pk in waits and crossing.kind != Crossing.Kind.FAST_TRACK:
             ready = False
         (fit if ready else dropped).append(crossing)
@@ -123,31 +111,34 @@ def _handle(pending: Sequence[Crossing], at: datetime) -> None:
 
 
 def _route_and_open(
-    crossings: Sequence[Any],
-    leads: Mapping[int, Lead],
+    crossings: Sequence[Cross],
+    leads: Mapping[int, Known],
     agreement: Current,
     at: datetime,
     befores: Mapping[int, int],
-) -> tuple[list[Crossing], list[Crossing]]:
-    """Send these crossings (with total and grade, the best first) to sales, or let their leads wait."""
+) -> tuple[list[Cross], list[Cross]]:
+    """Send these crossings (the best first) to sales, or let their leads wait."""
     terms = agreement.program.document
     standing = release.standing(agreement.agreement_id, at)
-    asks = {}
-    for c in crossings:
-        ask = ask_of(c, leads[c.lead_id], c.total, c.grade, befores.get(c.pk))
-        asks[c.pk] = replace(ask, past_day=past_day(c, standing))
+    asks = {
+        c.pk: ask_of(
+            leads[c.lead_id], c.kind, c.fast_track_no, c.total, c.grade, befores.get(c.pk),
+            past_day=past_day(c.at, standing),
+        )
+        for c in crossings
+    }  # fmt: skip
     router = Router(list(asks.values()), at, terms)
     # The best come first, and who is the best is known when every lead has its score by the new version.
     wait = standing.running
     routes = {c.pk: LATER if wait and asks[c.pk].counted else router.route(asks[c.pk]) for c in crossings}
     opened = [c for c in crossings if not routes[c.pk].wait]
     waiting = [c for c in crossings if routes[c.pk].wait]
-    explained = engine.explain_many([c.lead_id for c in opened], at, agreement)
-    lines = why.lines([(c, leads[c.lead_id], explained[c.lead_id]) for c in opened])
+    explained = explain_offers([c.lead_id for c in opened], at, agreement)
+    lines = why.lines([why.Ground(c.pk, c.kind, c.activity, explained[c.lead_id]) for c in opened])
     offers = [
         Offer(
             leads[c.lead_id],
-            kind_of(c),
+            c.kind,
             routes[c.pk],
             explained[c.lead_id],
             c.fast_track_no,
@@ -163,36 +154,40 @@ def _route_and_open(
     return opened, waiting
 
 
-def past_day(crossing: Crossing, standing: release.Standing) -> bool:
-    """Whether a release lets this lead in although the day's limit is reached."""
-    return standing.all_until is not None and crossing.at <= standing.all_until
+def past_day(crossed_at: datetime, standing: release.Standing) -> bool:
+    """Whether a release lets a lead in although the day's limit is reached."""
+    return standing.all_until is not None and crossed_at <= standing.all_until
 
 
-def kind_of(crossing: Crossing) -> str:
-    """The kind of handoff that a crossing opens."""
-    return str(Handoff.Kind(crossing.kind))
-
-
-def ask_of(crossing: Crossing, lead: Lead, total: int, grade: str, before_id: int | None) -> Ask:
-    """What the router needs to know."""
-    kind = kind_of(crossing)
-    owner_id = lead.company.owner_id if lead.company else None
-    if kind == Handoff.Kind.EXISTING_CUSTOMER and owner_id is not None:
+def ask_of(
+    lead: Known,
+    kind: str,
+    fast_track_no: int | None,
+    total: int,
+    grade: str,
+    before_id: int | None = None,
+    *,
+    counted: bool | None = None,
+    past_day: bool = False,
+) -> Ask:
+    """What the router needs to know. `counted` None: as the kind is."""
+    if kind == Handoff.Kind.EXISTING_CUSTOMER and lead.company_owner_id is not None:
         before_id = None  # the account's owner comes before whoever won the deal
     return Ask(
         lead_id=lead.pk,
         kind=kind,
-        counted=kind in COUNTED,
+        counted=kind in COUNTED if counted is None else counted,
         total=total,
         grade=grade,
-        fast_track_no=crossing.fast_track_no,
+        fast_track_no=fast_track_no,
         company_id=lead.company_id,
-        company_owner_id=owner_id,
+        company_owner_id=lead.company_owner_id,
         before_id=before_id,
+        past_day=past_day,
     )
 
 
-def _befores(crossings: Iterable[Crossing]) -> dict[int, int]:
+def _befores(crossings: Iterable[Cross]) -> dict[int, int]:
     """For call-backs, repaired leads and customers: crossing → the rep who had it last."""
     same = [c for c in crossings if c.kind in BACK_TO_THE_SAME]
     if not same:
@@ -207,8 +202,8 @@ def _befores(crossings: Iterable[Crossing]) -> dict[int, int]:
 
 
 def _wait(
-    waiting: Sequence[tuple[Crossing, Route, Ask]],
-    leads: Mapping[int, Lead],
+    waiting: Sequence[tuple[Cross, Route, Ask]],
+    leads: Mapping[int, Known],
     at: datetime,
     agreement: Current,
 ) -> None:
@@ -220,7 +215,7 @@ def _wait(
             {
                 "lead_id": crossing.lead_id,
                 "crossing_id": crossing.pk,
-                "kind": kind_of(crossing),
+                "kind": crossing.kind,
                 "team_id": route.team_id,
                 "total": ask.total,
                 "entered_at": at,
@@ -265,10 +260,14 @@ def _leave(waits: Mapping[int, RoomWait], lead_ids: Iterable[int], at: datetime,
     RoomWait.objects.filter(pk__in=ids).update(left_at=at, left_why=why_left)
 
 
-def _mark(crossings: Sequence[Crossing], at: datetime, handled_as: str) -> None:
-    if crossings:
-        rows = Crossing.objects.filter(pk__in=[c.pk for c in crossings])
-        rows.update(handled_at=at, handled_as=handled_as)
+def _mark(crossings: Sequence[Cross] | Sequence[Crossing], at: datetime, handled_as: str) -> None:
+    if not crossings:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE scoring_crossing SET handled_at = %s, handled_as = %s WHERE id = ANY(%s)",
+            [at, handled_as, [crossing.pk for crossing in crossings]],
+        )
 
 
 def _withdraw_excluded(at: datetime, limit: int) -> int:
@@ -396,17 +395,14 @@ def _open_one(
         list(pending.order_by("pk").select_for_update())
         stages.lock([lead_id])
         at = at or clock.now()
-        lead = leads_of([lead_id]).get(lead_id)
+        lead = known.leads([lead_id]).get(lead_id)
         agreement = in_force()
         _check_open(lead, agreement)
         assert lead is not None
         assert agreement is not None
         engine.end_hold(lead_id, at=at, by="handed over")
-        explanation = engine.explain_many([lead_id], at, agreement)[lead_id]
-        ask = Ask(
-            lead_id, str(kind), False, explanation.total, explanation.grade,
-            company_id=lead.company_id, company_owner_id=lead.company.owner_id if lead.company else None,
-        )  # fmt: skip
+        explanation = explain_offers([lead_id], at, agreement)[lead_id]
+        ask = ask_of(lead, str(kind), None, explanation.total, explanation.grade, counted=False)
         if owner is not None:
             route = Route(owner.pk, owner.team_id, f"{actor} chose {owner.name}")
         else:
@@ -418,11 +414,11 @@ def _open_one(
         )
         RoomWait.objects.filter(lead=lead_id, left_at=None).update(left_at=at, left_why="by_hand")
         pending.update(handled_at=at, handled_as="opened")
-        return make([offer], at, agreement, actor, note=reason)[0]
+        return Handoff.objects.get(pk=make([offer], at, agreement, actor, note=reason)[0])
 
 
-def _check_open(lead: Lead | None, agreement: Current | None) -> None:
-    if lead is None or lead.erased_at is not None:
+def _check_open(lead: Known | None, agreement: Current | None) -> None:
+    if lead is None or lead.erased:
         raise NotVisible
     if agreement is None:
         raise Conflict("No agreement is in force yet: both sides sign one first.")
@@ -430,7 +426,7 @@ def _check_open(lead: Lead | None, agreement: Current | None) -> None:
         raise Conflict("This lead was merged into another one.", {"lead": lead.merged_into_id})
     if lead.stage == Stage.EXCLUDED:
         raise Conflict("Left out: not a lead. Change the rule or the facts first.")
-    handoff = Handoff.objects.filter(lead=lead, state__in=OPEN).select_related("owner").first()
+    handoff = Handoff.objects.filter(lead=lead.pk, state__in=OPEN).select_related("owner").first()
     if handoff is not None:
         holder = f"with {handoff.owner.name}" if handoff.owner else "in the team's pool"
         raise Conflict(
@@ -448,8 +444,9 @@ def make(
     actor: Actor = SYSTEM,
     note: str = "",
     hours: Mapping[int | None, WorkCalendar] | None = None,
-) -> list[Handoff]:
+) -> list[int]:
     """Write handoffs with their clocks, transitions, answers, stages and letters; the leads are locked.
+    Returns their ids, in the order of the offers.
 
     A fixed number of statements, whatever the number of offers. `hours`: calendars that are known already.
     """
@@ -461,7 +458,7 @@ def make(
     hours |= (
         calendars.for_teams(unknown) if (unknown := {o.route.team_id for o in offers} - set(hours)) else {}
     )
-    known = _known_of(offers, agreement, at)
+    kept = _known_of(offers, agreement, at)
     frozen = _frozen_terms(agreement)
     written = {policy: _written(policy, frozen) for policy in set(policies.values())}
     # Leads of one team under one policy are promised the same, as they are offered in the same moment.
@@ -469,83 +466,75 @@ def make(
         (team, policy): _clocks(hours[team], policy, at)
         for team, policy in {(o.route.team_id, policies[o.lead.pk]) for o in offers}
     }
-    rows = [
-        _row(
-            offer,
-            policies[offer.lead.pk],
-            known[offer.lead.pk],
-            clocks[offer.route.team_id, policies[offer.lead.pk]],
-            at,
-            agreement,
-        )
-        for offer in offers
-    ]
-    for row in rows:
-        row.frozen |= written[policies[row.lead_id]]
+    ids = many.ids(Handoff, len(offers))
+    rows = []
+    for pk, offer in zip(ids, offers, strict=True):
+        policy = policies[offer.lead.pk]
+        own = {**kept[offer.lead.pk], **_frozen(offer), **written[policy]}
+        rows.append(_row(pk, offer, policy.key, own, clocks[offer.route.team_id, policy], at, agreement))
     # The terms are the same for all, and the longest part of a row: they travel once.
-    many.insert(rows, shared={"frozen": frozen})
+    many.add(Handoff, rows, shared={"frozen": frozen})
     many.add(
         Transition,
         [
             {
-                "handoff_id": row.pk,
+                "handoff_id": row["id"],
                 "action": "open",
                 "to_state": State.OFFERED,
                 "actor_id": actor.user_id,
                 "api_key_id": actor.api_key.pk if actor.api_key else None,
                 "at": at,
                 "note": note,
-                "owner_after_id": row.owner_id,
+                "owner_after_id": row["owner_id"],
             }
             for row in rows
         ],
     )
     ledgers.record_answers(
         [
-            Answer(
-                lead_id=row.lead_id, handoff_id=row.pk, kind=Answer.Kind.OFFERED, at=at, known_at=at,
-                rep_id=row.owner_id, agreement_id=agreement.agreement_id,
-            )
+            {
+                "lead_id": row["lead_id"], "handoff_id": row["id"], "kind": Answer.Kind.OFFERED, "at": at,
+                "known_at": at, "rep_id": row["owner_id"], "agreement_id": agreement.agreement_id,
+            }
             for row in rows
         ]
     )  # fmt: skip
+    causes = {kind: f"offered: {Handoff.Kind(kind).label.lower()}" for kind in {o.kind for o in offers}}
     stages.move(
         [
-            stages.Move(
-                row.lead_id, Stage.SALES_QUALIFIED, f"offered: {row.get_kind_display().lower()}", row.pk
-            )
-            for row in rows
+            stages.Move(offer.lead.pk, Stage.SALES_QUALIFIED, causes[offer.kind], pk)
+            for pk, offer in zip(ids, offers, strict=True)
             # A customer stays one while sales talks about more.
-            if row.lead.stage != Stage.CUSTOMER
+            if offer.lead.stage != Stage.CUSTOMER
         ],
         at=at,
         actor=actor,
         agreement_id=agreement.agreement_id,
         locked=True,
     )
-    _list_alarms(rows, offers, at)
+    _list_alarms(ids, offers, at)
     _announce(rows, offers, at)
-    for row in rows:
-        row.frozen = {**frozen, **row.frozen}
-    return rows
+    return ids
 
 
-def _list_alarms(rows: Sequence[Handoff], offers: Sequence[Offer], at: datetime) -> None:
+def _list_alarms(ids: Sequence[int], offers: Sequence[Offer], at: datetime) -> None:
     """What routing found nobody for stands on the managers' list until somebody takes it."""
-    alarmed = [row for row, offer in zip(rows, offers, strict=True) if offer.route.alarm]
+    alarmed = [pk for pk, offer in zip(ids, offers, strict=True) if offer.route.alarm]
     many.add(
         LateException,
-        [{"handoff_id": row.pk, "promise": "", "since": at, "step_done": "nobody"} for row in alarmed],
+        [{"handoff_id": pk, "promise": "", "since": at, "step_done": "nobody"} for pk in alarmed],
     )
 
 
 def _known_of(offers: Sequence[Offer], agreement: Current, at: datetime) -> dict[int, dict[str, Any]]:
     """What is frozen of whom each lead is: what sales must still find out, and its persona."""
     leads = [offer.lead for offer in offers]
-    gaps = why.gaps(leads, agreement.program.document)
+    facts = {lead.pk: why.facts(lead) for lead in leads}
+    gaps = why.gaps(leads, facts, agreement.program.document)
     seen = personas.of([lead.pk for lead in leads], at, agreement)
     return {
         lead.pk: {
+            "facts": facts[lead.pk],
             "must_know_gaps": gaps[lead.pk],
             "persona": seen[lead.pk].as_json() if lead.pk in seen else None,
         }
@@ -553,44 +542,50 @@ def _known_of(offers: Sequence[Offer], agreement: Current, at: datetime) -> dict
     }
 
 
+def _frozen(offer: Offer) -> dict[str, Any]:
+    """What is frozen of why the lead is offered."""
+    explanation = offer.explanation
+    return {
+        "score": {**explanation.groups, "total": explanation.total, "grade": explanation.grade},
+        "explanation": [why.line(line) for line in explanation.lines],
+        "why_now": offer.why_now,
+    }
+
+
 def _row(
+    pk: int,
     offer: Offer,
-    policy: Policy,
-    known: Mapping[str, Any],
+    policy: str,
+    frozen: Mapping[str, Any],
     clocks: Mapping[str, Any],
     at: datetime,
     agreement: Current,
-) -> Handoff:
-    explanation, route = offer.explanation, offer.route
-    return Handoff(
-        lead=offer.lead,
-        kind=offer.kind,
-        fast_track_no=offer.fast_track_no,
-        state=State.OFFERED,
-        owner_id=route.owner_id,
-        team_id=route.team_id,
-        pool=route.owner_id is None,
-        offered_at=at,
-        first_offered_at=at,
-        frozen={
-            **known,
-            "facts": why.facts(offer.lead),
-            "score": {**explanation.groups, "total": explanation.total, "grade": explanation.grade},
-            "explanation": [why.line(line) for line in explanation.lines],
-            "why_now": offer.why_now,
-        },
-        why_now=offer.why_now[:300],
-        total=explanation.total,
-        grade=explanation.grade,
-        agreement_id=agreement.agreement_id,
-        policy=policy.key,
-        route=route.text,
-        linked_to_id=offer.linked_to,
-        opened_by=offer.opened_by,
-        crossing_id=offer.crossing_id,
-        changed_at=at,
-        **{**clocks, "sla_ticks": list(clocks["sla_ticks"])},
-    )
+) -> dict[str, Any]:
+    """The columns of a new handoff; what is not named has the model's default."""
+    return {
+        "id": pk,
+        "lead_id": offer.lead.pk,
+        "kind": offer.kind,
+        "fast_track_no": offer.fast_track_no,
+        "state": State.OFFERED,
+        "owner_id": offer.route.owner_id,
+        "team_id": offer.route.team_id,
+        "pool": offer.route.owner_id is None,
+        "offered_at": at,
+        "first_offered_at": at,
+        "frozen": frozen,
+        "why_now": offer.why_now[:300],
+        "total": offer.explanation.total,
+        "grade": offer.explanation.grade,
+        "agreement_id": agreement.agreement_id,
+        "policy": policy,
+        "route": offer.route.text,
+        "linked_to_id": offer.linked_to,
+        "opened_by_id": offer.opened_by.pk if offer.opened_by else None,
+        "crossing_id": offer.crossing_id,
+        "changed_at": at,
+        **clocks,
+    }
 
 
 def _clocks(calendar: WorkCalendar, policy: Policy, at: datetime) -> dict[str, Any]:
@@ -628,41 +623,50 @@ def _policies(offers: Sequence[Offer], terms: Document, at: datetime) -> dict[in
     return {**dict.fromkeys(left, NO_POLICY), **found}
 
 
-def _announce(rows: Sequence[Handoff], offers: Sequence[Offer], at: datetime) -> None:
+def _announce(rows: Sequence[Mapping[str, Any]], offers: Sequence[Offer], at: datetime) -> None:
     """Bell and mail to the owner; a pool's offer to everybody of the team; the alarm to the manager."""
-    teams = {row.team_id for row in rows if row.owner_id is None or row.frozen is None}
     members: dict[int | None, list[int]] = {}
     managers: dict[int | None, int | None] = {}
-    if teams or any(o.route.alarm for o in offers):
-        for pk, team in User.objects.filter(is_active=True, role__in=SALES).values_list("pk", "team_id"):
+    names: dict[int, str] = {}
+    if any(o.route.owner_id is None or o.route.alarm or o.route.away_id for o in offers):
+        people = User.objects.filter(is_active=True, role__in=SALES).values_list("pk", "team_id", "name")
+        for pk, team, name in people:
             members.setdefault(team, []).append(pk)
+            names[pk] = name
         managers = dict(Team.objects.values_list("pk", "manager_id"))
     letters: list[outbox.Letter] = []
     for row, offer in zip(rows, offers, strict=True):
-        payload = notices.payload_of(row)
-        key = f"open:{row.pk}"
-        if row.owner_id is not None:
-            letters += [
-                outbox.Letter(f"{key}:{row.owner_id}:{channel}", "offered", channel, row.owner_id, payload)
-                for channel in (Outbox.Channel.BELL, Outbox.Channel.EMAIL)
-            ]
+        route, payload, key = offer.route, _payload(row, offer.lead), f"open:{row['id']}"
+
+        def tell(what: str, kind: str, user: int, *channels: str, told: Any = payload) -> None:
+            letters.extend(outbox.Letter(f"{what}:{c}", kind, c, user, told) for c in channels)
+
+        bell, mail = Outbox.Channel.BELL, Outbox.Channel.EMAIL
+        if route.owner_id is not None:
+            tell(f"{key}:{route.owner_id}", "offered", route.owner_id, bell, mail)
         else:
-            letters += [
-                outbox.Letter(f"{key}:{user}:bell", "pooled", Outbox.Channel.BELL, user, payload)
-                for user in members.get(row.team_id, [])
-            ]
-        manager = managers.get(row.team_id)
-        if offer.route.alarm and manager is not None:
-            letters += [
-                outbox.Letter(f"{key}:nobody:{manager}:{channel}", "nobody", channel, manager, payload)
-                for channel in (Outbox.Channel.BELL, Outbox.Channel.EMAIL)
-            ]
-        if offer.route.away_id is not None and row.owner is not None:
-            told = {**payload, "to": row.owner.name}
-            letters.append(
-                outbox.Letter(f"{key}:away", "owner_away", Outbox.Channel.BELL, offer.route.away_id, told)
-            )
+            for user in members.get(route.team_id, ()):
+                tell(f"{key}:{user}", "pooled", user, bell)
+        manager = managers.get(route.team_id)
+        if route.alarm and manager is not None:
+            tell(f"{key}:nobody:{manager}", "nobody", manager, bell, mail)
+        if route.away_id is not None and route.owner_id is not None:
+            told = {**payload, "to": names.get(route.owner_id, "")}
+            letters.append(outbox.Letter(f"{key}:away", "owner_away", bell, route.away_id, told))
     outbox.put(letters, at)
+
+
+def _payload(row: Mapping[str, Any], lead: Known) -> dict[str, Any]:
+    return notices.payload(
+        handoff=row["id"],
+        lead=lead.pk,
+        name=lead.shown,
+        company=lead.company_name,
+        grade=row["grade"],
+        why=row["why_now"],
+        due=row["sla_due_at"],
+        promise=row["sla_promise"],
+    )
 
 
 # ---- Reading ----------------------------------------------------------------------------------------------
@@ -680,23 +684,11 @@ def take_turn() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADMISSION_LOCK])
 
 
-def leads_of(lead_ids: Iterable[int]) -> dict[int, Lead]:
-    """The leads with company and campaign, as far as an offer keeps them; one query."""
-    rows = (
-        Lead.objects.filter(pk__in=list(lead_ids))
-        .select_related("company", "first_campaign")
-        .only(*KEPT_OF_LEAD)
-    )
-    return {row.pk: row for row in rows}
-
-
 def with_open(lead_ids: Iterable[int]) -> set[int]:
     """Those of them that are with sales."""
-    return set(
-        Handoff.objects.filter(lead__in=list(lead_ids), state__in=OPEN).values_list("lead_id", flat=True)
-    )
-
-
-def may_open(lead: Lead) -> bool:
-    """Whether the lead is there and not left out."""
-    return lead.merged_into_id is None and lead.erased_at is None and lead.stage != Stage.EXCLUDED
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT lead_id FROM handoff_handoff WHERE lead_id = ANY(%s) AND state = ANY(%s)",
+            [list(lead_ids), [state.value for state in OPEN]],
+        )
+        return {lead_id for (lead_id,) in cursor.fetchall()}

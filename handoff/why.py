@@ -1,14 +1,17 @@
 """What a rep should know at first sight: why now, what is known, what is still to be found out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count
 
+from handoff import known
+from handoff.known import Known
 from handoff.models import Handoff
 from leadflow.leads.models import Activity, Lead
 from scoring.document import Document
+from scoring.explanation import Explanation
 from scoring.models import Crossing
 
 MUST_KNOW = {
@@ -24,31 +27,40 @@ MUST_KNOW = {
     "first_source": "Source",
     "last_acts": "Last three acts",
 }
-BEGINNINGS = {
+BEGINNINGS: dict[str, str] = {
     Crossing.Kind.CALLBACK: "Call back as agreed",
     Crossing.Kind.REPAIRED: "The contact data is repaired",
     Crossing.Kind.EXISTING_CUSTOMER: "Customer shows new interest",
 }
 ACTS_WANTED = 3
+# How much one line says at most.
+MOST_PARTS = 3
 
 
-def lines(found: Sequence[tuple[Crossing, Lead, Any]]) -> dict[int, str]:
+class Ground(NamedTuple):
+    """Why a lead is offered: the kind of its crossing (with a key), the act that caused it, its score."""
+
+    key: int
+    kind: str
+    activity: int | None
+    explanation: Explanation
+
+
+def lines(found: Sequence[Ground]) -> dict[int, str]:
     """One line per crossing: what made the lead ready, then its strongest behaviour. One query."""
-    acts = {c.cause["activity"] for c, _, _ in found if c.cause.get("activity")}
+    acts = {ground.activity for ground in found if ground.activity}
     said = {
         pk: f"{phrase} “{title}”" if title else f"{phrase} {path}" if path else str(phrase)
         for pk, phrase, title, path in Activity.objects.filter(pk__in=acts).values_list(
             "pk", "kind__phrase", "content__title", "path"
         )
     }
-    return {
-        crossing.pk: _line(crossing, explanation, said.get(crossing.cause.get("activity", 0), ""))
-        for crossing, _, explanation in found
-    }
+    return {ground.key: _line(ground, said.get(ground.activity or 0, "")) for ground in found}
 
 
-def _line(crossing: Crossing, explanation: Any, act: str) -> str:
-    parts = [BEGINNINGS[Crossing.Kind(crossing.kind)]] if crossing.kind in BEGINNINGS else []
+def _line(ground: Ground, act: str) -> str:
+    explanation = ground.explanation
+    parts = [BEGINNINGS[ground.kind]] if ground.kind in BEGINNINGS else []
     if act:
         parts.append(act)
     strongest = sorted(
@@ -56,7 +68,9 @@ def _line(crossing: Crossing, explanation: Any, act: str) -> str:
         key=lambda line: -line.points,
     )
     for line in strongest:
-        if len(parts) < 3 and _start(line.text) not in {_start(part) for part in parts}:
+        if len(parts) == MOST_PARTS:
+            break
+        if _start(line.text) not in {_start(part) for part in parts}:
             parts.append(line.text[:1].lower() + line.text[1:])
     text = " · ".join(parts) or f"{explanation.total} points, grade {explanation.grade}"
     return text[:1].upper() + text[1:]
@@ -67,10 +81,9 @@ def _start(text: str) -> tuple[str, ...]:
     return tuple(text.lower().split()[:2])
 
 
-def facts(lead: Lead) -> dict[str, Any]:
+def facts(lead: Known) -> dict[str, Any]:
     """What was known of the lead at the offer."""
-    company = lead.company
-    known = {
+    found = {
         "name": lead.name,
         "email": lead.email,
         "phone": lead.phone,
@@ -78,18 +91,20 @@ def facts(lead: Lead) -> dict[str, Any]:
         "country": lead.country,
         "city": lead.city,
         "first_source": lead.first_source,
-        "first_campaign": lead.first_campaign.name if lead.first_campaign else "",
-        "company_name": company.name if company else "",
-        "industry": company.industry if company else "",
-        "employees": company.employees if company else None,
+        "first_campaign": lead.first_campaign,
+        "company_name": lead.company_name,
+        "industry": lead.industry,
+        "employees": lead.employees,
         **lead.custom,
-        **(company.custom if company else {}),
+        **lead.company_custom,
     }
-    return {key: value for key, value in known.items() if value not in ("", None)}
+    return {key: value for key, value in found.items() if value not in ("", None)}
 
 
-def gaps(leads: Iterable[Lead], terms: Document) -> dict[int, list[str]]:
-    """The must-know fields that are still unknown, per lead. One query."""
+def gaps(
+    leads: Iterable[Known], facts_of: Mapping[int, Mapping[str, Any]], terms: Document
+) -> dict[int, list[str]]:
+    """The must-know fields that are still unknown, per lead, beside its `facts`. One query."""
     rows = list(leads)
     acts = (
         dict(
@@ -100,18 +115,16 @@ def gaps(leads: Iterable[Lead], terms: Document) -> dict[int, list[str]]:
         if "last_acts" in terms.must_know
         else {}
     )
-    return {lead.pk: _missing(lead, terms.must_know, acts.get(lead.pk, 0)) for lead in rows}
+    return {lead.pk: _missing(facts_of[lead.pk], terms.must_know, acts.get(lead.pk, 0)) for lead in rows}
 
 
-def _missing(lead: Lead, keys: Iterable[str], acts: int) -> list[str]:
-    known = facts(lead)
-
+def _missing(facts_known: Mapping[str, Any], keys: Iterable[str], acts: int) -> list[str]:
     def missing(key: str) -> bool:
         if key == "last_acts":
             return acts < ACTS_WANTED
         if key == "phone_or_email":
-            return not (lead.phone or lead.email)
-        return key.removeprefix("custom.") not in known
+            return not (facts_known.get("phone") or facts_known.get("email"))
+        return key.removeprefix("custom.") not in facts_known
 
     return [key for key in keys if missing(key)]
 
@@ -156,7 +169,8 @@ def still_open(handoff: Handoff, acts: int) -> list[Gap]:
     """What was not known at the offer and is not known now. `acts`: how many acts of the lead are known."""
     lead = handoff.lead
     keys = [str(key) for key in handoff.frozen.get("must_know_gaps", [])]
-    return [Gap(key, label(key), _field_of(lead, key)) for key in _missing(lead, keys, acts)]
+    lacking = _missing(facts(known.of_lead(lead)), keys, acts)
+    return [Gap(key, label(key), _field_of(lead, key)) for key in lacking]
 
 
 def _field_of(lead: Lead, key: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, signals
 from celery.schedules import crontab
 
-from leadflow import clock
+from leadflow import clock, memory
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leadflow.settings")
 
@@ -55,6 +55,12 @@ app.conf.beat_schedule = {
     # Every score that fades is at most a day old; six runs an hour spread that over the day.
     "refresh fading scores": _cron("flow.refresh", expires=540, minute="*/10"),
 }
+
+
+@signals.worker_ready.connect
+def _settle(**_: Any) -> None:
+    """Everything is loaded."""
+    memory.settle()
 
 
 @signals.task_success.connect

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -177,6 +177,40 @@ def explain_many(
     return _explain([(i, at, at) for i in ids], now, evidence=evidence) if now and ids else {}
 
 
+def explain_offers(lead_ids: Iterable[int], at: datetime, now: Current) -> dict[int, Explanation]:
+    """The same for leads that are offered now, whose locks the caller holds; without what the bars lack.
+
+    History is read only where something of them was recorded after `at`: mostly nothing was.
+    """
+    ids = list(dict.fromkeys(lead_ids))
+    if not ids:
+        return {}
+    subjects = [(i, at, at) for i in ids]
+    told = _explain_each(subjects, now, present=_stands(ids, at), bars=False)
+    return {ids[place]: explanation for place, explanation in told}
+
+
+def _stands(lead_ids: Sequence[int], at: datetime) -> bool:
+    """Whether what a rule may read of these leads is as it was known at `at`: their stage, their facts,
+    those of their companies (and of the one whose domain they write from), and whose the acts were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT NOT EXISTS (SELECT FROM leads_activity WHERE moved_at > %(at)s)
+               AND NOT EXISTS (SELECT FROM leads_factchange
+                               WHERE lead_id = ANY(%(ids)s) AND recorded_at > %(at)s)
+               AND NOT EXISTS (SELECT FROM leads_lead WHERE id = ANY(%(ids)s) AND stage_since > %(at)s)
+               AND NOT EXISTS (
+                   SELECT FROM leads_factchange WHERE recorded_at > %(at)s AND company_id = ANY(ARRAY(
+                       SELECT company_id FROM leads_lead WHERE id = ANY(%(ids)s)
+                       UNION SELECT c.id FROM leads_lead l JOIN leads_company c ON c.domain = l.email_domain
+                       WHERE l.id = ANY(%(ids)s) AND l.email_domain <> '')))
+            """,
+            {"ids": list(lead_ids), "at": at},
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def score_at(lead_id: int, at: datetime, *, known_now: bool = False) -> Explanation | None:
     """What was stored at `at`: the explanation of the last change of the score until then; None before.
 
@@ -202,14 +236,14 @@ def fires(lead_id: int, at: datetime, now: Current) -> tuple[Explanation, list[F
     """
     program = now.program
     args = [[0], [lead_id], [at], [at]]
-    answers = rows.run(program.explain, args)
+    answers = rows.run(program.explain(), args)
     if not answers:
         return None
     evidence: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
-    for row in rows.run(program.evidence, args) if program.evidence is not None else ():
+    acts = program.evidence()
+    for row in rows.run(acts, args) if acts is not None else ():
         evidence[row[0], row[1]].append(row[2:])
-    words = Words(program.document, program.catalogue, program.kinds.phrases)
-    teller = _Teller(program, words, at)
+    teller = _teller(program, at)
     told = teller.tell(lead_id, at, at, now, answers[0], evidence)
     return told, teller.fires(answers[0], evidence)
 
@@ -221,22 +255,34 @@ def _explain(
 
 
 def _explain_each(
-    subjects: Sequence[tuple[int, datetime, datetime]], now: Current, *, evidence: bool = True
+    subjects: Sequence[tuple[int, datetime, datetime]],
+    now: Current,
+    *,
+    evidence: bool = True,
+    present: bool = False,
+    bars: bool = True,
 ) -> list[tuple[int, Explanation]]:
     program = now.program
     args = [list(range(len(subjects))), *map(list, zip(*subjects, strict=True))]
-    answers = rows.run(program.explain, args)
+    answers = rows.run(program.explain(present=present), args)
     acts: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
-    if evidence and program.evidence is not None:
-        for row in rows.run(program.evidence, args):
+    asked = program.evidence(present=present) if evidence else None
+    if asked is not None:
+        for row in rows.run(asked, args):
             acts[row[0], row[1]].append(row[2:])
-    words = Words(program.document, program.catalogue, program.kinds.phrases)
+    tellers: dict[datetime, _Teller] = {}
     found = []
     for row in answers:
         lead_id, at, known_at = subjects[row[0]]
-        teller = _Teller(program, words, at)
-        found.append((row[0], teller.tell(lead_id, at, known_at, now, row, acts)))
+        teller = tellers.get(at)
+        if teller is None:
+            teller = tellers[at] = _teller(program, at)
+        found.append((row[0], teller.tell(lead_id, at, known_at, now, row, acts, bars=bars)))
     return found
+
+
+def _teller(program: Program, at: datetime) -> "_Teller":
+    return _Teller(program, Words(program.document, program.catalogue, program.kinds.phrases), at)
 
 
 @dataclass
@@ -247,6 +293,15 @@ class _Teller:
     words: Words
     at: datetime
 
+    def __post_init__(self) -> None:
+        # The same for every lead that is told of.
+        self._zone = ZoneInfo(self.program.document.zone)
+        self._today = self.at.astimezone(self._zone).date()
+        self._days: dict[date, str] = {}
+        numbered = list(enumerate(self.program.document.active_criteria))
+        self._of_group = {group: [(i, c) for i, c in numbered if c.group == group] for group in GROUPS}
+        self._faded = {c.id: decay_words(c) for _, c in numbered}
+
     def tell(
         self,
         lead_id: int,
@@ -255,6 +310,8 @@ class _Teller:
         now: Current,
         row: Sequence[Any],
         evidence: Mapping[tuple[int, int], list[tuple[Any, ...]]],
+        *,
+        bars: bool = True,
     ) -> Explanation:
         scored = dict(zip(SCORE_COLUMNS, row, strict=False))
         rest = iter(row[len(SCORE_COLUMNS) :])
@@ -266,9 +323,9 @@ class _Teller:
         groups = {group: scored[group] for group in GROUPS}
         lines: list[Line] = []
         for group in GROUPS:
-            for i, criterion in enumerate(criteria):
-                if criterion.group == group and points[i][1]:
-                    told = self._evidence(criterion, evidence.get((scored["key"], i), []), facts)
+            for i, criterion in self._of_group[group]:
+                if points[i][1]:
+                    told = self._evidence(criterion, evidence.get((row[0], i), ()), facts)
                     lines.append(Line(criterion.id, criterion.text, group, _points(points[i][1]), told))
             lines += self._group_ends(group, *sums[group], groups[group])
         cut = scored["total"] - sum(groups.values())
@@ -288,7 +345,7 @@ class _Teller:
             at=at,
             known_at=known_at,
             lines=tuple(lines),
-            thresholds=self._reached(scored, parts, points),
+            thresholds=self._reached(scored, parts, points) if bars else Reached(),
             excluded_by=self.program.document.exclusions[exclusion - 1].text if exclusion else "",
         )
 
@@ -330,7 +387,7 @@ class _Teller:
     ) -> str:
         if acts:
             told = self._acts(criterion, acts)
-            faded = decay_words(criterion)
+            faded = self._faded[criterion.id]
             return f"{told}; {faded}" if faded else told
         shown = []
         for key in self.program.facts_of(criterion):
@@ -348,7 +405,7 @@ class _Teller:
         total, kind_id, occurred_at, path, title, *_ = acts[0]
         what = self.act(kind_id, path, title)
         if criterion.mode == "bands":
-            days = sorted({_local(a[2], self.program.document.zone).date() for a in acts}, reverse=True)
+            days = {a[2].astimezone(self._zone).date() for a in acts}
             return f"{what}, last {self.when(occurred_at)}" + (
                 f"; {len(days)} days or more" if len(days) > 1 else ""
             )
@@ -372,7 +429,11 @@ class _Teller:
 
     def when(self, moment: datetime) -> str:
         """ "today", "yesterday", "Fri", "12 Nov" in the agreement's zone."""
-        return _when(moment, self.at, self.program.document.zone)
+        day = moment.astimezone(self._zone).date()
+        said = self._days.get(day)
+        if said is None:
+            said = self._days[day] = _day(day, self._today)
+        return said
 
     # Bars
 
@@ -447,7 +508,10 @@ def _local(moment: datetime, zone: str) -> datetime:
 
 
 def _when(moment: datetime, at: datetime, zone: str) -> str:
-    then, today = _local(moment, zone).date(), _local(at, zone).date()
+    return _day(_local(moment, zone).date(), _local(at, zone).date())
+
+
+def _day(then: date, today: date) -> str:
     days = (today - then).days
     if days <= 0:
         return "today"

@@ -73,6 +73,8 @@ class Program:
     def __init__(self, document: Document, kinds: Kinds, catalogue: Mapping[str, Field], sha: str) -> None:
         self.document, self.kinds, self.catalogue, self.sha = document, kinds, catalogue, sha
         self._scores: dict[tuple[Source, bool], Statement] = {}
+        self._explains: dict[bool, Statement] = {}
+        self._evidences: dict[bool, Statement | None] = {}
         self._matches: dict[str, Statement] = {}
         # The statements that also write (see `scoring.engine.deciding`).
         self.writes: dict[tuple[Source, bool], Statement] = {}
@@ -139,15 +141,21 @@ class Program:
             SQL(", ").join([*final, *also]), levelled(rows, levels)
         )
 
-    @cached_property
-    def explain(self) -> Statement:
-        """Subjects: SCORE_COLUMNS, then per group (sum, limited) in hundredths, then per active criterion
-        (holds, hundredths), then `shown_facts` as texts, then per part of the two bars whether it holds."""
-        compiler = self.compiler(present=False)
+    def explain(self, *, present: bool = False) -> Statement:
+        """Subjects: SCORE_COLUMNS (when it changes next: null), then per group (sum, limited) in hundredths,
+        then per active criterion (holds, hundredths), then `shown_facts` as texts, then per part of the two
+        bars whether it holds."""
+        found = self._explains.get(present)
+        if found is None:
+            found = self._explains[present] = self._explain(present)
+        return found
+
+    def _explain(self, present: bool) -> Statement:
+        compiler = self.compiler(present=present)
         levels = self._levels(compiler, holds=True)
         final = self._answers(compiler)
         parts = [compiler.node(node) for node in (*self.sales_parts, *self.mql_parts)]
-        final.append(self._next_change(compiler))
+        final.append(SQL("NULL::timestamptz"))
         for group in GROUPS:
             final += [
                 SQL("b.{}").format(Identifier(f"raw_{group}")),
@@ -156,7 +164,7 @@ class Program:
         for i in range(len(self.document.active_criteria)):
             final += [SQL(f"b.h{i}"), SQL(f"b.p{i}")]
         for key in self.shown_facts:
-            final.append(compiler.columns.facts.add(shown_value(self.catalogue[key], present=False)))
+            final.append(compiler.columns.facts.add(shown_value(self.catalogue[key], present)))
         return build(compiler.columns, levels, [*final, *parts], source="subjects", zone=self.document.zone)
 
     def facts_of(self, criterion: Criterion) -> tuple[str, ...]:
@@ -190,31 +198,40 @@ class Program:
     def mql_parts(self) -> tuple[n.Node, ...]:
         return _parts(self.document.thresholds.mql_when)
 
-    @cached_property
-    def evidence(self) -> Statement | None:
+    def evidence(self, *, present: bool = False) -> Statement | None:
         """Subjects: (key, number of the active criterion, how many match, then the newest of them:
         kind id, occurred_at, path, title). None when no criterion looks at behaviour."""
-        compiler = self.compiler(present=False)
-        selects: list[Composable] = []
-        for i, criterion in enumerate(self.document.active_criteria):
-            leaf = compiler.driving(criterion) or _of_ratio(compiler, criterion)
-            if leaf is None:
-                continue
-            selects.append(
-                SQL(
-                    "SELECT s.key, {i}, count(*) OVER (PARTITION BY s.key), a.kind_id, a.occurred_at, a.path,"
-                    " COALESCE(a.properties->>'title', a.properties->>'show', ''),"
-                    " row_number() OVER (PARTITION BY s.key ORDER BY a.occurred_at DESC,"
-                    " a.id DESC) AS n FROM s JOIN leads_lead l ON l.id = s.lead CROSS JOIN LATERAL"
-                    " (SELECT a.* FROM ({rows}) a WHERE {matches}) a"
-                ).format(i=Literal(i), rows=activity_rows(present=False), matches=compiler.matches(leaf.did))
-            )
-        if not selects:
+        if present not in self._evidences:
+            self._evidences[present] = self._evidence(present)
+        return self._evidences[present]
+
+    def _evidence(self, present: bool) -> Statement | None:
+        compiler = self.compiler(present=present)
+        leaves = [
+            (i, compiler.driving(criterion) or _of_ratio(compiler, criterion))
+            for i, criterion in enumerate(self.document.active_criteria)
+        ]
+        # Each activity is read once and held against all criteria.
+        tests = [
+            SQL("CASE WHEN {} THEN {} END").format(compiler.matches(leaf.did), Literal(i))
+            for i, leaf in leaves
+            if leaf
+        ]
+        if not tests:
             return None
         text = SQL(
             "WITH s AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3, $4) AS s(key, lead, at, known_at))"
-            " SELECT * FROM ({}) e WHERE e.n <= {} ORDER BY 1, 2, e.n"
-        ).format(SQL(" UNION ALL ").join(selects), Literal(EVIDENCE_ROWS))
+            " SELECT * FROM (SELECT s.key, m.i, count(*) OVER (PARTITION BY s.key, m.i), a.kind_id,"
+            " a.occurred_at, a.path, COALESCE(a.properties->>'title', a.properties->>'show', ''),"
+            " row_number() OVER (PARTITION BY s.key, m.i ORDER BY a.occurred_at DESC, a.id DESC) AS n"
+            " FROM s JOIN leads_lead l ON l.id = s.lead CROSS JOIN LATERAL ({rows}) a"
+            " CROSS JOIN LATERAL unnest(ARRAY[{tests}]) m(i) WHERE m.i IS NOT NULL) e"
+            " WHERE e.n <= {most} ORDER BY 1, 2, e.n"
+        ).format(
+            rows=activity_rows(present, kinds=compiler.columns.kinds),
+            tests=SQL(", ").join(tests),
+            most=Literal(EVIDENCE_ROWS),
+        )
         return Statement(render(text), ("bigint[]", "bigint[]", "timestamptz[]", "timestamptz[]"))
 
     def match(self, condition: Mapping[str, Any], source: Source) -> Statement:

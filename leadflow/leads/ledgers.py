@@ -59,13 +59,13 @@ def record_answer(
     )
 
 
-def record_answers(rows: Sequence[Answer]) -> None:
-    """Write many answers at once, in one statement: the offers of a batch."""
+def record_answers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write many answers at once, in one statement: the offers of a batch, each as its columns."""
     columns = [f for f in Answer._meta.concrete_fields if not f.primary_key]
     types = {str(f.column): str(f.db_type(connection)) for f in columns}
-    data = [{str(f.column): getattr(row, f.attname) for f in columns} for row in rows]
+    usual = {str(f.column): f.get_default() for f in columns}
     with connection.cursor() as cursor:
-        bulk.insert(cursor, Answer._meta.db_table, types, data)
+        bulk.insert(cursor, Answer._meta.db_table, types, [{**usual, **row} for row in rows])
 
 
 def void_answers(handoff_id: int, ids: Iterable[int] | None, at: datetime) -> int:

@@ -1,5 +1,6 @@
 """How a lead comes to sales, and what is frozen then."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,8 @@ from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
 from leadflow.leads import intake
 from leadflow.leads.models import Answer, Lead, Stage
-from scoring import engine
+from scoring import current, engine
+from scoring.explanation import Reached, explain_many, explain_offers
 from tests.handoff.conftest import berlin, pending, stage_of
 
 pytestmark = pytest.mark.django_db
@@ -159,3 +161,19 @@ def test_what_has_no_room_waits_and_comes_in_as_room_comes(reps, agreement, make
     with clock.use(berlin(2026, 11, 25, 9, 0)):
         flow()
         assert Handoff.objects.count() == 73
+
+
+def test_what_is_recorded_after_the_instant_of_the_offer_is_not_in_its_explanation(
+    agreement, make_lead, did, at
+):
+    leads = [make_lead(title="VP Sales"), make_lead(title="VP Sales", company="Acme")]
+    for lead in leads:
+        did(lead, "webinar_attended")
+    ids, now = [lead.pk for lead in leads], current.of(agreement)
+    before = explain_offers(ids, at, now)
+    assert before == {pk: replace(told, thresholds=Reached()) for pk, told in explain_many(ids, at).items()}
+    assert before[ids[0]].lines
+    with clock.use(at + timedelta(minutes=5)):
+        intake.change_lead(ids[0], {"title": "Student"}, actor=SYSTEM, cause="test")
+    assert Lead.objects.get(pk=ids[0]).title == "Student"
+    assert explain_offers(ids, at, now) == before

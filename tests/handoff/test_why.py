@@ -20,6 +20,6 @@ def test_a_rule_that_counts_the_act_itself_does_not_repeat_it() -> None:
         total=61,
         grade="A2",
     )
-    crossing = SimpleNamespace(kind=Crossing.Kind.BAR)
-    said = why._line(crossing, found, "downloaded buying content")
+    ground = why.Ground(1, Crossing.Kind.BAR, 7, found)
+    said = why._line(ground, "downloaded buying content")
     assert said == "Downloaded buying content · talked to us at a trade show"

@@ -11,7 +11,7 @@ from django.db.models import F
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import intake, ledgers
-from leadflow.leads.models import Activity, Answer, Lead, Outcome
+from leadflow.leads.models import Activity, Lead, Outcome
 
 _handoffs = iter(range(1, 10_000_000))
 
@@ -32,18 +32,20 @@ def did(lead: int, kind: str, occurred: datetime, recorded: datetime | None = No
     assert not result.rejected, result.rejected
 
 
+def _answer(lead: int, handoff: int, kind: str, at: datetime) -> dict[str, Any]:
+    return {"lead_id": lead, "handoff_id": handoff, "kind": kind, "at": at, "known_at": at}
+
+
 def offer(
     lead: int, at: datetime, said: str = "", said_at: datetime | None = None, *, voided: bool = False
 ) -> int:
     """A handoff offered at `at`, with sales' first word (none while `said` is empty); its id."""
     handoff = next(_handoffs)
-    rows = [Answer(lead_id=lead, handoff_id=handoff, kind="offered", at=at, known_at=at)]
+    rows = [_answer(lead, handoff, "offered", at)]
     if said:
         later = said_at or at + timedelta(hours=2)
         mark = later if voided else None
-        rows.append(
-            Answer(lead_id=lead, handoff_id=handoff, kind=said, at=later, known_at=later, voided_at=mark)
-        )
+        rows.append({**_answer(lead, handoff, said, later), "voided_at": mark})
     ledgers.record_answers(rows)
     return handoff
 
@@ -114,7 +116,7 @@ def plant(
         later = at + timedelta(hours=3)
         said = "accepted" if buys or rng.random() < 0.5 else "rejected"
         for kind, moment in (("offered", at), (said, later)):
-            answers.append(Answer(lead_id=lead, handoff_id=handoff, kind=kind, at=moment, known_at=moment))
+            answers.append(_answer(lead, handoff, kind, moment))
         if said == "accepted":
             closed = at + timedelta(days=15)
             outcomes.append(

@@ -104,7 +104,7 @@ def _points(criterion, people):
     ids = [lead.pk for lead in people.values()]
     at = [clock.now()] * len(ids)
     place = len(SCORE_COLUMNS) + 6 + 2 * len(CRITERIA) + 1
-    found = {row[0]: row[place] / 100 for row in rows.run(program.explain, (ids, ids, at, at))}
+    found = {row[0]: row[place] / 100 for row in rows.run(program.explain(), (ids, ids, at, at))}
     return {name: found[lead.pk] for name, lead in people.items() if found[lead.pk]}
 
 

@@ -2,13 +2,14 @@
 
 import os
 from datetime import timedelta
+from operator import itemgetter
 
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from scoring import current, rows
+from scoring import current, explanation, rows
 from scoring.arithmetic import decay_table
 from scoring.document import Decay, Document
 from scoring.program import SCORE_COLUMNS
@@ -360,7 +361,7 @@ def compare_all(body, world):
         [at for _, at, _ in subjects],
         [known for _, _, known in subjects],
     ]
-    found = {row[0]: row for row in rows.run(program.explain, args)}
+    found = {row[0]: row for row in rows.run(program.explain(), args)}
     plain = answers(program.score("subjects", present=False), args, SCORE_COLUMNS)
     for key, (person, at, known) in enumerate(subjects):
         scored = Oracle(body, world, person, at, known).evaluate()
@@ -382,7 +383,19 @@ def compare_all(body, world):
         )
         assert {n: plain[key][n] for n in names} == {n: head[n] for n in names}
     same_from_both_sources(program, world)
+    same_without_history(program, world)
     quiet_until_the_next_change(program, world)
+
+
+def same_without_history(program, world):
+    """An offer reads no history where nothing was recorded since: lines, evidence and bars are the same."""
+    ids = [p.id for p in world.people]
+    args = (ids, ids, [END] * len(ids), [END] * len(ids))
+    assert explanation._stands(ids, END)
+    brief, whole = (rows.run(program.explain(present=present), args) for present in (True, False))
+    assert sorted(brief, key=itemgetter(0)) == sorted(whole, key=itemgetter(0))
+    if program.evidence() is not None:
+        assert rows.run(program.evidence(present=True), args) == rows.run(program.evidence(), args)
 
 
 def quiet_until_the_next_change(program, world):
