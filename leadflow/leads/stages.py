@@ -13,12 +13,16 @@ from leadflow.leads.models import Level, Stage
 
 @dataclass(frozen=True)
 class Move:
-    """One lead to one stage, and why (the cause is at most 80 characters)."""
+    """One lead to one stage, and why (the cause is at most 80 characters).
+
+    `level`: that of a prospect, set with the stage; None leaves it as it is.
+    """
 
     lead_id: int
     to: Stage
     cause: str
     handoff_id: int | None = None
+    level: Level | None = None
 
 
 def move(
@@ -39,11 +43,17 @@ def move(
     if not wanted:
         return 0
     rows = [
-        {"lead_id": m.lead_id, "to": str(Stage(m.to)), "cause": m.cause[:80], "handoff_id": m.handoff_id}
+        {
+            "lead_id": m.lead_id,
+            "to": str(Stage(m.to)),
+            "cause": m.cause[:80],
+            "handoff_id": m.handoff_id,
+            "level": None if m.level is None else str(m.level),
+        }
         for m in wanted.values()
     ]
     source, data = bulk.recordset(
-        {"lead_id": "bigint", "to": "text", "cause": "text", "handoff_id": "bigint"}, rows
+        {"lead_id": "bigint", "to": "text", "cause": "text", "handoff_id": "bigint", "level": "text"}, rows
     )
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         if not locked:
@@ -55,7 +65,7 @@ def move(
                 WHERE l.stage <> r."to"
             ), moved AS (
                 UPDATE leads_lead l SET stage = w."to", stage_since = %s, changed_at = %s,
-                    level = CASE WHEN w."to" = 'prospect' THEN l.level ELSE '' END
+                    level = CASE WHEN w."to" = 'prospect' THEN COALESCE(w.level, l.level) ELSE '' END
                 FROM wanted w WHERE l.id = w.lead_id
             )
             INSERT INTO leads_stagechange

@@ -40,9 +40,16 @@ def follow(
     The leads are locked. `quiet`: those of which nothing loud was recorded.
     """
     counts = Counts()
-    moves = [stages.Move(a.lead, Stage(a.target), _why(a, causes)) for a in acts if a.target != a.stage]
-    counts.moves = stages.move(moves, at=at, agreement_id=now.agreement_id)
-    stages.set_levels([(act.lead, Level(act.level)) for act in acts if act.level != act.had_level])
+    # Who moves gets the level at once: a lead's row has many indexes, and is written once.
+    moves = [
+        stages.Move(a.lead, Stage(a.target), _why(a, causes), level=Level(a.level))
+        for a in acts
+        if a.target != a.stage
+    ]
+    counts.moves = stages.move(moves, at=at, agreement_id=now.agreement_id, locked=True)
+    stages.set_levels(
+        [(a.lead, Level(a.level)) for a in acts if a.target == a.stage and a.level != a.had_level]
+    )
     ready = [act for act in acts if act.ready and act.stage not in WITH_SALES]
     qualified = {a.lead for a in acts if a.target == Stage.MQL != a.stage} | {act.lead for act in ready}
     holds.wake_colleagues(sorted(qualified), at)
