@@ -5,6 +5,7 @@ lost, so it never raises, and it is skipped while one of the same name is queued
 """
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -51,6 +52,12 @@ def _key(task: str) -> str:
 
 
 def _broker() -> Any:
+    return _client(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=1)
+def _client(url: str) -> Any:
+    """One for the process: its connections stay open, or each of a hundred acts a second would make one."""
     import redis
 
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
+    return redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)

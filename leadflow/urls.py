@@ -9,6 +9,8 @@ handler404 = "leadflow.web.not_found"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    # Before the rooms: what trackers post a hundred times a second is not held against every page first.
+    path("api/v1/", include((api_urls.urlpatterns, "api"))),
     path("", include("leadflow.accounts.urls")),
     path("", include("leadflow.leads.urls")),
     path("", include("leadflow.jobs.urls")),
@@ -16,5 +18,4 @@ urlpatterns = [
     path("", include("handoff.urls")),
     path("", include("scoring.urls")),
     path("", include("feedback.urls")),
-    path("api/v1/", include((api_urls.urlpatterns, "api"))),
 ]

@@ -308,7 +308,7 @@ def record_activities(
     waits on the visitor; up to five minutes ahead counts as now. `noted`: whoever calls knows of our
     contacts among them already, so that no ContactSeen waits for handoff.
     """
-    kinds = {kind.key: kind for kind in ActivityKind.objects.filter(active=True)}
+    kinds = _kinds(rows)
     reader = ActivityReader(kinds, at or clock.now(), None if strict else lambda: (OURS, uuid4().hex))
     read, rejected = _read(rows, reader.read)
     rejected += _unknown_people(read, actor)
@@ -321,6 +321,14 @@ def record_activities(
     )
     _finish(result, rejected, clashes, at)
     return result
+
+
+def _kinds(rows: Sequence[Any]) -> dict[str, ActivityKind]:
+    """The kinds that the rows name; all of them when one is named that there is none of."""
+    active = ActivityKind.objects.filter(active=True)
+    named = {row["kind"] for row in rows if isinstance(row, Mapping) and isinstance(row.get("kind"), str)}
+    found = {kind.key: kind for kind in active.filter(key__in=named)}
+    return found if found and found.keys() == named else {kind.key: kind for kind in active}
 
 
 def _unknown_people(read: list[ActivityRow], actor: Actor) -> list[Rejected]:
