@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Greatest
 
 from handoff.models import Handoff
 from leadflow.accounts.models import Team
@@ -284,10 +285,36 @@ class LeadJourney(models.Model):
     customer_at = models.DateTimeField(null=True)
     # A deal without a date: it counts, but not for how long things take.
     undated = models.BooleanField(default=False)
+    # The teams of its handoffs; null without any.
+    teams = ArrayField(models.BigIntegerField(), null=True)
+    # When it last went a step: what is earlier than an instant stands in `JourneyDay` as it was then.
+    last_at = models.GeneratedField(
+        expression=Greatest(
+            "created_at", "mql_at", "offered_at", "accepted_at", "opportunity_at", "customer_at"
+        ),
+        output_field=models.DateTimeField(),
+        db_persist=True,
+    )
 
     class Meta:
         # Whole cohorts are read from the index alone.
         indexes = [
+            models.Index(
+                fields=["last_at", "created_at"],
+                name="leadjourney_last",
+                condition=Q(gone=False),
+                include=["lead"],
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="leadjourney_handed",
+                condition=Q(gone=False, teams__isnull=False),
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="leadjourney_won",
+                condition=Q(gone=False, customer_at__isnull=False),
+            ),
             models.Index(
                 fields=["created_at"],
                 name="leadjourney_span",
@@ -308,6 +335,72 @@ class LeadJourney(models.Model):
             ),
             models.Index(fields=["first_source"], name="leadjourney_source"),
         ]
+
+
+class JourneyDay(models.Model):
+    """How many leads came on a day, by what they came by and who they are, and how far they went since.
+
+    The sum of `LeadJourney` without whoever is gone, written in the same transactions: years are a few
+    thousand rows. The spans count leads that went both steps of `feedback.reports.velocity`; `stages` says
+    where they stand.
+    """
+
+    day = models.DateField()
+    first_source = models.CharField(max_length=80, blank=True)
+    first_campaign_id = models.BigIntegerField(null=True)
+    persona = models.CharField(max_length=40, blank=True)
+    stage = models.CharField(max_length=12)
+    leads = models.IntegerField()
+    mql = models.IntegerField()
+    offered = models.IntegerField()
+    accepted = models.IntegerField()
+    opportunity = models.IntegerField()
+    customer = models.IntegerField()
+    span_mql = models.IntegerField()
+    span_offered = models.IntegerField()
+    span_accepted = models.IntegerField()
+    span_opportunity = models.IntegerField()
+    span_customer = models.IntegerField()
+    span_whole = models.IntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["day"], name="journeyday_day")]
+
+
+class HandoverKept(models.Model):
+    """A handoff and what came of it in one narrow row, so that reports on thousands of them are quick.
+
+    Derived from the ledgers as `LeadJourney` is, at the same time and as rebuildable. `gone`: its lead is
+    merged or erased; `alone`: the only one of its lead. `revenue` is of deals won since the offer, the
+    last of them at `won_at`. `persona` and `known` (all that sales must know) are as they stood at the offer.
+    """
+
+    handoff = models.OneToOneField(Handoff, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    lead_id = models.BigIntegerField(db_index=True)
+    gone = models.BooleanField(default=False)
+    alone = models.BooleanField(default=True)
+    owner_id = models.BigIntegerField(null=True)
+    team_id = models.BigIntegerField(null=True)
+    agreement_id = models.BigIntegerField(null=True)
+    kind = models.CharField(max_length=20)
+    grade = models.CharField(max_length=2, blank=True)
+    first_source = models.CharField(max_length=80, blank=True)
+    first_campaign_id = models.BigIntegerField(null=True)
+    persona = models.CharField(max_length=40, blank=True)
+    known = models.BooleanField(null=True)
+    offered_at = models.DateTimeField()
+    touched_at = models.DateTimeField(null=True)
+    reached_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)
+    opportunity_at = models.DateTimeField(null=True)
+    customer_at = models.DateTimeField(null=True)
+    won_at = models.DateTimeField(null=True)
+    revenue = models.DecimalField(max_digits=16, decimal_places=2, null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["offered_at"], name="handoverkept_offered", condition=Q(gone=False))]
 
 
 class HandoverLines(models.Model):

@@ -190,6 +190,40 @@ CHECKS: dict[str, str] = {
           AND NOT EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = l.id AND h.changed_at > mark.at)
           AND NOT EXISTS (SELECT 1 FROM leads_outcome o WHERE o.lead_id = l.id
                           AND (o.recorded_at > mark.at OR o.voided_at > mark.at))""",
+    "day: its kept sums are not those of its leads": """
+        SELECT (to_char(coalesce(d.day, j.day), 'YYYYMMDD'))::bigint FROM (
+            SELECT day, sum(leads) AS leads, sum(mql) AS mql, sum(offered) AS offered,
+                   sum(accepted) AS accepted, sum(opportunity) AS opportunity, sum(customer) AS customer
+            FROM feedback_journeyday GROUP BY day) d
+        FULL JOIN (
+            SELECT (created_at AT TIME ZONE (r.figures ->> 'zone'))::date AS day, count(*) AS leads,
+                   count(mql_at) AS mql, count(offered_at) AS offered, count(accepted_at) AS accepted,
+                   count(opportunity_at) AS opportunity, count(customer_at) AS customer
+            FROM feedback_leadjourney CROSS JOIN feedback_reportrollup r
+            WHERE r.report = 'journeys' AND NOT gone GROUP BY 1) j ON j.day = d.day
+        WHERE (d.leads, d.mql, d.offered, d.accepted, d.opportunity, d.customer) IS DISTINCT FROM
+              (j.leads, j.mql, j.offered, j.accepted, j.opportunity, j.customer)""",
+    "handoff: what is kept of it is not what its ledgers say": """
+        WITH mark AS (SELECT (figures ->> 'mark')::timestamptz AS at FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'mark' IS NOT NULL),
+        said AS (SELECT handoff_id, min(at) FILTER (WHERE kind = 'accepted') AS accepted,
+                        min(at) FILTER (WHERE kind <> 'accepted') AS refused
+                 FROM leads_answer WHERE voided_at IS NULL AND kind IN ('accepted', 'rejected', 'returned')
+                 GROUP BY 1),
+        won AS (SELECT h.id, min(o.at) AS at, sum(o.amount) AS amount
+                FROM handoff_handoff h JOIN leads_outcome o ON o.lead_id = h.lead_id
+                  AND o.at >= h.first_offered_at AND o.kind = 'won' AND o.voided_at IS NULL
+                  AND o.replaced_by_id IS NULL GROUP BY 1)
+        SELECT h.id FROM mark JOIN handoff_handoff h ON h.changed_at <= mark.at
+        JOIN leads_lead l ON l.id = h.lead_id AND l.changed_at <= mark.at
+        LEFT JOIN feedback_handoverkept k ON k.handoff_id = h.id
+        LEFT JOIN said ON said.handoff_id = h.id LEFT JOIN won ON won.id = h.id
+        WHERE (k.lead_id, k.owner_id, k.team_id, k.offered_at, k.touched_at, k.reached_at, k.accepted_at,
+               k.refused_at, k.customer_at, k.revenue) IS DISTINCT FROM (h.lead_id, h.owner_id, h.team_id,
+               h.first_offered_at, h.first_touch_at, h.reached_at, said.accepted, said.refused, won.at,
+               won.amount)
+          AND NOT EXISTS (SELECT 1 FROM leads_outcome o WHERE o.lead_id = h.lead_id
+                          AND (o.recorded_at > mark.at OR o.voided_at > mark.at))""",
     "place: the books of a day do not add up": """
         SELECT id FROM feedback_reportrollup WHERE report = 'places'
           AND (figures ->> 'opening')::int + (figures ->> 'in')::int - (figures ->> 'out')::int

@@ -11,6 +11,7 @@ from feedback.reports.chance import counts_differ, difference
 from feedback.reports.cube import ALL, Counts, Cube, Measure, Relation
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import GRADE, SOURCE, handed_over
+from feedback.reports.tally import Cohort
 from leadflow.charts import Series
 from scoring.models import Agreement
 
@@ -45,6 +46,7 @@ CUBE = Cube(
     {"grade": GRADE, "source": SOURCE},
     "handed over {words}",
 )
+_CAME = Cohort(journeys.cohort, {"leads": Measure("Leads", days="leads")}, {})
 drill, words = CUBE.drill, CUBE.words
 
 
@@ -82,6 +84,7 @@ def _day(at: datetime | None, filters: Filters) -> date:
 
 def build(filters: Filters) -> Report:
     """Handed over, accepted, closed: after and before, each difference with how sure it is."""
+    filters = journeys.marked(filters)
     found = window(filters)
     inside = found.filters if found else filters
     now, was = CUBE.count(inside, "grade", "source"), CUBE.count(inside.before, "grade", "source")
@@ -135,7 +138,7 @@ def build(filters: Filters) -> Report:
 
 def _came(filters: Filters) -> Figure:
     """How many people became leads in the period; their list is the funnel's."""
-    count = int(Cube(journeys.cohort, {"leads": Measure("Leads")}, {}).count(filters)[ALL]["leads"])
+    count = int(_CAME.count(filters)[ALL]["leads"])
     href = f"/reports/conversion/leads/?{urlencode({**filters.query, 'cell': 'leads'})}" if count else ""
     return Figure(count, href=href)
 

@@ -6,10 +6,11 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports import journeys, velocity
+from feedback.reports import journeys, spans
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import population
+from feedback.reports.tally import Cohort
 from leadflow import audit
 from leadflow.charts import Cell, Chart, Series
 from leadflow.errors import BadInput, Fault
@@ -44,7 +45,7 @@ PLACE_WORDS = {
     "disqualified": "Closed",
     "excluded": "Left out: not a lead",
 }
-SPANS = tuple((key, text) for key, text in velocity.LABELS.items() if key not in ("accepted", "whole"))
+SPANS = tuple((key, text) for key, text in spans.LABELS.items() if key not in ("accepted", "whole"))
 
 
 def relation(filters: Filters) -> Relation:
@@ -52,12 +53,15 @@ def relation(filters: Filters) -> Relation:
     return journeys.cohort(filters)
 
 
-CUBE = Cube(
+CUBE = Cohort(
     relation,
     {
-        "leads": Measure("Leads"),
-        **{step: Measure(LABELS[step], f"{step}_at IS NOT NULL") for step in STEPS[1:]},
-        **{f"both_{key}": Measure(f"{text}: both steps reached", velocity.holds(key)) for key, text in SPANS},
+        "leads": Measure("Leads", days="leads"),
+        **{step: Measure(LABELS[step], f"{step}_at IS NOT NULL", days=step) for step in STEPS[1:]},
+        **{
+            f"both_{key}": Measure(f"{text}: both steps reached", spans.holds(key), days=f"span_{key}")
+            for key, text in SPANS
+        },
     },
     {"source": Dim("First source", "source")},
     "of those who became leads from {words}",
@@ -66,9 +70,7 @@ CUBE = Cube(
 MIDDLES = Cube(
     relation,
     {
-        f"days_{key}": Measure(
-            f"{text}: both steps reached", velocity.holds(key), custom=velocity.quantiles(key)
-        )
+        f"days_{key}": Measure(f"{text}: both steps reached", spans.holds(key), custom=spans.quantiles(key))
         for key, text in SPANS
     },
     {},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from feedback.reports import journeys
+from feedback.reports import journeys, keeping
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, part_of, share
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population
@@ -23,7 +23,7 @@ CLEAR = 10
 
 # The lines as they stood at the offer: what the rule gave is what it gave then. Of a handover that is not
 # unpacked yet the frozen explanation itself is read.
-_FRESH = journeys.UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")
+_FRESH = keeping.UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")
 _LINES = f"""
     LEFT JOIN feedback_handoverlines kept ON kept.handoff_id = p.handoff_id
     LEFT JOIN LATERAL ({_FRESH}) new ON true
@@ -86,6 +86,7 @@ def _document(number: int | None) -> Document | None:
 
 def build(filters: Filters) -> Report:
     """Each criterion of the version, with what sales answered where it gave points and where not."""
+    filters = journeys.marked(filters)
     every, now, was = (
         EVERYBODY.count(filters)[ALL],
         CUBE.count(filters, "criterion"),

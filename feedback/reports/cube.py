@@ -34,13 +34,15 @@ class Measure:
     """Rows of `base` for which `holds` is true are counted; `words` say which leads that are.
 
     With `sums` the expression is summed over them instead (money); `custom` is an aggregate of its own (a
-    middle value), of which the cell leads to the same leads.
+    middle value), of which the cell leads to the same leads. `days` names the count of `JourneyDay` that says
+    the same.
     """
 
     words: str
     holds: str = "true"
     sums: str = ""
     custom: str = ""
+    days: str = ""
 
     @property
     def column(self) -> str:
@@ -83,8 +85,11 @@ class Cube:
     period: str = "{words}"
 
     def count(self, filters: Filters, *dims: str) -> Counts:
-        """Every measure, of all and along each of `dims`; one statement."""
-        relation = self.relation(filters)
+        """Every measure, of all and along each of `dims`."""
+        return self.read(self.relation(filters), *dims)
+
+    def read(self, relation: Relation, *dims: str, having: str = "true") -> Counts:
+        """The same over a relation, in one statement; only groups for which `having` holds."""
         columns = [f"({self.dims[dim].column})::text" for dim in dims]
         sets = ", ".join(["()", *(f"({column})" for column in columns)])
         keys = [f"CASE WHEN grouping({c}) = 0 THEN {n} END, {c}" for n, c in enumerate(columns)]
@@ -94,7 +99,7 @@ class Cube:
         counts: Counts = defaultdict(lambda: dict(nothing))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"WITH {relation.text} SELECT {picked} FROM base {grouped}",  # noqa: S608 ours
+                f"WITH {relation.text} SELECT {picked} FROM base {grouped} HAVING {having}",  # noqa: S608 ours
                 relation.bound,
             )
             for row in cursor.fetchall():

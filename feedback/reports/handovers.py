@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from feedback.reports import journeys, keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Dim, Relation
 from leadflow.accounts.models import Team, User
 
 NOBODY = "0"
+# Without kept rows every lead offered in the period is read from its ledgers.
+_OF_PERIOD = """SELECT DISTINCT lead_id AS id FROM handoff_handoff
+    WHERE first_offered_at >= %(low)s AND first_offered_at < %(high)s"""
 # Over `h`: the persona that the lead was at its offer, and the agreement under which it was made.
 PERSONA = (
     "h.frozen -> 'persona' ->> 'key' = %(persona)s"
@@ -15,67 +19,67 @@ PERSONA = (
 VERSION = "h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)"
 
 
-def handed_over(filters: Filters, extra: str = "") -> Relation:
+# What is asked of a handoff as it is kept (`k`), or as its ledgers say now: the same columns.
+_ASKED = {
+    "source": "k.first_source = %(source)s",
+    "campaign": "c.code = %(campaign)s",
+    "team": "k.team_id = %(team)s",
+    "version": "k.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)",
+    "persona": "k.persona = %(persona)s",
+}
+_WINS = """(SELECT sum(o.amount) FROM leads_outcome o WHERE o.lead_id = k.lead_id AND o.kind = 'won'
+        AND o.voided_at IS NULL AND o.replaced_by_id IS NULL AND o.at >= k.offered_at AND o.at <= %(at)s)"""
+# A handoff as it was known at %(at)s.
+_THEN = f"""k.handoff_id, k.lead_id, k.owner_id, k.team_id, k.kind, k.known, k.agreement_id, k.alone,
+        coalesce(nullif(k.grade, ''), 'none') AS grade,
+        coalesce(nullif(k.first_source, ''), '{NO_SOURCE}') AS source, c.code AS campaign, k.offered_at,
+        {
+    ", ".join(
+        f"CASE WHEN k.{step}_at <= %(at)s THEN k.{step}_at END AS {step}_at"
+        for step in ("touched", "reached", "answered", "accepted", "refused", "opportunity", "customer")
+    )
+},
+        CASE WHEN k.won_at IS NULL OR k.customer_at > %(at)s THEN 0 WHEN k.won_at <= %(at)s
+             THEN coalesce(k.revenue, 0) ELSE coalesce({_WINS}, 0) END AS revenue"""
+_PERIOD = "NOT k.gone AND k.offered_at >= %(low)s AND k.offered_at < %(high)s AND k.offered_at <= %(at)s"
+_LIVE = """moved AS MATERIALIZED ({moved}),
+    live AS MATERIALIZED ({handoffs})"""
+
+
+def handed_over(filters: Filters) -> Relation:
     """One row per lead first offered in the period, as known at `filters.at`.
 
     Columns: lead_id, handoff_id, owner_id, team_id, grade, kind, agreement_id, source, campaign (code),
-    offered_at, answered_at (any answer), accepted_at, refused_at (rejected or returned), touched_at,
-    reached_at, opportunity_at, customer_at and revenue (of deals won since the offer). `extra` adds columns
-    over `p` (the handover), `said` and `deal`.
+    known (all that sales must know was there), offered_at, answered_at (any answer), accepted_at, refused_at
+    (rejected or returned), touched_at, reached_at, opportunity_at, customer_at and revenue (of deals won
+    since the offer).
     """
-    where = [
-        "h.first_offered_at >= %(low)s",
-        "h.first_offered_at < %(high)s",
-        "h.first_offered_at <= %(at)s",
-        "l.merged_into_id IS NULL",
-        "l.erased_at IS NULL",
-    ]
+    kept = journeys.kept(filters)
     bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at, "zone": filters.zone}
-    if filters.source:
-        where.append("l.first_source = %(source)s")
-        bound["source"] = "" if filters.source == NO_SOURCE else filters.source
-    if filters.campaign:
-        where.append("c.code = %(campaign)s")
-        bound["campaign"] = filters.campaign
-    if filters.team:
-        where.append("h.team_id = %(team)s")
-        bound["team"] = filters.team
-    if filters.version:
-        where.append(VERSION)
-        bound["version"] = filters.version
-    if filters.persona:
-        where.append(PERSONA)
-        bound["persona"] = filters.persona
-    text = f"""
-    picked AS MATERIALIZED (
-        SELECT DISTINCT ON (h.lead_id) h.id AS handoff_id, h.lead_id, h.owner_id, h.team_id, h.kind,
-               coalesce(nullif(h.grade, ''), 'none') AS grade, h.agreement_id,
-               coalesce(nullif(l.first_source, ''), '{NO_SOURCE}') AS source, c.code AS campaign,
-               h.first_offered_at AS offered_at,
-               CASE WHEN h.first_touch_at <= %(at)s THEN h.first_touch_at END AS touched_at,
-               CASE WHEN h.reached_at <= %(at)s THEN h.reached_at END AS reached_at
-        FROM handoff_handoff h JOIN leads_lead l ON l.id = h.lead_id
-        LEFT JOIN leads_campaign c ON c.id = l.first_campaign_id
-        WHERE {" AND ".join(where)} ORDER BY h.lead_id, h.first_offered_at, h.id),
-    said AS (
-        SELECT a.handoff_id, min(a.at) AS answered_at,
-               min(a.at) FILTER (WHERE a.kind = 'accepted') AS accepted_at,
-               min(a.at) FILTER (WHERE a.kind <> 'accepted') AS refused_at
-        FROM leads_answer a WHERE a.handoff_id = ANY(ARRAY(SELECT handoff_id FROM picked))
-          AND a.voided_at IS NULL
-          AND a.at >= %(low)s AND a.at <= %(at)s AND a.kind IN ('accepted', 'rejected', 'returned')
-        GROUP BY a.handoff_id),
-    deal AS (
-        SELECT p.handoff_id, min(o.at) AS opportunity_at,
-               min(o.at) FILTER (WHERE o.kind = 'won') AS customer_at,
-               sum(o.amount) FILTER (WHERE o.kind = 'won') AS revenue
-        FROM picked p JOIN leads_outcome o ON o.lead_id = p.lead_id AND o.at >= p.offered_at
-        WHERE o.kind IN ('opportunity', 'won') AND o.voided_at IS NULL AND o.replaced_by_id IS NULL
-          AND o.at <= %(at)s GROUP BY p.handoff_id),
+    bound["mark"] = kept.mark if kept else None
+    where = [_PERIOD]
+    for name, condition in _ASKED.items():
+        if getattr(filters, name):
+            where.append(condition)
+            bound[name] = getattr(filters, name)
+    if filters.source == NO_SOURCE:
+        bound["source"] = ""
+    # Leads about which something was written since the mark are read from their ledgers.
+    moved = journeys.MOVED if kept else _OF_PERIOD
+    live = _LIVE.format(moved=moved, handoffs=keeping.HANDOFFS.format(ids="moved"))
+    joined = "LEFT JOIN leads_campaign c ON c.id = k.first_campaign_id"
+    asked = " AND ".join(where)
+    still = "NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = k.lead_id)"
+    rows = f"""SELECT {_THEN} FROM live k {joined} WHERE {asked}"""  # noqa: S608 the pieces are ours
+    alone = ""
+    if kept:
+        rows += f""" UNION ALL SELECT {_THEN} FROM feedback_handoverkept k {joined}
+            WHERE NOT k.alone AND {still} AND {asked}"""  # noqa: S608
+        alone = f"""UNION ALL SELECT {_THEN} FROM feedback_handoverkept k {joined}
+            WHERE k.alone AND {still} AND {asked}"""  # noqa: S608
+    text = f"""{live},
     base AS (
-        SELECT p.*, said.answered_at, said.accepted_at, said.refused_at, deal.opportunity_at,
-               deal.customer_at, coalesce(deal.revenue, 0) AS revenue{extra}
-        FROM picked p LEFT JOIN said USING (handoff_id) LEFT JOIN deal USING (handoff_id))"""  # noqa: S608
+        (SELECT DISTINCT ON (lead_id) * FROM ({rows}) r ORDER BY lead_id, offered_at, handoff_id) {alone})"""  # noqa: S608
     return Relation(text, bound)
 
 

@@ -5,16 +5,19 @@ ledgers themselves, so a report is exact at any instant; without any kept rows i
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
 from feedback.models import ReportRollup
+from feedback.reports import keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Relation
+from leadflow.accounts.models import Organisation
 from scoring import current, personas
+from scoring.models import Agreement
 
 # Rows are stamped before they are seen: what was stamped this long before the last look is read again.
 OVERLAP = timedelta(minutes=10)
@@ -36,27 +39,31 @@ _LIVE = """
             FROM leads_outcome o JOIN leads_lead p ON p.id = o.lead_id
             WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
+    belongs AS (SELECT lead_id, array_agg(DISTINCT team_id) FILTER (WHERE team_id IS NOT NULL) AS teams
+            FROM handoff_handoff WHERE lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
     live AS (SELECT l.id AS lead_id, l.created_at, l.first_source, l.first_campaign_id,
                     l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL AS gone, l.stage,
                     mql.at AS mql_at,
                     said.offered_at, said.accepted_at, deal.opportunity_at, deal.customer_at,
-                    coalesce(deal.undated, false) AS undated
+                    coalesce(deal.undated, false) AS undated, belongs.teams
             FROM leads_lead l LEFT JOIN mql ON mql.lead_id = l.id LEFT JOIN said ON said.lead_id = l.id
+            LEFT JOIN belongs ON belongs.lead_id = l.id
             LEFT JOIN deal ON deal.lead_id = l.id WHERE l.id IN (SELECT id FROM {ids}))"""
 _COLUMNS = (
     "lead_id, created_at, first_source, first_campaign_id, gone, stage, mql_at, offered_at, accepted_at,"
-    " opportunity_at, customer_at, undated"
+    " opportunity_at, customer_at, undated, teams"
 )
 # Leads about which anything was written since the mark.
-_MOVED = """
+MOVED = """
     SELECT id FROM leads_lead WHERE changed_at > %(mark)s
     UNION SELECT lead_id FROM handoff_handoff WHERE changed_at > %(mark)s
     UNION SELECT lead_id FROM leads_outcome WHERE recorded_at > %(mark)s OR voided_at > %(mark)s"""
-_KEPT = f"""
-    moved AS MATERIALIZED ({_MOVED}),
+MOVED_AND_LIVE = f"""
+    moved AS MATERIALIZED ({MOVED}),
     fresh AS MATERIALIZED (SELECT l.id FROM leads_lead l JOIN moved USING (id)
         WHERE l.created_at >= %(low)s AND l.created_at < %(high)s),
-    {_LIVE.format(ids="fresh")},
+    {_LIVE.format(ids="fresh")}"""  # noqa: S608
+_KEPT = f"""{MOVED_AND_LIVE},
     every AS (
         SELECT {_COLUMNS}, persona FROM feedback_leadjourney j
         WHERE NOT gone AND created_at >= %(low)s AND created_at < %(high)s
@@ -69,27 +76,63 @@ _ONLY_LIVE = f"""
 STEPS = ("mql", "offered", "accepted", "opportunity", "customer")
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Up to when the kept rows say what the ledgers say, and in which zone their days are ("": in none)."""
+
+    mark: datetime
+    zone: str
+
+
 def mark() -> datetime | None:
     """Up to when the kept rows say what the ledgers say; None as long as they are not complete."""
-    kept = ReportRollup.objects.filter(**_PLACE).values_list("figures", flat=True).first()
-    return datetime.fromisoformat(kept["mark"]) if kept and kept.get("mark") else None
+    found = _kept()
+    return found.mark if found else None
+
+
+def kept(filters: Filters) -> Kept | None:
+    """What is kept, as the filters know it already (`marked`) or as it stands."""
+    found: Kept | None = _kept() if filters.mark is ... else filters.mark
+    return found
+
+
+def _kept() -> Kept | None:
+    said = ReportRollup.objects.filter(**_PLACE).values_list("figures", flat=True).first()
+    if not said or not said.get("mark"):
+        return None
+    return Kept(datetime.fromisoformat(said["mark"]), said.get("zone") or "")
 
 
 def marked(filters: Filters) -> Filters:
     """The same filters with the mark in them: for a report that reads several cohorts."""
-    return replace(filters, mark=mark())
+    return replace(filters, mark=_kept())
 
 
-def cohort(filters: Filters, extra: str = "") -> Relation:
+def limits(filters: Filters) -> tuple[datetime, datetime]:
+    """From when to when a cohort became leads: the period, as far as its version was in force."""
+    if not filters.version:
+        return filters.low, filters.high
+    found = Agreement.objects.filter(number=filters.version, in_force_at__isnull=False).values_list(
+        "in_force_at", "superseded_at"
+    )
+    since, until = found.first() or (None, None)
+    return max(filters.low, since or filters.high), min(filters.high, until or filters.high)
+
+
+def cohort(filters: Filters, extra: str = "", only: str = "") -> Relation:
     """One row per person who became a lead in the period, as known at `filters.at`.
 
     Columns: lead_id, created_at, source, campaign (code), campaign_id, and for each step `<step>_at`, null
-    if not reached by then; `undated`. `extra` adds columns over `e` (the row) and %(at)s.
+    if not reached by then; `undated`. `extra` adds columns over `e` (the row) and %(at)s, `only` a condition.
     """
-    since = mark() if filters.mark is ... else filters.mark
+    found = kept(filters)
+    since = found.mark if found else None
+    low, high = limits(filters)
     where = ["NOT e.gone", "e.created_at <= %(at)s"]
-    bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at, "mark": since}
+    bound: dict[str, Any] = {"low": low, "high": high, "at": filters.at, "mark": since}
     bound["fresh_persona"] = ""
+    if only:
+        where.append(only)
     if filters.source:
         where.append("e.first_source = %(source)s")
         bound["source"] = "" if filters.source == NO_SOURCE else filters.source
@@ -97,23 +140,14 @@ def cohort(filters: Filters, extra: str = "") -> Relation:
         where.append("c.code = %(campaign)s")
         bound["campaign"] = filters.campaign
     if filters.team:
-        where.append(
-            "EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = e.lead_id AND h.team_id = %(team)s)"
-        )
+        where.append("e.teams IS NOT NULL AND e.teams @> ARRAY[%(team)s]::bigint[]")
         bound["team"] = filters.team
-    if filters.version:
-        where.append(
-            "EXISTS (SELECT 1 FROM scoring_agreement a WHERE a.number = %(version)s"
-            " AND a.in_force_at <= e.created_at"
-            " AND (a.superseded_at IS NULL OR a.superseded_at > e.created_at))"
-        )
-        bound["version"] = filters.version
     if filters.persona:
         where.append("(e.persona = %(persona)s OR e.lead_id = ANY(%(persona_leads)s))")
         bound["persona"] = filters.persona
-        bound["persona_leads"] = _of_persona(filters, since)
+        bound["persona_leads"] = of_persona(filters, since)
     steps = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
-    text = f"""{_KEPT if since else _ONLY_LIVE},
+    text = f"""{_KEPT if found else _ONLY_LIVE},
     base AS (SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
                     c.code AS campaign, e.first_campaign_id AS campaign_id, e.stage, {steps}, e.undated{extra}
              FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
@@ -121,9 +155,9 @@ def cohort(filters: Filters, extra: str = "") -> Relation:
     return Relation(text, bound)
 
 
-def _of_persona(filters: Filters, since: datetime | None) -> list[int]:
+def of_persona(filters: Filters, since: datetime | None) -> list[int]:
     """Of the leads that are read from the ledgers, those of the wanted persona today."""
-    which = f"id IN ({_MOVED})" if since else "true"
+    which = f"id IN ({MOVED})" if since else "true"
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id FROM leads_lead WHERE {which}"  # noqa: S608 ours
@@ -140,24 +174,19 @@ def _personas(ids: Sequence[int], at: datetime) -> dict[int, str]:
 
 # Keeping -----------------------------------------------------------------------------------
 
+
+def _listed(alias: str) -> str:
+    return ", ".join(f"{alias}.{name.strip()}" for name in (*_COLUMNS.split(","), "persona"))
+
+
 _WRITE = f"""
     WITH ids AS (SELECT unnest(%(ids)s::bigint[]) AS id), {_LIVE.format(ids="ids")},
     named AS (SELECT * FROM unnest(%(who)s::bigint[], %(keys)s::text[]) AS n(lead_id, persona)),
     fresh AS (SELECT live.*, coalesce(named.persona, '') AS persona
               FROM live LEFT JOIN named USING (lead_id))
     INSERT INTO feedback_leadjourney AS j ({_COLUMNS}, persona) SELECT {_COLUMNS}, persona FROM fresh
-    ON CONFLICT (lead_id) DO UPDATE SET (created_at, first_source, first_campaign_id, gone, stage,
-        mql_at, offered_at, accepted_at, opportunity_at, customer_at, undated, persona) =
-        (excluded.created_at,
-        excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.stage, excluded.mql_at,
-        excluded.offered_at, excluded.accepted_at, excluded.opportunity_at, excluded.customer_at,
-        excluded.undated, excluded.persona)
-    WHERE (j.created_at, j.first_source, j.first_campaign_id, j.gone, j.stage, j.mql_at, j.offered_at,
-           j.accepted_at,
-           j.opportunity_at, j.customer_at, j.undated, j.persona) IS DISTINCT FROM (excluded.created_at,
-           excluded.first_source, excluded.first_campaign_id, excluded.gone, excluded.stage, excluded.mql_at,
-           excluded.offered_at, excluded.accepted_at, excluded.opportunity_at, excluded.customer_at,
-           excluded.undated, excluded.persona)"""  # noqa: S608
+    ON CONFLICT (lead_id) DO UPDATE SET ({_COLUMNS}, persona) = ({_listed("excluded")})
+    WHERE ({_listed("j")}) IS DISTINCT FROM ({_listed("excluded")})"""  # noqa: S608
 
 
 @transaction.atomic
@@ -176,14 +205,18 @@ def refresh(at: datetime, passes: int = PASSES) -> int:
     if state.get("agreement", agreement) != agreement:
         state["next"] = 0
     state["agreement"] = agreement
-    read = 0
+    zone, read = Organisation.get().tz, 0
+    if state.get("zone") != zone:
+        # Another zone has other days.
+        keeping.sum_all(zone)
+        state["zone"] = zone
     if state.get("next") is not None:
         state["from"] = state["from"] if state["next"] else (at - OVERLAP).isoformat()
         for _ in range(passes):
             ids = _ids(
                 "SELECT id FROM leads_lead WHERE id > %(next)s ORDER BY id LIMIT %(limit)s", state["next"]
             )
-            _write(ids, at)
+            _write(ids, at, zone)
             read += len(ids)
             state["next"] = ids[-1] if len(ids) == CHUNK else None
             if state["next"] is None:
@@ -192,10 +225,10 @@ def refresh(at: datetime, passes: int = PASSES) -> int:
                 break
     if state["mark"] and state["next"] is None:
         with connection.cursor() as cursor:
-            cursor.execute(_MOVED, {"mark": datetime.fromisoformat(state["mark"])})
+            cursor.execute(MOVED, {"mark": datetime.fromisoformat(state["mark"])})
             ids = sorted(row[0] for row in cursor.fetchall())
         for start in range(0, len(ids), CHUNK):
-            _write(ids[start : start + CHUNK], at)
+            _write(ids[start : start + CHUNK], at, zone)
         read += len(ids)
         state["mark"] = (at - OVERLAP).isoformat()
     row.figures, row.built_at = state, at
@@ -208,24 +241,7 @@ def forget() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         ReportRollup.objects.filter(**_PLACE).delete()
         cursor.execute("DELETE FROM feedback_leadjourney")
-        cursor.execute("DELETE FROM feedback_handoverlines")
-
-
-# What each criterion gave at an offer, unpacked from the frozen explanation; such rows never change.
-UNPACKED = """
-    SELECT h.id AS handoff_id, array_agg(x.criterion ORDER BY n) AS criteria,
-           array_agg(x.points ORDER BY n) AS points
-    FROM handoff_handoff h CROSS JOIN LATERAL (
-        SELECT piece ->> 'criterion' AS criterion, (piece ->> 'points')::float8 AS points, n
-        FROM jsonb_array_elements(CASE jsonb_typeof(h.frozen -> 'explanation') WHEN 'array'
-             THEN h.frozen -> 'explanation' ELSE '[]'::jsonb END) WITH ORDINALITY AS e(piece, n)
-        WHERE piece ->> 'criterion' NOT IN ('', 'limit', 'rounding')) x
-    WHERE {which} GROUP BY h.id"""
-_NEW = """h.lead_id = ANY(%(ids)s) AND NOT EXISTS
-        (SELECT 1 FROM feedback_handoverlines k WHERE k.handoff_id = h.id)"""
-_UNPACK = f"""
-    INSERT INTO feedback_handoverlines (handoff_id, criteria, points)
-    {UNPACKED.format(which=_NEW)} ON CONFLICT DO NOTHING"""
+        keeping.forget()
 
 
 def _ids(statement: str, after: int) -> list[int]:
@@ -234,10 +250,11 @@ def _ids(statement: str, after: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _write(ids: Sequence[int], at: datetime) -> None:
+def _write(ids: Sequence[int], at: datetime, zone: str) -> None:
     if not ids:
         return
-    found = _personas(ids, at)
+    found, days = _personas(ids, at), keeping.days_of(ids, zone)
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, {"ids": list(ids), "who": list(found), "keys": list(found.values())})
-        cursor.execute(_UNPACK, {"ids": list(ids)})
+    keeping.sum_days(days, zone)
+    keeping.keep_handoffs(ids)

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from feedback.reports import replies, sla
 from feedback.reports.base import Figure, Filters, Report, Table, percent, share
-from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
+from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import handed_over
 from leadflow.charts import Series
@@ -25,16 +25,8 @@ TITLE = "Both sides’ promises"
 ASKS = "Did both sides keep what they promised each other, week by week?"
 ICON = "scale"
 DAYS = 84
-_KNOWN = """, (SELECT h.frozen -> 'must_know_gaps' = '[]'::jsonb FROM handoff_handoff h
-              WHERE h.id = p.handoff_id) AS known"""
-
-
-def _relation(filters: Filters) -> Relation:
-    return handed_over(filters, extra=_KNOWN)
-
-
 CUBE = Cube(
-    _relation,
+    handed_over,
     {
         "leads": Measure("Leads handed over"),
         "best": Measure("Leads handed over with grade A", "grade LIKE 'A%%'"),
@@ -155,7 +147,7 @@ def _reply(cell: str) -> tuple[str, str]:
 
 def by_week(filters: Filters) -> tuple[dict[date, Week], Week]:
     """How each promise was kept in each week of the period, and in the whole of it; three statements."""
-    handed, due, owed = CUBE.count(filters, "week"), sla.attainment(filters), replies.count(filters)
+    handed, due, owed = CUBE.count(filters, "week"), sla.attainment(filters, ["day"]), replies.count(filters)
     weeks: dict[date, Week] = {}
     monday = filters.start - timedelta(days=filters.start.weekday())
     last = min(filters.end, filters.at.date())

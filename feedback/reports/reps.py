@@ -1,5 +1,6 @@
 """How each rep responds: answered, called, reached beside accepted; nobody is judged by a few leads."""
 
+from feedback.reports import journeys
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, lasting, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Measure
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
@@ -51,6 +52,7 @@ drill, words = CUBE.drill, CUBE.words
 
 def build(filters: Filters) -> Report:
     """Responsiveness by rep, team and grade."""
+    filters = journeys.marked(filters)
     now, was = CUBE.count(filters, "rep", "team", "grade"), CUBE.count(filters.before, "rep", "team", "grade")
     total = now[ALL]
     report = Report(

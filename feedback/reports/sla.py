@@ -5,6 +5,7 @@ it). A clock past its due that still runs is missed already.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -73,16 +74,18 @@ def _base(filters: Filters) -> str:
     )"""  # noqa: S608 the pieces are ours, values are bound
 
 
-_COUNTS = """
-    SELECT scope, promise, CASE WHEN grouping(team_id) = 0 THEN 'team' WHEN grouping(holder_id) = 0 THEN 'rep'
-                                WHEN grouping(grade) = 0 THEN 'grade' WHEN grouping(day) = 0 THEN 'day'
-                                WHEN grouping(hour) = 0 THEN 'hour' ELSE 'all' END AS by,
-           coalesce(team_id::text, holder_id::text, grade, day::text, hour::text, '0') AS key,
-           count(*) FILTER (WHERE result = 'met'), count(*) FILTER (WHERE result = 'missed'),
-           count(*) FILTER (WHERE running), count(*) FILTER (WHERE reached)
-    FROM base
-    GROUP BY GROUPING SETS ((scope, promise), (scope, promise, team_id), (scope, promise, holder_id),
-                            (scope, promise, grade), (scope, promise, day), (scope, promise, hour))"""
+# What a promise is, in one number: counting it once is quicker than counting each of its marks by itself.
+_CODE = (
+    "(scope <> 'lead')::int + 2 * CASE promise WHEN 'acceptance' THEN 0 WHEN 'first_touch' THEN 1 ELSE 2 END"
+    " + 8 * (result = 'met')::int + 16 * running::int + 32 * coalesce(reached, false)::int"
+)
+_KEYS = {
+    "team": "team_id",
+    "rep": "holder_id",
+    "grade": "grade",
+    "day": "day",
+    "hour": "hour",
+}
 _LEADS = " SELECT DISTINCT lead_id FROM base WHERE scope = %(scope)s AND promise = %(promise)s"
 _RESULTS = {
     "all": "",
@@ -144,13 +147,23 @@ def _bound(filters: Filters) -> dict[str, Any]:
     }
 
 
-def attainment(filters: Filters) -> Counts:
-    """Count every promise that fell due in the period, as known at `filters.at`; one statement."""
+def attainment(filters: Filters, by: Sequence[str] = tuple(_KEYS)) -> Counts:
+    """Count every promise that fell due in the period, as known at `filters.at`, in all and along each of
+    `by`; one statement."""
     counts: Counts = defaultdict(Count)
+    columns = [_KEYS[one] for one in by]
+    names = " ".join(f"WHEN grouping({_KEYS[one]}) = 0 THEN '{one}'" for one in by)
+    keys = ", ".join(f"{column}::text" for column in columns)
+    sets = ", ".join(f"(code, {column})" for column in columns)
+    statement = f"""SELECT code, CASE {names} ELSE 'all' END, coalesce({keys}, '0'), count(*)::int
+        FROM (SELECT {_CODE} AS code, {", ".join(columns)} FROM base) coded
+        GROUP BY GROUPING SETS ((code), {sets})"""  # noqa: S608 the pieces are ours
     with connection.cursor() as cursor:
-        cursor.execute(_base(filters) + _COUNTS, _bound(filters))
-        for scope, promise, by, key, *numbers in cursor.fetchall():
-            counts[(scope, promise, by, key)] = Count(*numbers)
+        cursor.execute(_base(filters) + statement, _bound(filters))
+        for code, one, key, n in cursor.fetchall():
+            place = ("holder" if code & 1 else "lead", PROMISES[code >> 1 & 3], one, key)
+            met = n if code & 8 else 0
+            counts[place] += Count(met, n - met, n if code & 16 else 0, n if code & 32 else 0)
     return counts
 
 

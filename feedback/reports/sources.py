@@ -6,8 +6,9 @@ from django.db.models import Q, Sum
 
 from feedback.reports import journeys
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, part_of
-from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
+from feedback.reports.cube import ALL, Counts, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population, rows_of
+from feedback.reports.tally import Cohort
 from leadflow.accounts.models import Organisation
 from leadflow.charts import Series
 from leadflow.leads.models import Campaign
@@ -38,12 +39,16 @@ def relation(filters: Filters) -> Relation:
     return journeys.cohort(filters, _REVENUE)
 
 
-CUBE = Cube(
+def _customers(filters: Filters) -> Relation:
+    return journeys.cohort(filters, _REVENUE, only="e.customer_at IS NOT NULL")
+
+
+CUBE = Cohort(
     relation,
     {
-        "leads": Measure("Leads"),
+        "leads": Measure("Leads", days="leads"),
         **{
-            step: Measure(words, f"{step}_at IS NOT NULL")
+            step: Measure(words, f"{step}_at IS NOT NULL", days=step)
             for step, words in (
                 ("mql", "MQLs"),
                 ("offered", "Leads offered to sales"),
@@ -59,6 +64,7 @@ CUBE = Cube(
         "campaign": Dim("Campaign", "campaign", lambda keys: {"": NO_CAMPAIGN, **campaign_names()}),
     },
     "of those who became leads from {words}",
+    few=_customers,
 )
 drill, words = CUBE.drill, CUBE.words
 

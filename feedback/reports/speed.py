@@ -1,5 +1,6 @@
 """Speed to lead, from the company's own data: what became of leads by how soon sales called them."""
 
+from feedback.reports import journeys
 from feedback.reports.base import (
     FEW,
     Figure,
@@ -69,6 +70,7 @@ HEADS = ("Reached", "Accepted", "Opportunities", "Customers")
 
 def build(filters: Filters) -> Report:
     """What became of the leads of the period, by how soon the first contact came."""
+    filters = journeys.marked(filters)
     now, was = (
         CUBE.count(filters, "wait", "source", "team"),
         CUBE.count(filters.before, "wait", "source", "team"),

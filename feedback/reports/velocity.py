@@ -6,8 +6,10 @@ from django.db import connection
 
 from feedback.reports import journeys
 from feedback.reports.base import FEW, Figure, Filters, Report, Table
-from feedback.reports.cube import ALL, Cube, Dim, Measure, Relation
+from feedback.reports.cube import ALL, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population
+from feedback.reports.spans import LABELS, SHARES, holds, quantiles
+from feedback.reports.tally import Cohort
 from leadflow.charts import Series
 
 NAME = "velocity"
@@ -15,36 +17,7 @@ TITLE = "How long it takes"
 ASKS = "How many days lie between two steps, for the quick and for the slow."
 ICON = "hourglass"
 DAYS = 91
-# (key, words, from, to); a win without an opportunity of its own has both at one instant: that is no span.
-SPANS = (
-    ("mql", "Lead to MQL", "created_at", "mql_at", ">="),
-    ("offered", "MQL to SQL offered", "mql_at", "offered_at", ">="),
-    ("accepted", "Offered to accepted", "offered_at", "accepted_at", ">="),
-    ("opportunity", "Accepted to opportunity", "accepted_at", "opportunity_at", ">="),
-    ("customer", "Opportunity to customer", "opportunity_at", "customer_at", ">"),
-    ("whole", "Lead to customer", "created_at", "customer_at", ">="),
-)
-LABELS = {key: words for key, words, *_ in SPANS}
-# Ends of spans that an imported deal without a date makes.
-_DEALS = ("opportunity", "customer", "whole")
-SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 HEADS = ("1 in 10 within", "1 in 4 within", "Half within", "3 in 4 within", "9 in 10 within")
-
-
-def holds(key: str) -> str:
-    """The condition over the cohort: a lead has gone this way, and its instants are known."""
-    _, _, start, end, sign = next(span for span in SPANS if span[0] == key)
-    dated = " AND NOT undated" if key in _DEALS else ""
-    return f"{end} {sign} {start}{dated}"
-
-
-def quantiles(key: str) -> str:
-    """The aggregate over the cohort: within how many days each of SHARES had gone this way."""
-    _, _, start, end, _ = next(span for span in SPANS if span[0] == key)
-    return (
-        f"percentile_cont(ARRAY[{', '.join(map(str, SHARES))}]) WITHIN GROUP"
-        f" (ORDER BY extract(epoch FROM {end} - {start}) / 86400) FILTER (WHERE {holds(key)})"
-    )
 
 
 def relation(filters: Filters) -> Relation:
@@ -52,10 +25,13 @@ def relation(filters: Filters) -> Relation:
     return journeys.cohort(filters)
 
 
-CUBE = Cube(
+CUBE = Cohort(
     relation,
-    {"leads": Measure("Leads")}
-    | {key: Measure(f"{text}: both steps reached", holds(key)) for key, text in LABELS.items()},
+    {"leads": Measure("Leads", days="leads")}
+    | {
+        key: Measure(f"{text}: both steps reached", holds(key), days=f"span_{key}")
+        for key, text in LABELS.items()
+    },
     {
         "source": Dim("Source", "source"),
         "campaign": Dim("Campaign", "campaign", lambda keys: campaign_names()),
