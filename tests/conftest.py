@@ -13,7 +13,7 @@ from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.accounts.models import Organisation, Role, Team, User
 
-pytest_plugins = ["tests.loud"]
+pytest_plugins = ["tests.loud", "tests.emptying"]
 
 BERLIN = ZoneInfo("Europe/Berlin")
 # A Tuesday morning in working hours, as in the mockups.
@@ -29,6 +29,11 @@ def at():
 
 @pytest.fixture
 def people(db) -> SimpleNamespace:
+    """The three sides of the house."""
+    return make_people()
+
+
+def make_people() -> SimpleNamespace:
     """Mia and Noah of marketing; Sam, Ben and Rosa of team North; an admin; a stranger of team South."""
     Organisation.objects.update_or_create(pk=1, defaults={"name": "Nordfracht", "tz": "Europe/Berlin"})
     north = Team.objects.create(name="North", kind=Team.Kind.SALES, tz="Europe/Berlin")

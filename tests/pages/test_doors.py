@@ -7,6 +7,7 @@ from django.core import mail
 from django.test import Client
 
 from leadflow.accounts.models import AuditEntry, Organisation, User
+from leadflow.settings import PASSWORD_HASHERS
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +56,7 @@ def test_nine_wrong_passwords_close_the_door_in_clear_words(mia, client, setting
 
 def test_passwords_are_kept_with_argon2(mia) -> None:
     assert mia.password.startswith("argon2$")
+    assert PASSWORD_HASHERS[0] == "django.contrib.auth.hashers.Argon2PasswordHasher"
 
 
 def test_the_demo_password_is_shown_in_demo_mode_only(people, client) -> None:
