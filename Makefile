@@ -9,6 +9,8 @@ DEMO ?=
 export PYTHONDONTWRITEBYTECODE :=
 TESTS ?=
 LEADS ?= 20000
+# How many answers fall due at once in the bench; empty: as many as it has leads, 50,000 at most.
+DUE ?=
 
 .PHONY: run install test lint types imports migrations browser redis faults bench bench-sizes figures screens clean
 
@@ -43,7 +45,7 @@ faults: install
 	@FAULTS_LEADS=2000 exec $(PYTHON) -m pytest -q -s -p no:xdist tests/house/test_faults.py
 
 bench: install
-	@exec $(PYTHON) bench/run.py --leads $(LEADS)
+	@exec $(PYTHON) bench/run.py --leads $(LEADS) $(if $(DUE),--due $(DUE))
 
 bench-sizes: install
 	@exec $(PYTHON) -m bench.scaling --leads $(LEADS)

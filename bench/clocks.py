@@ -11,6 +11,7 @@ from handoff import calendars, clocks, promises
 from handoff.models import Handoff, SlaResult
 from leadflow import clock
 from leadflow.accounts.models import Role, Team, User
+from leadflow.leads.models import Lead
 from scoring.sla import Late, Policy
 
 ADDITIONS = 20_000
@@ -18,6 +19,8 @@ ADDITIONS = 20_000
 ADDITION = 10
 REPS = 10
 DUE_AT_ONCE = 50_000
+# What two leads may not have in common.
+UNIQUE = ("id", "email", "email_key")
 POLICY = Policy(
     "others", "Everybody else", 480, 960, 960, (0.75,), (Late(0, "notify"), Late(480, "exception"))
 )
@@ -44,11 +47,14 @@ def additions() -> Result:
     )
 
 
-def ticks(leads: int) -> Result:
+def ticks(leads: int, due: int | None = None) -> Result:
     """Answers that fall due at once: marked late, counted for lead and holder, listed, told to rep and
-    manager; each once. Beside the bare statement that only moves the next look."""
+    manager; each once. Beside the bare statement that only moves the next look.
+
+    `due`: how many; by default as many as there are leads, 50,000 at most.
+    """
     at = clock.now()
-    count = _lay_down(min(DUE_AT_ONCE, leads), at)
+    count = _lay_down(due or min(DUE_AT_ONCE, leads), at)
 
     def bare() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -73,8 +79,20 @@ def ticks(leads: int) -> Result:
     return result("answers due at once / bare UPDATE … RETURNING", count, took, reference, 5.0)
 
 
+def _more_leads(count: int) -> None:
+    """Copies of leads, until there are so many: each has one open handoff at most."""
+    same = ", ".join(str(f.column) for f in Lead._meta.concrete_fields if f.column not in UNIQUE)
+    execute(
+        f"INSERT INTO leads_lead (email, {same}) SELECT '', {same} FROM leads_lead l,"  # noqa: S608 - of the model
+        " generate_series(1, (SELECT %s / count(*) + 1 FROM leads_lead)) ORDER BY l.id"
+        " LIMIT GREATEST(0, %s - (SELECT count(*) FROM leads_lead))",
+        [count, count],
+    )
+
+
 def _lay_down(count: int, at: datetime) -> int:
     """So many offers whose answer has just become due, spread over a team with a manager."""
+    _more_leads(count)
     team = Team.objects.create(name="Bench", kind=Team.Kind.SALES, tz="Europe/Berlin")
     people = [
         User.objects.create(email=f"rep{n}@bench.example", name=f"Rep {n}", role=Role.REP, team=team)

@@ -42,12 +42,12 @@ ONE_MORE = """
 ONE_LESS = "DELETE FROM leads_activity WHERE source = 'more' AND external_id = ANY(%(leads)s::text[])"
 
 
-def all_of(leads: int) -> list[Result]:
-    """Load, then measure everything."""
+def all_of(leads: int, due: int | None = None) -> list[Result]:
+    """Load, then measure everything. `due`: see `ticks`."""
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
     results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
-    results += [_ingest(), openings(), additions(), ticks(leads)]
+    results += [_ingest(), openings(), additions(), ticks(leads, due)]
     # The last: they want a base of their own.
     return [*results, *reports(leads)]
 

@@ -69,11 +69,13 @@ def main() -> None:
     """Make the house, measure, tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--leads", type=int, default=20_000)
-    leads = max(2_000, parser.parse_args().leads)
+    parser.add_argument("--due", type=int, help="answers that fall due at once; by default one of each lead")
+    asked = parser.parse_args()
+    leads = max(2_000, asked.leads)
     with house():
         from bench import measures
 
-        results = measures.all_of(leads)
+        results = measures.all_of(leads, asked.due)
     width = max(len(r.name) for r in results)
     say(f"{'':{width}}  {'size':>9}  {'value':>9}  {'reference':>9}  {'ratio':>6}  budget")
     for r in results:
