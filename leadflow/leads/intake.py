@@ -370,6 +370,7 @@ def _take_activities(
         {r.lead_id for r in fresh if r.lead_id} | {b.lead_id for b in browsers.values() if b.lead_id},
         {r.key for r in fresh if r.key},
         {r.email_key for r in fresh if r.email_key},
+        lock=alone,
     )
     for browser in browsers.values():
         browser.person = directory.by_id.get(browser.lead_id) if browser.lead_id else None
@@ -391,8 +392,12 @@ def _take_activities(
         if alone:
             nobodys = _only_new(cursor, nobodys, result)
         result.rejected += [Rejected(row.index, [faults[row.index]]) for row in nobodys]
-    people = list({id(r.person): r.person for r in good if r.person}.values())
-    done = settle(cursor, people, actor=actor, cause="activity", at=at, known=known)
+    if alone:
+        # Locked already, and nothing about them changes.
+        done = Settled(at or clock.now(), [], [])
+    else:
+        people = list({id(r.person): r.person for r in good if r.person}.values())
+        done = settle(cursor, people, actor=actor, cause="activity", at=at, known=known)
     kept = _write_activities(cursor, good, browsers, done.at, result)
     _derive_visits(cursor, kept)
     _note(cursor, kept, done.at, noted)

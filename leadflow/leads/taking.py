@@ -83,12 +83,20 @@ class Directory:
         self.by_key: dict[Key, Person] = {}
         self.by_email: dict[str, Person] = {}
 
-    def load(self, cursor: Any, ids: Iterable[int], keys: Iterable[Key], emails: Iterable[str]) -> None:
-        """Look up all identities of the batch, at most four statements."""
+    def load(
+        self,
+        cursor: Any,
+        ids: Iterable[int],
+        keys: Iterable[Key] = (),
+        emails: Iterable[str] = (),
+        *,
+        lock: bool = False,
+    ) -> None:
+        """Look up all identities of the batch, three statements. `lock`: and lock the leads, in id order."""
         keys, emails = list(keys), list(emails)
         named = self._named(cursor, keys) if keys else []
         if wanted := {*ids, *(lead_id for _, _, lead_id in named)}:
-            self._load_ids(cursor, wanted)
+            self._load_ids(cursor, wanted, lock)
         for source, external_id, lead_id in named:
             if lead_id in self.by_id:
                 self.by_key[source, external_id] = self.by_id[lead_id]
@@ -112,19 +120,18 @@ class Directory:
         found: list[tuple[str, str, int]] = cursor.fetchall()
         return found
 
-    def _load_ids(self, cursor: Any, ids: Iterable[int]) -> None:
+    def _load_ids(self, cursor: Any, ids: Iterable[int], lock: bool) -> None:
         """A merged lead answers by the one it went into. Few are: a join would read all leads for them."""
-        columns = "id, email_key, company_id, merged_into_id, erased_at IS NOT NULL"
-        select = f"SELECT {columns} FROM leads_lead WHERE id = ANY(%s::bigint[])"  # noqa: S608
-        cursor.execute(select, [bulk.numbers(ids)])
-        found = cursor.fetchall()
-        if heirs := {row[3] for row in found if row[3]}:
-            cursor.execute(select, [bulk.numbers(heirs)])
-            into = {row[0]: row for row in cursor.fetchall()}
-            found = [(row[0], into[row[3]] if row[3] else row) for row in found]
-        else:
-            found = [(row[0], row) for row in found]
-        for asked, (lead_id, email_key, company_id, _, erased) in found:
+        cursor.execute(
+            "SELECT id, email_key, company_id, merged_into_id, erased_at IS NOT NULL FROM leads_lead"  # noqa: S608
+            " WHERE id = ANY(%s::bigint[] || ARRAY(SELECT merged_into_id FROM leads_lead"
+            " WHERE id = ANY(%s::bigint[]) AND merged_into_id IS NOT NULL)) ORDER BY id"
+            + (" FOR NO KEY UPDATE" if lock else ""),
+            [bulk.numbers(ids), bulk.numbers(ids)],
+        )
+        found = {row[0]: row for row in cursor.fetchall()}
+        for asked, row in found.items():
+            lead_id, email_key, company_id, _, erased = found.get(row[3], row)
             if not erased:
                 self.by_id[asked] = self._known((lead_id, email_key, company_id))
 
@@ -173,7 +180,8 @@ def settle(
 
     Raises Raced when another transaction was quicker with the same e-mail, key or company.
     """
-    orgs, target = _companies(cursor, people)
+    # Without the catalogue nobody is changed: acts of leads that are named by our own number tell no facts.
+    orgs, target = _companies(cursor, people) if known else ([], {})
     old_orgs = _lock_companies(cursor, orgs)
     org_changes = _company_changes(orgs, old_orgs, known)
     touched = _lock_leads(cursor, people, [org.id for org in org_changes])
