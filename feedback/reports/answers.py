@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
+from feedback.reports.keeping import LINES
 from leadflow.accounts.models import Team, User
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Lead
@@ -110,12 +111,23 @@ _JUDGED = "kind = 'rejected' AND reason_kind IN ('fit', 'timing', 'person')"
 _COUNTS = f"""
     SELECT kind, reason_key, by_key, max(by_name), count(*), count(*) FILTER (WHERE {_JUDGED})
     FROM said GROUP BY 1, 2, 3"""  # noqa: S608
+# A criterion has one line in an explanation; its words are those of the latest handoff that has it.
 _POINTS = f"""
-    SELECT piece.criterion, max(piece.text), said.kind, said.reason_key, sum(piece.points),
-           count(DISTINCT said.id)
-    FROM said JOIN handoff_handoff h ON h.id = said.handoff_id {_PIECES}
-    WHERE said.kind = 'accepted' OR ({_JUDGED.replace("kind", "said.kind", 1)})
-    GROUP BY 1, 3, 4"""  # noqa: S608
+    , given AS MATERIALIZED (
+        SELECT line.criterion, p.kind, p.reason_key, round(sum(line.points)::numeric, 2) AS points, count(*) AS n,
+               max(p.handoff_id) AS latest
+        FROM said p {LINES}
+        WHERE (p.kind = 'accepted' OR ({_JUDGED.replace("kind", "p.kind", 1)}))
+          AND line.points > 0 AND line.criterion NOT IN %(no_points)s
+        GROUP BY 1, 2, 3),
+    latest AS (SELECT criterion, max(latest) AS id FROM given GROUP BY 1),
+    words AS (
+        SELECT t.criterion, jsonb_path_query_first(
+                   h.frozen, '$.explanation[*] ? (@.criterion == $id)', jsonb_build_object('id', t.criterion)
+               ) ->> 'text' AS text
+        FROM latest t JOIN handoff_handoff h ON h.id = t.id)
+    SELECT given.criterion, words.text, given.kind, given.reason_key, given.points, given.n
+    FROM given JOIN words USING (criterion)"""  # noqa: S608
 _WITH_RULE = """
     FROM said JOIN handoff_handoff h ON h.id = said.handoff_id
     WHERE said.kind = 'rejected'

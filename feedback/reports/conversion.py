@@ -1,5 +1,6 @@
 """From lead to customer: one cohort of entry, each lead counted once in every step it reached."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +80,16 @@ MIDDLES = Cube(
 _COHORT = f"""
     FROM (SELECT lead_id AS id, stage, NULL::timestamptz AS erased_at, NULL::bigint AS merged_into_id
           FROM base) l {audit.PLACE_JOINS}"""  # noqa: S608 the pieces are ours
-_PLACES = f"SELECT {audit.PLACE} AS place, count(*) {_COHORT} GROUP BY 1"
 _IN_PLACE = f"SELECT l.id {_COHORT} WHERE ({audit.PLACE}) = %(place)s"
+# Whose place is not that of the stage alone, with the place that the stage alone would be: they are few.
+_APART = f"""
+    SELECT {audit.PLACE}, CASE WHEN l.stage NOT IN ('sql', 'opportunity') THEN l.stage END, count(*) {_COHORT}
+    WHERE l.id IN (
+        SELECT lead_id FROM handoff_handoff WHERE state IN ('offered', 'accepted', 'working', 'opportunity')
+        UNION SELECT lead_id FROM handoff_roomwait WHERE left_at IS NULL
+        UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL)
+    GROUP BY 1, 2"""  # noqa: S608
+_STAGES = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"stage": Dim("Stage", "stage")})
 
 
 def _rows(statement: str, filters: Filters, **bound: Any) -> list[tuple[Any, ...]]:
@@ -247,8 +256,23 @@ def _days(value: float | None, small: str, cell: str) -> Figure:
     return Figure(None) if value is None else Figure(round(value, 1), _words(value), cell, small=small)
 
 
+def _places(filters: Filters) -> dict[str, int]:
+    """How many of the cohort are in each place now: where their stage says, but for those set apart."""
+    stages = {key: row["leads"] for (dim, key), row in _STAGES.count(filters, "stage").items() if dim}
+    found: dict[str, int] = defaultdict(int)
+    for stage, n in stages.items():
+        if stage not in ("sql", "opportunity"):
+            found[stage] += n
+    for place, stage, n in _rows(_APART, filters):
+        if stage:
+            found[stage] -= n
+        if place:
+            found[place] += n
+    return found
+
+
 def _places_table(filters: Filters, count: int) -> Table:
-    found = dict(_rows(_PLACES, filters))
+    found = _places(filters)
     rows = [
         [Figure(words), Figure(found[place], cell=f"place={place}")]
         for place, words in PLACE_WORDS.items()

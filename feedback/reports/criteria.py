@@ -21,21 +21,12 @@ NEARLY_ALL = 0.85
 # From so many points of a hundred on, sales takes leads with the rule clearly more often.
 CLEAR = 10
 
-# The lines as they stood at the offer: what the rule gave is what it gave then. Of a handover that is not
-# unpacked yet the frozen explanation itself is read.
-_FRESH = keeping.UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")
-_LINES = f"""
-    LEFT JOIN feedback_handoverlines kept ON kept.handoff_id = p.handoff_id
-    LEFT JOIN LATERAL ({_FRESH}) new ON true
-    CROSS JOIN LATERAL unnest(coalesce(kept.criteria, new.criteria), coalesce(kept.points, new.points))
-        AS line(criterion, points)"""
-
 
 def relation(filters: Filters) -> Relation:
-    """One row per lead handed over and criterion that gave or took points."""
+    """One row per lead handed over and criterion that gave or took points, as they stood at the offer."""
     every = handed_over(filters)
     handed = every.text.replace("base AS (", "handed AS MATERIALIZED (")
-    base = f"base AS (SELECT p.*, line.criterion, line.points FROM handed p {_LINES})"  # noqa: S608 ours
+    base = f"base AS (SELECT p.*, line.criterion, line.points FROM handed p {keeping.LINES})"  # noqa: S608 ours
     return Relation(f"{handed}, {base}", every.bound)
 
 
@@ -56,6 +47,8 @@ MEASURES = {
     "points": Measure("Leads to whom it gave points", "points > 0", sums="points"),
 }
 CUBE = Cube(relation, MEASURES, {"criterion": Dim("Criterion", "criterion", _names)}, "handed over {words}")
+# Of the period before only this is shown.
+_BEFORE = Cube(relation, {"leads": MEASURES["leads"]}, CUBE.dims)
 EVERYBODY = Cube(
     handed_over,
     {
@@ -90,7 +83,7 @@ def build(filters: Filters) -> Report:
     every, now, was = (
         EVERYBODY.count(filters)[ALL],
         CUBE.count(filters, "criterion"),
-        CUBE.count(filters.before, "criterion"),
+        _BEFORE.count(filters.before, "criterion"),
     )
     document = _document(filters.version)
     texts = {c.id: (c.text, c.group) for c in document.active_criteria} if document else {}

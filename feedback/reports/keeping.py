@@ -111,6 +111,12 @@ UNPACKED = """
              THEN h.frozen -> 'explanation' ELSE '[]'::jsonb END) WITH ORDINALITY AS e(piece, n)
         WHERE piece ->> 'criterion' NOT IN ('', 'limit', 'rounding')) x
     WHERE {which} GROUP BY h.id"""
+# The lines of the handoffs of a relation `p`; of one that is not unpacked yet the explanation itself is read.
+LINES = f"""
+    LEFT JOIN feedback_handoverlines kept ON kept.handoff_id = p.handoff_id
+    LEFT JOIN LATERAL ({UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")}) new ON true
+    CROSS JOIN LATERAL unnest(coalesce(kept.criteria, new.criteria), coalesce(kept.points, new.points))
+        AS line(criterion, points)"""
 _NEW = """h.lead_id = ANY(%(ids)s) AND NOT EXISTS
         (SELECT 1 FROM feedback_handoverlines k WHERE k.handoff_id = h.id)"""
 _UNPACK = f"""

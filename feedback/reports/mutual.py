@@ -147,7 +147,7 @@ def _reply(cell: str) -> tuple[str, str]:
 
 def by_week(filters: Filters) -> tuple[dict[date, Week], Week]:
     """How each promise was kept in each week of the period, and in the whole of it; three statements."""
-    handed, due, owed = CUBE.count(filters, "week"), sla.attainment(filters, ["day"]), replies.count(filters)
+    handed, due, owed = CUBE.count(filters, "week"), sla.by_day(filters), replies.count(filters)
     weeks: dict[date, Week] = {}
     monday = filters.start - timedelta(days=filters.start.weekday())
     last = min(filters.end, filters.at.date())
