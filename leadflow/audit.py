@@ -65,8 +65,9 @@ PLACES = (
 def place_at(lead: str, at: str) -> str:
     """The place of a lead at an instant, from the ledgers alone, as SQL; null before it existed.
 
-    `lead` is the alias of its row, `at` an expression. The same order of places as PLACE, told by what was
-    written about the lead up to then: moves of stages, acts on its handoffs, waits, repairs, merges.
+    `lead` is the alias of its row, `at` an expression that uses none of the aliases in here
+    (g, t, s, w, r, joined, p). The same order of places as PLACE, told by what was written about the lead
+    up to then: moves of stages, acts on its handoffs, waits, repairs, merges.
     """
     stage = (
         f"(SELECT s.to_stage FROM leads_stagechange s WHERE s.lead_id = {lead}.id AND s.at <= {at}"
@@ -79,8 +80,9 @@ def place_at(lead: str, at: str) -> str:
           AND t.to_state IN ('offered', 'accepted', 'working', 'opportunity') LIMIT 1)"""
     return f"""(SELECT CASE WHEN p.stage IS NULL THEN NULL
          WHEN {lead}.erased_at <= {at} THEN 'erased'
-         WHEN EXISTS (SELECT 1 FROM leads_leadmerge m WHERE m.from_lead_id = {lead}.id AND m.at <= {at}
-                      AND (m.undone_at IS NULL OR m.undone_at > {at})) THEN 'merged'
+         WHEN EXISTS (SELECT 1 FROM leads_leadmerge joined WHERE joined.from_lead_id = {lead}.id
+                      AND joined.at <= {at} AND (joined.undone_at IS NULL OR joined.undone_at > {at}))
+              THEN 'merged'
          WHEN p.stage = 'excluded' THEN 'excluded'
          WHEN p.state IS NOT NULL THEN p.state
          WHEN EXISTS (SELECT 1 FROM handoff_roomwait w WHERE w.lead_id = {lead}.id AND w.entered_at <= {at}
