@@ -4,10 +4,13 @@ leads = revenue ÷ (mean deal × handed over per lead × accepted per handed ove
 The interval comes from the relative variances of the four added up (the delta method on logarithms):
 (1 − p) ÷ (n p) for a rate, (s ÷ mean)² ÷ n for the mean deal, ± 1.96 standard errors. A rate by itself is
 shown with its Wilson interval.
+
+One source may be tried otherwise: revenue of a lead is then the mean of its own and that of all others, by
+their shares of the leads, and so is the variance of their logarithms. Untried, it comes to the same.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -22,6 +25,7 @@ from leadflow.errors import BadInput, Fault
 COHORT = (timedelta(days=365), timedelta(days=60))
 # Fewer customers than this and the own figures say next to nothing.
 THIN = 20
+STEPS = ("offered", "accepted", "customer")
 NAMES = ("offered", "accepted", "customer", "deal", "lag")
 LABELS = {
     "offered": "of 100 leads are handed to sales",
@@ -29,6 +33,7 @@ LABELS = {
     "customer": "of 100 accepted become customers",
     "deal": "for a deal, on average",
     "lag": "days until half of the customers have signed",
+    "share": "of 100 leads come from it",
 }
 LIMITS = {
     "offered": (0.01, 100),
@@ -36,7 +41,10 @@ LIMITS = {
     "customer": (0.01, 100),
     "deal": (1, 1e9),
     "lag": (0, 1500),
+    "share": (0, 100),
 }
+# What may be tried of one source.
+TRIED = ("share", "offered", "accepted", "customer")
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,36 @@ class Source:
     customers: int
     weekly_now: float
     weekly: float
+    # Without anything tried of one source.
+    weekly_was: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What somebody would like to see of one source; in per cent, by the names of TRIED."""
+
+    source: str
+    typed: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One source with its own rates and its share of the leads; leads a week without what was typed."""
+
+    source: str
+    rates: dict[str, Rate]
+    weekly_was: float | None
+    customers: int
+
+    @property
+    def thin(self) -> bool:
+        """Whether its own figures say next to nothing."""
+        return self.customers < THIN
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is tried."""
+        return any(rate.typed is not None for rate in self.rates.values())
 
 
 @dataclass(frozen=True)
@@ -109,6 +147,7 @@ class Plan:
     thin: bool
     missing: list[str]
     customers: int
+    tried: Tried | None = None
 
     @property
     def open(self) -> float:
@@ -139,8 +178,36 @@ _WON = """
       AND at >= %s AND at < %s AND at <= %s"""
 
 
-def plan(amount: float, period: Filters, typed: Mapping[str, float], now: datetime) -> Plan:
-    """Reckon back from `amount` to be won in `period`. Figures in `typed` take the place of measured ones."""
+@dataclass(frozen=True)
+class _Mix:
+    """Part of the leads: which share of them, their rates, revenue of one of them in deals, its variance."""
+
+    share: float
+    rates: Mapping[str, Rate]
+
+    @property
+    def gain(self) -> float:
+        return self.share * math.prod((self.rates[name].value or 0) / 100 for name in STEPS)
+
+    @property
+    def spread(self) -> float:
+        return _spread(self.rates, STEPS)
+
+    @property
+    def offered(self) -> float:
+        return self.share * (self.rates["offered"].value or 0) / 100
+
+
+def plan(
+    amount: float,
+    period: Filters,
+    typed: Mapping[str, float],
+    now: datetime,
+    trial: Trial | None = None,
+) -> Plan:
+    """Reckon back from `amount` to be won in `period`. Figures in `typed` take the place of measured ones,
+    those of `trial` for one source alone. Raises BadInput for a source of which no lead came.
+    """
     cohort = Filters((now - COHORT[0]).date(), (now - COHORT[1]).date(), now, period.zone)
     by_source, lag = _cohort(cohort)
     deals = _one(_DEALS, [cohort.low, now])
@@ -151,10 +218,24 @@ def plan(amount: float, period: Filters, typed: Mapping[str, float], now: dateti
     weeks = ((period.end - timedelta(days=round(rates["lag"].value or 0))) - now.date()).days / 7
     span = max(1.0, (cohort.end - cohort.start).days / 7)
     arrived = sum(row[1] for row in by_source.values())
-    leads = None if missing else max(0.0, amount - won) / _yield(rates)
+    parts = [_Mix(1.0, rates)]
+    was = _weekly(amount - won, parts, rates["deal"], weeks) if not missing else None
+    tried = _tried(trial, by_source, arrived, was) if trial else None
+    if trial and tried:
+        rest = {name: row for name, row in by_source.items() if name != trial.source}
+        share = float(tried.rates["share"].value or 0) / 100
+        others = _steps_of(rest, typed)
+        # With nothing tried the whole counts as it was measured, in one piece.
+        if tried.differs:
+            parts = [_Mix(share, tried.rates), _Mix(1 - share, others)]
+    gain = sum(part.gain for part in parts)
+    if not gain and not missing:
+        missing = ["a source that brings customers"]
+    deal = float(rates["deal"].value or 0)
+    leads = None if missing else max(0.0, amount - won) / (deal * gain)
     weekly = leads / weeks if leads is not None and weeks > 0 else None
-    ends = _ends(weekly, rates)
-    offered = rates["offered"].value
+    ends = _ends(weekly, parts, rates["deal"])
+    offered = sum(part.offered for part in parts)
     return Plan(
         amount,
         period.start,
@@ -166,13 +247,30 @@ def plan(amount: float, period: Filters, typed: Mapping[str, float], now: dateti
         weekly,
         ends[0],
         ends[1],
-        weekly * offered / 100 if weekly is not None and offered else None,
+        weekly * offered if weekly is not None and offered else None,
         arrived / span,
-        _sources(by_source, weekly, arrived, span),
+        _sources(by_source, (weekly, was), arrived, span, tried),
         customers < THIN,
         missing,
         customers,
+        tried,
     )
+
+
+def _weekly(open_: float, parts: Sequence[_Mix], deal: Rate, weeks: float) -> float | None:
+    gain = float(deal.value or 0) * sum(part.gain for part in parts)
+    return max(0.0, open_) / gain / weeks if gain and weeks > 0 else None
+
+
+def _tried(trial: Trial, rows: Mapping[str, tuple[Any, ...]], arrived: int, was: float | None) -> Tried:
+    row = rows.get(trial.source)
+    if row is None:
+        raise BadInput(
+            "There is nothing to try.", [Fault("try", "No lead that is old enough came from that source.")]
+        )
+    share = Rate("share", 100 * row[1] / arrived, arrived, 0.0, trial.typed.get("share"))
+    rates = {"share": share} | _steps_of({trial.source: row}, trial.typed)
+    return Tried(trial.source, rates, was, row[5])
 
 
 def _cohort(cohort: Filters) -> tuple[dict[str, tuple[Any, ...]], tuple[Any, ...]]:
@@ -198,6 +296,17 @@ def _rates(
     deals: tuple[Any, ...],
     typed: Mapping[str, float],
 ) -> dict[str, Rate]:
+    found = _steps_of(rows, typed)
+    n, mean, deviation = deals
+    spread = (deviation / mean) ** 2 / n if n and mean else 0.0
+    found["deal"] = Rate("deal", mean, n, spread, typed.get("deal"))
+    half = None if lag[0] is None else float(lag[0])
+    found["lag"] = Rate("lag", half, lag[1], 0.0, typed.get("lag"))
+    return found
+
+
+def _steps_of(rows: Mapping[str, tuple[Any, ...]], typed: Mapping[str, float]) -> dict[str, Rate]:
+    """The three rates of these sources together."""
     leads, offered, accepted, customers = (sum(row[n] for row in rows.values()) for n in (1, 2, 3, 4))
     found = {}
     for name, part, whole in (
@@ -208,46 +317,57 @@ def _rates(
         p = part / whole if whole else 0.0
         spread = (1 - p) / (whole * p) if p else 0.0
         found[name] = Rate(name, 100 * p if whole else None, whole, spread, typed.get(name))
-    n, mean, deviation = deals
-    spread = (deviation / mean) ** 2 / n if n and mean else 0.0
-    found["deal"] = Rate("deal", mean, n, spread, typed.get("deal"))
-    half = None if lag[0] is None else float(lag[0])
-    found["lag"] = Rate("lag", half, lag[1], 0.0, typed.get("lag"))
     return found
 
 
-def _yield(rates: Mapping[str, Rate]) -> float:
-    """Revenue of one lead."""
-    one = float(rates["deal"].value or 0)
-    for name in ("offered", "accepted", "customer"):
-        one *= float(rates[name].value or 0) / 100
-    return one
+def _spread(rates: Mapping[str, Rate], names: Iterable[str]) -> float:
+    return sum(rates[name].spread for name in names if rates[name].typed is None)
 
 
-def _ends(weekly: float | None, rates: Mapping[str, Rate]) -> tuple[float | None, float | None]:
+def _ends(weekly: float | None, parts: Sequence[_Mix], deal: Rate) -> tuple[float | None, float | None]:
     if weekly is None:
         return None, None
-    spread = sum(rate.spread for rate in rates.values() if rate.typed is None)
+    gain = sum(part.gain for part in parts)
+    spread = sum((part.gain / gain) ** 2 * part.spread for part in parts) + _spread({"deal": deal}, ["deal"])
     factor = math.exp(chance.Z * math.sqrt(spread))
     return weekly / factor, weekly * factor
 
 
 def _sources(
-    rows: Mapping[str, tuple[Any, ...]], weekly: float | None, arrived: int, span: float
+    rows: Mapping[str, tuple[Any, ...]],
+    weekly: tuple[float | None, float | None],
+    arrived: int,
+    span: float,
+    tried: Tried | None,
 ) -> list[Source]:
-    """As the leads come now: each source keeps its share of them."""
-    made = [
-        Source(name, row[1], row[5], row[1] / span, (weekly or 0.0) * row[1] / arrived)
-        for name, row in rows.items()
-    ]
+    """As the leads come now: each source keeps its share of them; the others make room for the tried one."""
+    own = rows[tried.source][1] / arrived if tried else 0.0
+    share = float(tried.rates["share"].value or 0) / 100 if tried else 0.0
+    made = []
+    for name, row in rows.items():
+        part = row[1] / arrived
+        room = (1 - share) / (1 - own) if own < 1 else 1.0
+        now = share if tried and name == tried.source else part * room
+        needed, was = ((one or 0.0) for one in weekly)
+        made.append(Source(name, row[1], row[5], row[1] / span, needed * now, was * part))
     return sorted(made, key=lambda one: (-one.leads, one.name))
 
 
 def typed_of(query: Mapping[str, str]) -> dict[str, float]:
     """The figures that somebody typed. Raises BadInput for what is no number, or one out of reach."""
+    return _read(query, NAMES, "")
+
+
+def trial_of(query: Mapping[str, str]) -> Trial | None:
+    """What somebody tries of one source (`try`, `try_share`, …). Raises BadInput as `typed_of` does."""
+    source = query.get("try", "").replace("\x00", "").strip()
+    return Trial(source, _read(query, TRIED, "try_")) if source else None
+
+
+def _read(query: Mapping[str, str], names: Iterable[str], prefix: str) -> dict[str, float]:
     found, faults = {}, []
-    for name in NAMES:
-        text = query.get(name, "").strip().replace(",", ".")
+    for name in names:
+        text = query.get(f"{prefix}{name}", "").strip().replace(",", ".")
         if not text:
             continue
         low, high = LIMITS[name]
@@ -258,7 +378,8 @@ def typed_of(query: Mapping[str, str]) -> dict[str, float]:
         if math.isfinite(value) and low <= value <= high:
             found[name] = value
         else:
-            faults.append(Fault(name, f"Write a number between {low:g} and {high:,.0f}, or leave it empty."))
+            words = f"Write a number between {low:g} and {high:,.0f}, or leave it empty."
+            faults.append(Fault(f"{prefix}{name}", words))
     if faults:
         raise BadInput("A figure cannot be read.", faults)
     return found

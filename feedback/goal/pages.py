@@ -34,7 +34,7 @@ def goal(request: PageRequest) -> HttpResponseBase:
     """What it takes. Without figures in the address those of the last goal that was kept."""
     kept = Goal.objects.select_related("created_by").order_by("-created_at", "-pk").first()
     said = _said(request.GET.dict(), kept)
-    context: dict[str, Any] = {"tab": "goal", "kept": kept, "said": said, "names": figures.NAMES}
+    context: dict[str, Any] = {"tab": "goal", "kept": kept, "said": said, "names": figures.LABELS}
     context["may"] = request.user.role in WRITERS
     try:
         found = _plan(said)
@@ -42,8 +42,18 @@ def goal(request: PageRequest) -> HttpResponseBase:
         context["faults"] = {fault.path: fault.message for fault in bad.faults}
         return render(request, "feedback/review/goal.html", context, status=422)
     if request.GET.get("format") == "csv" and found:
-        rows = ([one.name, one.leads, one.customers, one.weekly_now, one.weekly] for one in found.sources)
-        heads = ("Source", "Leads measured", "Customers", "A week so far", "A week needed")
+        rows = (
+            [one.name, one.leads, one.customers, one.weekly_now, one.weekly_was, one.weekly]
+            for one in found.sources
+        )
+        heads = (
+            "Source",
+            "Leads measured",
+            "Customers",
+            "A week so far",
+            "Needed as measured",
+            "A week needed",
+        )
         return csv_response("goal", heads, rows)
     context |= {"plan": found, "room": _room(found)}
     return render(request, "feedback/review/goal.html", context)
@@ -60,7 +70,7 @@ def keep(request: PageRequest) -> HttpResponse:
         amount=Decimal(str(round(amount, 2))),
         starts_on=start,
         ends_on=end,
-        rates=figures.typed_of(said),
+        rates=_typed(said),
         created_by=request.user,
         created_at=clock.now(),
     )
@@ -77,8 +87,17 @@ def _said(query: Mapping[str, str], kept: Goal | None) -> dict[str, str]:
         "amount": f"{kept.amount:.0f}",
         "start": kept.starts_on.isoformat(),
         "end": kept.ends_on.isoformat(),
-        **{name: f"{value:g}" for name, value in kept.rates.items()},
+        **{name: f"{value:g}" if name != "try" else value for name, value in kept.rates.items()},
     }
+
+
+def _typed(said: Mapping[str, str]) -> dict[str, Any]:
+    """What was typed, as a goal keeps it. Raises BadInput."""
+    found: dict[str, Any] = dict(figures.typed_of(said))
+    trial = figures.trial_of(said)
+    if trial and trial.typed:
+        found |= {"try": trial.source} | {f"try_{name}": value for name, value in trial.typed.items()}
+    return found
 
 
 def _plan(said: Mapping[str, str]) -> figures.Plan | None:
@@ -86,7 +105,7 @@ def _plan(said: Mapping[str, str]) -> figures.Plan | None:
         return None
     amount, start, end = _goal(said)
     period = Filters(start, end, clock.now(), Organisation.get().tz)
-    return figures.plan(amount, period, figures.typed_of(said), clock.now())
+    return figures.plan(amount, period, figures.typed_of(said), clock.now(), figures.trial_of(said))
 
 
 def _goal(said: Mapping[str, str]) -> tuple[float, dt.date, dt.date]:

@@ -172,6 +172,44 @@ def test_a_goal_is_reckoned_back_by_hand_to_the_same_leads(people, agreement_in_
     assert rate.low < rate.measured < rate.high
 
 
+def test_one_source_may_be_tried_by_its_own_rates_and_its_share(people, agreement_in_force, at, as_user):
+    write_histories(people, at, 400, days=300)
+    Outcome.objects.filter(kind="won").update(amount=9_000)
+    period = Filters(date(2026, 11, 1), date(2027, 6, 30), at, "Europe/Berlin")
+
+    def reckon(**typed):
+        return goal.plan(1_000_000, period, {}, at, goal.Trial("Webinar", typed))
+
+    plain, looked = goal.plan(1_000_000, period, {}, at), reckon()
+    assert looked.weekly == plain.weekly
+    assert [one.weekly for one in looked.sources] == pytest.approx([one.weekly for one in plain.sources])
+    own = {name: rate.value / 100 for name, rate in looked.tried.rates.items()}
+    # Typed as measured it comes to the same: the whole is the mean of its parts.
+    assert reckon(offered=100 * own["offered"]).weekly == pytest.approx(plain.weekly)
+    tried = reckon(offered=90.0, share=50.0)
+    whole = plain.rates["offered"].value * plain.rates["accepted"].value * plain.rates["customer"].value / 1e6
+    mine = own["offered"] * own["accepted"] * own["customer"]
+    rest = (whole - own["share"] * mine) / (1 - own["share"])
+    gain = 0.5 * 0.9 * own["accepted"] * own["customer"] + 0.5 * rest
+    assert tried.weekly == pytest.approx(plain.weekly * whole / gain)
+    assert tried.low < tried.weekly < tried.high
+    by_source = {one.name: one.weekly for one in tried.sources}
+    assert sum(by_source.values()) == pytest.approx(tried.weekly)
+    assert by_source["Webinar"] == pytest.approx(tried.weekly / 2)
+    assert tried.tried.weekly_was == plain.weekly
+
+    client = as_user(people.noah)
+    query = "amount=1000000&end=2027-06-30&try=Webinar"
+    page = client.get(f"/review/goal/?{query}&try_offered=90").content.decode()
+    assert "with Webinar tried otherwise" in page
+    assert client.get(f"/review/goal/?{query}&try_share=101").status_code == 422
+    assert client.get("/review/goal/?amount=5&end=2027-06-30&try=Nowhere").status_code == 422
+    kept = {"amount": "9000000", "end": "2027-06-30", "try": "Webinar", "try_share": "20"}
+    client.post("/review/goal/keep/", kept)
+    assert Goal.objects.get().rates == {"try": "Webinar", "try_share": 20.0}
+    assert 'value="20"' in client.get("/review/goal/").content.decode()
+
+
 def test_thin_data_stands_in_the_headline_and_typed_rates_are_taken(people, agreement_in_force, at, as_user):
     client = as_user(people.noah)
     page = client.get("/review/goal/?amount=500000&end=2027-06-30").content.decode()
