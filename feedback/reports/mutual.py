@@ -225,7 +225,7 @@ def build(filters: Filters) -> Report:
         NAME,
         TITLE,
         population(
-            f"{whole['leads'].part:,} leads handed to sales from {filters.words}, each once, and the answers "
+            f"{whole['leads'].part:,} leads handed to sales from {filters.words}, each once, and the answers, "
             "first contacts, questions and objections that fell due then",
             filters,
         ),
@@ -302,7 +302,7 @@ def _cell(one: Promise, kept: Kept, goals: Goals, weeks: int) -> Figure:
 
 def _chart(report: Report, weeks: Mapping[date, Week], goals: Goals, side: str) -> Any:
     lines = [one for one in PROMISES if one.side == side and one.is_share]
-    tones: tuple[Any, ...] = ("acc", "ok", "soon", "a")
+    tones: tuple[Any, ...] = ("acc", "ok", "soon", "was")
     series = [
         Series(
             one.label[:1].upper() + one.label[1:],
