@@ -225,8 +225,8 @@ def build(filters: Filters) -> Report:
         NAME,
         TITLE,
         population(
-            f"{whole['leads'].part:,} leads handed to sales from {filters.words}, each once, and the answers, "
-            "first contacts, questions and objections that fell due then",
+            f"{whole['leads'].part:,} leads handed to sales from {filters.words}, each once, and the "
+            "answers, first contacts, questions and objections that fell due then",
             filters,
         ),
         "What marketing promised counts in the week of the first offer; what sales promised in the week in "
