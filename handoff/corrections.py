@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, OuterRef, Q, When
 from django.db.models.functions import JSONObject
+from django.utils.timezone import localtime
 
 from handoff import promises
 from handoff.calendars import WorkCalendar
@@ -148,9 +149,17 @@ TOLD = {
 
 def beside_openings() -> Case:
     """A column beside acts: what was corrected of their handoff, on its opening alone (else None)."""
-    rows = SlaResult.objects.filter(handoff=OuterRef("handoff"), voided_at=None).exclude(corrected_from="")
-    told = ArraySubquery(rows.order_by("-at", "-pk").values(told=JSONObject(**TOLD)))
-    return Case(When(action="open", then=told), default=None)
+    return Case(When(action="open", then=_told(OuterRef("handoff"))), default=None)
+
+
+def beside_handoffs() -> ArraySubquery:
+    """The same beside handoffs."""
+    return _told(OuterRef("pk"))
+
+
+def _told(handoff: OuterRef) -> ArraySubquery:
+    rows = SlaResult.objects.filter(handoff=handoff, voided_at=None).exclude(corrected_from="")
+    return ArraySubquery(rows.order_by("-at", "-pk").values(told=JSONObject(**TOLD)))
 
 
 def of_rows(rows: Iterable[Mapping[str, Any]]) -> list[Correction]:
@@ -170,3 +179,25 @@ def of_rows(rows: Iterable[Mapping[str, Any]]) -> list[Correction]:
             row["late_by"],
         )
     return list(found.values())
+
+
+WORDS = {
+    Promise.ACCEPTANCE: ("answer", "The answer"),
+    Promise.FIRST_TOUCH: ("first contact", "The first contact"),
+    Promise.FOLLOW_UP: ("next contact", "The next contact"),
+}
+
+
+def words(row: Correction) -> tuple[str, str]:
+    """What was put right, and the contact behind it; times as the page's reader has them."""
+    called, heard = (localtime(at) for at in (row.contact_at, row.known_at))
+    day = "" if called.date() == heard.date() else f" on {called:%-d %b}"
+    what, begins = WORDS[Promise(row.promise)]
+    was = "was late" if row.was == Result.MISSED else "was called off"
+    if row.result == Result.MET:
+        text = f"{begins} counts as in time: it {was}, corrected"
+    else:
+        minutes = max(1, row.late_by // 60)
+        late = f"{minutes // 60} h {minutes % 60} min" if minutes > 60 else f"{minutes} min"
+        text = f"The {what} {was}, corrected: {late} late"
+    return text, f"called{day} at {called:%H:%M}, recorded at {heard:%H:%M}"

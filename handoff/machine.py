@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from handoff import acting, guards
+from handoff import acting, guards, presence
 from handoff.acting import Act
 from handoff.acts import EFFECTS
 from handoff.contacts import pull_contacts
@@ -132,8 +132,8 @@ def allowed_many(handoffs: Sequence[Handoff], actor: Actor, at: datetime) -> dic
 
 
 def _has_room(actor: Actor, at: datetime) -> bool:
-    seat = acting.seat_of(actor.user_id, at) if actor.user_id else None
-    return seat is not None and seat.present and seat.open_now < seat.capacity
+    capacity = acting.terms_now().admission.capacity_open
+    return actor.user_id is not None and presence.has_room(actor.user_id, at, capacity)
 
 
 def _may(

@@ -156,6 +156,15 @@ def _seat(
     )
 
 
+def has_room(user_id: int, at: datetime, capacity: int) -> bool:
+    """Whether this active person is there and has fewer open leads than they may (the agreement's
+    `capacity`, unless they have their own); one query."""
+    row: Any = _people(at).filter(pk=user_id).first()
+    if row is None:
+        return False
+    return not row.away and row.open_now < (capacity if row.capacity_open is None else row.capacity_open)
+
+
 def absences(at: datetime) -> Any:
     """The absences that cover `at`."""
     return Absence.objects.filter(starts_at__lte=at, ends_at__gt=at)

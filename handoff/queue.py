@@ -27,7 +27,7 @@ from django.db.models import (
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, JSONObject
 
-from handoff import acting, calendars, guards, machine, promises, why
+from handoff import acting, calendars, corrections, guards, machine, promises, why
 from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait, SavedView, SlaResult, State
 from handoff.sieve import Sieve
 from handoff.states import TABLE, Action
@@ -534,6 +534,8 @@ class Panel:
     soon: bool
     history: str
     receivers: list[User] = field(default_factory=list)
+    # What a contact that we heard of late put right: in words, and from which contact.
+    corrected: list[tuple[str, str]] = field(default_factory=list)
 
 
 def choices(user: User, now: datetime) -> dict[str, Any]:
@@ -550,7 +552,7 @@ def choices(user: User, now: datetime) -> dict[str, Any]:
 
 def doing(user: User, handoff: Handoff, at: datetime) -> Panel:
     """What the reader may do with a handoff and how its clock stands, without its story; two queries at
-    most, three more for a pooled one."""
+    most, one more for a pooled one."""
     acts = {row.name: row for row in machine.allowed(handoff, person(user), at) if row.button}
     return Panel(
         handoff=handoff,
@@ -573,6 +575,7 @@ def find(user: User, pk: int) -> Handoff:
     found = (
         Handoff.objects.filter(visible(user), pk=pk)
         .select_related("lead__company", "lead__first_campaign", "owner", "team")
+        .annotate(corrected=corrections.beside_handoffs())
         .first()
     )
     if found is None:
@@ -581,9 +584,11 @@ def find(user: User, pk: int) -> Handoff:
 
 
 def panel(user: User, handoff: Handoff, at: datetime) -> Panel:
-    """What there is to know about one handoff, and what the reader may do; six queries at most,
-    three more for a pooled one (is there room?)."""
+    """What there is to know about one handoff (from `find`), and what the reader may do; five queries at
+    most, one more for a pooled one (is there room?)."""
     found = doing(user, handoff, at)
+    told = corrections.of_rows(getattr(handoff, "corrected", ()))
+    found.corrected = [corrections.words(one) for one in told]
     done = list(
         Activity.objects.filter(lead=handoff.lead_id, kind__own_act=True, occurred_at__lte=at)
         .select_related("kind", "content")
@@ -668,6 +673,7 @@ def _earlier(user: User, handoff: Handoff, done: Sequence[Activity]) -> Earlier 
             at__lte=handoff.first_offered_at,
         )
         .exclude(handoff_id=handoff.pk)
+        .annotate(changed=_changes())
         .select_related("rep")
         .order_by("-at", "-id")
         .first()
@@ -681,7 +687,7 @@ def _earlier(user: User, handoff: Handoff, done: Sequence[Activity]) -> Earlier 
         reason=(reason.text if reason else said.reason_key).lower(),
         note=said.note,
         at=said.at,
-        news=[*_new_acts(done, said.at), *_new_facts(handoff.lead, said.at)],
+        news=[*_new_acts(done, said.at), *_new_facts(handoff.lead, said.changed)],
     )
 
 
@@ -703,18 +709,27 @@ def phrase(act: Activity) -> str:
     return f"{act.kind.phrase} {act.path}" if act.path else act.kind.phrase
 
 
-def _new_facts(lead: Lead, since: datetime) -> list[str]:
+def _changes() -> ArraySubquery:
+    """Beside an answer: the facts of its lead that changed since, the oldest change first."""
+    rows = FactChange.objects.filter(
+        lead=OuterRef("lead"), field__in=FACTS_TOLD, recorded_at__gt=OuterRef("at")
+    )
+    told = JSONObject(field="field", was="old", at="recorded_at")
+    return ArraySubquery(rows.order_by("recorded_at", "id").values(told=told)[:20])
+
+
+def _new_facts(lead: Lead, changes: Iterable[dict[str, Any]]) -> list[str]:
     """Facts that changed since: "job title is VP now, was Head (15 Oct)"."""
-    oldest: dict[str, FactChange] = {}
-    changes = FactChange.objects.filter(lead=lead, field__in=FACTS_TOLD, recorded_at__gt=since)
-    for change in changes.order_by("recorded_at", "id")[:20]:
-        oldest.setdefault(change.field, change)
+    oldest: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        oldest.setdefault(change["field"], change)
     words = []
     for name, change in oldest.items():
-        now, was = getattr(lead, name), change.old
+        now, was = getattr(lead, name), change["was"]
         if now and now != was:
             text = f"{why.label(name).lower()} is {now} now"
-            words.append(f"{text}, was {was} ({change.recorded_at:%-d %b})" if was else text)
+            on = datetime.fromisoformat(change["at"])
+            words.append(f"{text}, was {was} ({on:%-d %b})" if was else text)
     return words
 
 

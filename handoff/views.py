@@ -162,7 +162,7 @@ def _page(request: PageRequest, pk: int | None, *, single: bool, lenient: bool =
 
     Fifteen queries at most, the same at 3 rows and at 30: session with person and team, two of the frame,
     the figures, the desk and the agreement's terms, the rows, and of the panel: handoff, last act (pooled:
-    three more for the room left), acts, earlier answer, facts since, content to send, receivers.
+    one more for the room left), acts, earlier answer with the facts since, content to send, receivers.
     """
     user, now = reader(request), clock.now()
     tab, only = _tab(request, user), sieve.read(request.GET)

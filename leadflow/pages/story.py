@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils.timezone import localtime
 
 from handoff import corrections
 from handoff.models import Transition
@@ -239,28 +238,9 @@ def _answers(lead: Lead, before: datetime | None) -> list[Item]:
     return items
 
 
-PROMISES = {
-    "acceptance": ("answer", "The answer"),
-    "first_touch": ("first contact", "The first contact"),
-    "follow_up": ("next contact", "The next contact"),
-}
-
-
 def _correction(row: corrections.Correction) -> Item:
-    """Times as the page's reader has them."""
-    called, heard = (localtime(at) for at in (row.contact_at, row.known_at))
-    day = "" if called.date() == heard.date() else f" on {called:%-d %b}"
-    what, begins = PROMISES.get(row.promise, ("promise", "The promise"))
-    was = "was late" if row.was == "missed" else "was called off"
-    if row.result == "met":
-        text = f"{begins} counts as in time: it {was}, corrected"
-    else:
-        minutes = max(1, row.late_by // 60)
-        late = f"{minutes // 60} h {minutes % 60} min" if minutes > 60 else f"{minutes} min"
-        text = f"The {what} {was}, corrected: {late} late"
-    return Item(
-        row.known_at, "clock", text, f"called{day} at {called:%H:%M}, recorded at {heard:%H:%M}", sales=True
-    )
+    text, detail = corrections.words(row)
+    return Item(row.known_at, "clock", text, detail, sales=True)
 
 
 def _answer(row: Any) -> Item:

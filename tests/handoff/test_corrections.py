@@ -51,6 +51,8 @@ def test_a_call_in_time_that_came_in_late_turns_missed_into_met_and_says_so(offe
     with clock.use(nine(1, 11)):
         page = as_user(people.rosa).get(f"/leads/{handoff.lead_id}/story/").content.decode()
     assert "The first contact counts as in time: it was late, corrected" in page
+    panel = as_user(people.rosa).get(f"/queue/{handoff.pk}/panel/").content.decode()
+    assert "The first contact counts as in time: it was late, corrected" in panel
     assert page.count("called at 09:20, recorded at 11:00") == 2
 
 

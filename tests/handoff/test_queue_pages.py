@@ -10,6 +10,7 @@ from handoff import queue as selectors
 from handoff.models import Absence, Handoff, LateException, State
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
+from leadflow.leads import intake, ledgers
 
 from .conftest import fresh
 
@@ -288,6 +289,24 @@ def test_the_board_costs_the_same_at_3_leads_and_at_30(
     with django_assert_max_num_queries(18) as many:
         rosa.get("/queue/board/")
     assert len(few) == len(many)
+
+
+def test_a_manager_who_opens_a_pooled_lead_that_was_answered_before_asks_no_more(
+    people, offered, as_user, django_assert_max_num_queries
+) -> None:
+    """The dearest page of the queue: room left, an earlier answer with news since, people to give it to."""
+    pooled = offered("fast_track", owner=people.sam)
+    machine.apply("reassign", pooled.pk, SYSTEM, to="pool", reason="test")
+    began = pooled.first_offered_at - timedelta(days=30)
+    said = {"lead_id": pooled.lead_id, "handoff_id": 0, "kind": "rejected", "reason_key": "2"}
+    ledgers.record_answers([{**said, "at": began, "known_at": began, "rep_id": people.ben.pk}])
+    intake.change_lead(pooled.lead_id, {"title": "CFO"}, actor=SYSTEM, cause="test")
+    rosa = as_user(people.rosa)
+    rosa.get(f"/queue/{pooled.pk}/?tab=team")
+    with django_assert_max_num_queries(15):
+        page = rosa.get(f"/queue/{pooled.pk}/?tab=team").content.decode()
+    assert "Ben said “not ready”" in page
+    assert "job title is CFO now, was VP Sales" in page
 
 
 def test_every_day_of_a_lead_can_be_seen_after_it_is_closed(people, mine, as_user) -> None:
