@@ -34,8 +34,9 @@ LEADS = int(os.environ.get("FAULTS_LEADS", "60"))
 PAUSE = (1.0, 3.0) if LEADS < 500 else (2.0, 9.0)
 STANDS_STILL = 5 if LEADS < 500 else 60
 BATCH = 10
-# The run goes on until so many things were killed.
-KILLS = 8
+# The run goes on until so many things were killed; where starting again takes longer than the next kill, no
+# more than so many, or nothing would ever be done.
+KILLS, MOST = 8, max(24, LEADS // 10)
 VICTIMS = {
     "web": "gunicorn",
     "flow worker": "-Q flow",
@@ -247,11 +248,15 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_happens_twice(installati
     def all_answered() -> bool:
         return _number(installation, CLOSED) >= LEADS
 
+    def enough() -> bool:
+        kills = sum(broken.values())
+        return kills >= MOST or (kills >= KILLS and not feeder.is_alive())
+
     feeder = threading.Thread(target=feed, args=[house])
     reps = threading.Thread(target=answer, args=[house, all_answered])
     chaos = threading.Thread(
         target=break_things,
-        args=[installation, lambda: not feeder.is_alive() and sum(broken.values()) >= KILLS, broken],
+        args=[installation, enough, broken],
     )
     for thread in (feeder, reps, chaos):
         thread.start()
