@@ -112,5 +112,10 @@ def new_ids(cursor: Any, table: str, n: int) -> list[int]:
     """`n` fresh ids of a table, so that rows that point at each other can be written set by set."""
     if not n:
         return []
-    cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, n])
+    # The sequence is looked for once, not for each id.
+    cursor.execute(
+        "SELECT nextval(s.found) FROM generate_series(1, %s),"
+        " (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS found OFFSET 0) s",
+        [n, table],
+    )
     return [row[0] for row in cursor.fetchall()]

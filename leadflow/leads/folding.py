@@ -2,10 +2,14 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
+# One batch folds the same few titles, towns and domains, and each address several times on its way.
+KEPT = 8_192
 _NO_ASCII_WORD = re.compile(r"[^a-z0-9]+")
 
 
+@lru_cache(maxsize=KEPT)
 def fold(text: str) -> str:
     """The match key of a text: NFC, casefolded, blanks collapsed, trimmed."""
     if text.isascii():  # the same, much quicker
@@ -14,6 +18,7 @@ def fold(text: str) -> str:
     return " ".join(folded.split())
 
 
+@lru_cache(maxsize=KEPT)
 def words(text: str) -> str:
     """The words of a text, folded, each with one blank before and after: ' vice president '.
 

@@ -327,8 +327,12 @@ def _kinds(rows: Sequence[Any]) -> dict[str, ActivityKind]:
     """The kinds that the rows name; all of them when one is named that there is none of."""
     active = ActivityKind.objects.filter(active=True)
     named = {row["kind"] for row in rows if isinstance(row, Mapping) and isinstance(row.get("kind"), str)}
-    found = {kind.key: kind for kind in active.filter(key__in=named)}
-    return found if found and found.keys() == named else {kind.key: kind for kind in active}
+    # Asked for by name only what could be one: a key is a slug.
+    if named and all(name.isascii() and name.isprintable() for name in named):
+        found = {kind.key: kind for kind in active.filter(key__in=named)}
+        if found.keys() == named:
+            return found
+    return {kind.key: kind for kind in active}
 
 
 def _unknown_people(read: list[ActivityRow], actor: Actor) -> list[Rejected]:
@@ -421,8 +425,9 @@ def _only_new(cursor: Any, read: Sequence[ActivityRow], result: Result) -> list[
         {"source": [r.source for r in read], "external_id": [r.external_id for r in read]},
     )
     cursor.execute(
-        f"SELECT a.source, a.external_id FROM {rows}"  # noqa: S608
-        " JOIN leads_activity a ON a.source = r.source AND a.external_id = r.external_id",
+        # One at most, and said so: else a table of millions may be read through for a batch.
+        f"SELECT r.source, r.external_id FROM {rows}, LATERAL (SELECT 1 FROM leads_activity a"  # noqa: S608
+        " WHERE a.source = r.source AND a.external_id = r.external_id LIMIT 1) a",
         params,
     )
     return _once(read, result, set(cursor.fetchall()))

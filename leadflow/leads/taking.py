@@ -113,8 +113,9 @@ class Directory:
             {"source": [k[0] for k in keys], "external_id": [k[1] for k in keys]},
         )
         cursor.execute(
-            f"SELECT k.source, k.external_id, k.lead_id FROM {rows}"  # noqa: S608
-            " JOIN leads_leadkey k ON k.source = r.source AND k.external_id = r.external_id",
+            # One at most, and said so: else all keys are read through for a few hundred.
+            f"SELECT r.source, r.external_id, k.lead_id FROM {rows}, LATERAL (SELECT lead_id"  # noqa: S608
+            " FROM leads_leadkey WHERE source = r.source AND external_id = r.external_id LIMIT 1) k",
             params,
         )
         found: list[tuple[str, str, int]] = cursor.fetchall()
@@ -629,30 +630,20 @@ def _write_new(
 ) -> list[int]:  # fmt: skip
     new = [p for p in people if p.new]
     rows = []
+    born = {
+        **_LEAD_EMPTY,
+        **_BIRTH,
+        **dict.fromkeys(("stage_since", "created_at", "changed_at"), stamp),
+        "review_at": stamp + REVIEW_AFTER,
+    }
     for person, lead_id in zip(new, bulk.new_ids(cursor, "leads_lead", len(new)), strict=True):
         person.id = lead_id
-        row = {
-            **_LEAD_EMPTY,
-            "custom": {},
-            "custom_keys": {},
-            "custom_words": {},
-            **person.plain,
-            "id": person.id,
-        }
+        row = {**born, "custom": {}, "custom_keys": {}, "custom_words": {}, **person.plain, "id": person.id}
         for key, value in person.facts.items():
             put_lead(row, key, value, stamp, known, campaign_ids)
         if person in target:
             row["company_id"] = target[person].id
-        rows.append(
-            {
-                **row,
-                **_BIRTH,
-                "stage_since": stamp,
-                "created_at": stamp,
-                "changed_at": stamp,
-                "review_at": stamp + REVIEW_AFTER,
-            }
-        )
+        rows.append(row)
     types = {
         **_LEAD_TYPES,
         **dict.fromkeys(_BIRTH, "text"),
