@@ -16,7 +16,9 @@ from django.test import Client
 
 from bench.clocks import additions, ticks
 from bench.loading import HERE, execute, load
+from bench.imports import imports
 from bench.opening import openings
+from bench.posted import posted
 from bench.reports import reports
 from bench.run import CHANGED, INGEST, REPEATS, Result, repeats, result, say, seconds
 from leadflow import clock
@@ -47,7 +49,7 @@ def all_of(leads: int, due: int | None = None) -> list[Result]:
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
     results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
-    results += [_ingest(), openings(), additions(), ticks(leads, due)]
+    results += [_ingest(), openings(), additions(), ticks(leads, due), *imports(), posted()]
     # The last: they want a base of their own.
     return [*results, *reports(leads)]
 
