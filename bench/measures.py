@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from django.test import Client
 
 from bench.clocks import additions, ticks
-from bench.loading import HERE, execute, load
 from bench.imports import imports
+from bench.loading import HERE, execute, load
 from bench.opening import openings
 from bench.posted import posted
 from bench.reports import reports
