@@ -61,7 +61,7 @@ def board(request: PageRequest) -> HttpResponseBase:
         "rep": chosen,
         "urgent": urgent[:SHOWN],
         "more": found.count() - SHOWN if len(urgent) > SHOWN else 0,
-        "exceptions": overview.exceptions(scope, now),
+        "exceptions": overview.exceptions(scope, now, terms, hours),
         "receivers": _receivers(user, scope.chosen or user.team_id, load),
         "desk": mine,
     }

@@ -5,20 +5,35 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import BigIntegerField, Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, Coalesce, JSONObject
 
-from handoff import calendars, desk, keeping, presence
+from handoff import calendars, desk, keeping, outbox, presence
 from handoff import queue as selectors
 from handoff.calendars import WorkCalendar
-from handoff.models import OPEN, Handoff, LateException, Promise, Transition
+from handoff.guards import WORKING_DAY
+from handoff.models import OPEN, Handoff, LateException, Outbox, Pause, Promise, Transition
 from handoff.templatetags.queue import due_words
 from leadflow.accounts.models import Role, Team, User
-from scoring.document import Admission
+from scoring.document import Admission, Document, Snooze
 
 SHOWN = 50
 # A break of the day that ends the morning: until then it is "before lunch".
 LUNCH = time(14)
 LOOKED_AHEAD = 8
+
+
+# The handoff that a letter, or what an endpoint hears, is about; and who reads it.
+ABOUT = Cast(
+    Coalesce(
+        KeyTextTransform("id", KeyTransform("handoff", KeyTransform("data", "payload"))),
+        KeyTextTransform("handoff", "payload"),
+    ),
+    BigIntegerField(),
+)
+READER = Coalesce("endpoint__name", "user__name", "recipient")
 
 
 @dataclass(frozen=True)
@@ -193,17 +208,16 @@ def load(
     opened = scope.opened()
     by_owner = {row["owner"]: row for row in opened.values("owner").order_by().annotate(**counts)}
     pooled = opened.filter(owner=None).values("team", "team__name").order_by("team__name").annotate(**counts)
-    known = {one.pk: one for one in scope.reps()}
     seats = presence.seats(
         now,
         capacity=admission.capacity_open,
         per_day=admission.new_per_rep_per_day,
-        users=known,
+        users=scope.reps().values("pk"),
         hours=hours,
     )
     away = presence.away_until([seat.user_id for seat in seats if not seat.present], now)
     none: dict[str, Any] = {"late": 0, "soon": 0, "all": 0, "oldest": None}
-    rows = [_row(seat, known[seat.user_id], by_owner.get(seat.user_id, none), weeks, away) for seat in seats]
+    rows = [_row(seat, scope, by_owner.get(seat.user_id, none), weeks, away) for seat in seats]
     pools = [
         PoolRow(
             row["team"],
@@ -218,11 +232,11 @@ def load(
 
 
 def _row(
-    seat: presence.Seat, rep: User, found: dict[str, Any], weeks: keeping.Weeks, away: dict[int, datetime]
+    seat: presence.Seat, scope: Scope, found: dict[str, Any], weeks: keeping.Weeks, away: dict[int, datetime]
 ) -> RepRow:
     return RepRow(
         seat=seat,
-        team=rep.team.name if rep.team else "",
+        team=scope.teams.get(seat.team_id or 0, ""),
         late=found["late"],
         soon=found["soon"],
         later=found["all"] - found["late"] - found["soon"],
@@ -259,9 +273,10 @@ LATE_WORDS = {
 }
 
 
-def exceptions(scope: Scope, now: datetime) -> list[Exceptional]:
-    """What stayed late, what routing found nobody for, which objections wait; one line each, oldest first."""
-    found = [*_late(scope, now), *_objections(scope, now)]
+def exceptions(scope: Scope, now: datetime, terms: Document, hours: presence.Hours) -> list[Exceptional]:
+    """What stayed late, what routing found nobody for, which objections wait, what sleeps longer than agreed
+    or woke to silence, which messages never arrived; one line each, oldest first. Three queries."""
+    found = [*_late(scope, now), *_objections(scope, now), *_silent(scope, now, terms, hours)]
     return sorted(found, key=lambda one: (one.since, one.handoff.pk))[:SHOWN]
 
 
@@ -330,3 +345,70 @@ def _objections(scope: Scope, now: datetime) -> list[Exceptional]:
         )
         for row in rows
     ]
+
+
+def _silent(scope: Scope, now: datetime, terms: Document, hours: presence.Hours) -> list[Exceptional]:
+    """Leads that slept (beyond what is agreed today, past the end of their sleep, or awake with nothing done
+    since) and those about whom a message never arrived. One query; few handoffs ever slept."""
+    last = Transition.objects.filter(handoff=OuterRef("pk")).order_by("-at", "-pk")
+    began = Pause.objects.filter(handoff=OuterRef("pk")).order_by("-starts_at").values("starts_at")
+    lost = outbox.stuck().select_related(None).filter(next_try_at=None).annotate(about=ABOUT)
+    told = JSONObject(at="created_at", channel="channel", to=READER)
+    seen = Handoff.objects.filter(selectors.visible(scope.user), state__in=[s.value for s in OPEN])
+    if scope.chosen is not None:
+        seen = seen.filter(team=scope.chosen)
+    rows = seen.annotate(
+        last_act=Subquery(last.values("action")[:1]),
+        last_at=Subquery(last.values("at")[:1]),
+        asleep_since=Subquery(began[:1]),
+        lost=ArraySubquery(lost.filter(about=OuterRef("pk")).order_by("id").values(told=told)),
+    )
+    slept = Q(snooze_count__gt=0) & (Q(snoozed_until__isnull=False) | Q(last_act="wake"))
+    rows = rows.filter(slept | Q(pk__in=lost.filter(about__isnull=False).order_by().values("about")))
+    rows = rows.select_related("lead__company", "owner").defer("frozen").order_by("changed_at", "pk")
+    found = []
+    for row in rows[: 2 * SHOWN]:
+        if row.lost:
+            found.append(_unsent(scope, row, row.lost, now))
+        asleep = _sleep_words(row, now, terms.snooze, hours) if row.snooze_count else None
+        if asleep is not None:
+            since, words = asleep
+            found.append(Exceptional(row, since, now - since, words, f"/queue/{row.pk}/?tab=team"))
+    return found
+
+
+def _sleep_words(
+    row: Any, now: datetime, agreed: Snooze, hours: presence.Hours
+) -> tuple[datetime, str] | None:
+    """Since when, and why a lead that slept concerns the manager; None: all is as agreed."""
+    who = row.owner.name if row.owner else "nobody"
+    if row.snoozed_until is None and row.last_act != "wake":
+        return None
+    if row.snoozed_until is None:
+        return row.last_at, f"It woke and nothing has happened since; with {who}"
+    if row.snoozed_until <= now:
+        return row.snoozed_until, f"Its sleep is over and it has not woken; with {who}"
+    began = row.asleep_since or row.changed_at
+    if row.snooze_count > agreed.times:
+        return began, f"It slept {row.snooze_count} times, {agreed.times} are agreed; with {who}"
+    calendar = hours.get(row.team_id) or next(iter(hours.values()))
+    if row.snoozed_until > calendar.add(began, WORKING_DAY * agreed.working_days):
+        return began, f"It sleeps longer than the {agreed.working_days} working days agreed; with {who}"
+    return None
+
+
+def _unsent(scope: Scope, handoff: Handoff, lost: Sequence[dict[str, Any]], now: datetime) -> Exceptional:
+    """Messages about a lead that nobody tries any more: one line, the oldest counts."""
+    what = "The mail" if lost[0]["channel"] == Outbox.Channel.EMAIL else "The message"
+    more = f", {len(lost) - 1} more did not" if len(lost) > 1 else ""
+    since = datetime.fromisoformat(lost[0]["at"])
+    admin = scope.user.role == Role.ADMIN
+    return Exceptional(
+        handoff,
+        since,
+        now - since,
+        f"{what} about it never reached {lost[0]['to']}{more}",
+        # An admin sends it again; a manager tells them, or gives the lead to somebody who can be reached.
+        "/settings/messages/" if admin else f"/queue/{handoff.pk}/?tab=team",
+        "Send again" if admin else "Decide",
+    )

@@ -70,16 +70,20 @@ def seats(
     *,
     capacity: int,
     per_day: int,
-    users: Iterable[int] | None = None,
+    users: Iterable[int] | QuerySet[Any] | None = None,
     hours: Hours | None = None,
 ) -> list[Seat]:
     """The active reps (or just `users`, whatever their role) with their load; three queries.
 
     `capacity` and `per_day` are the agreement's; a person's own capacity goes first. `hours`: those of teams
-    that were read already.
+    that were read already; `users` may be a query of ids.
     """
     people = _people(at)
-    people = people.filter(_REPS) if users is None else people.filter(pk__in=list(users))
+    people = (
+        people.filter(_REPS)
+        if users is None
+        else people.filter(pk__in=users if isinstance(users, QuerySet) else list(users))
+    )
     return _seated(list(people), at, capacity, per_day, hours)[0]
 
 

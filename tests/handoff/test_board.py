@@ -7,7 +7,7 @@ import pytest
 from feedback.reports import sla
 from feedback.reports.base import read_filters
 from handoff import clocks, keeping, machine
-from handoff.models import Absence, LateException, Outbox
+from handoff.models import Absence, LateException, Outbox, WebhookEndpoint
 from leadflow import clock
 from leadflow.accounts.actors import person
 
@@ -196,3 +196,33 @@ def test_the_manager_says_until_when_somebody_is_away_and_who_takes_over(
         assert row.owner == people.ben
     assert "away until" in rosa.get("/queue/board/").content.decode()
     assert rosa.post(f"/queue/board/{people.stranger.pk}/away/", until).status_code == 404
+
+
+def test_who_slept_too_long_and_what_never_arrived_are_exceptions_with_their_age(
+    people, weeks, as_user, django_assert_max_num_queries
+) -> None:
+    rows, later = weeks
+    rep = person(rows[0].owner)
+    for row, days in ((rows[0], 2), (rows[1], 1)):
+        until = later + timedelta(days=days)
+        machine.apply("snooze", row.pk, rep, at=later, until=until.isoformat(), reason="on holiday")
+    machine.apply("wake", rows[1].pk, rep, at=later + timedelta(minutes=5))
+    endpoint = WebhookEndpoint.objects.create(name="The CRM", url="https://crm.example.com", created_at=later)
+    lost = {"created_at": later, "not_before": later, "attempts": 12, "kind": "offered"}
+    Outbox.objects.create(
+        key="a", channel="email", user=rows[2].owner, payload={"handoff": rows[2].pk}, **lost
+    )
+    told = {"data": {"handoff": {"id": rows[2].pk}}}
+    Outbox.objects.create(key="b", channel="webhook", endpoint=endpoint, payload=told, **lost)
+    rosa = as_user(people.rosa)
+    rosa.get("/queue/board/")
+    with clock.use(later + timedelta(hours=3)), django_assert_max_num_queries(18):
+        page = rosa.get("/queue/board/").content.decode()
+    assert page.count("It woke and nothing has happened since") == 1
+    assert f"The mail about it never reached {rows[2].owner.name}, 1 more did not" in page
+    assert f'href="/queue/{rows[2].pk}/?tab=team"' in page
+    assert "Its sleep" not in page
+    with clock.use(later + timedelta(days=3)):
+        page = as_user(people.admin).get("/queue/board/").content.decode()
+    assert page.count("Its sleep is over and it has not woken") == 1
+    assert "/settings/messages/" in page
