@@ -76,7 +76,7 @@ def answered(
 
 def _next(request: PageRequest) -> str:
     wanted = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()})
+    safe = wanted[:1] == "/" and url_has_allowed_host_and_scheme(wanted, {request.get_host()})
     return wanted if safe else ""
 
 

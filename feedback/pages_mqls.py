@@ -201,7 +201,7 @@ def do_many(request: PageRequest, act: str) -> HttpResponse:
 def next_of(request: PageRequest) -> str:
     """Where the form wants to go afterwards, if that is a page of ours."""
     wanted = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()})
+    safe = wanted[:1] == "/" and url_has_allowed_host_and_scheme(wanted, {request.get_host()})
     return wanted if safe else ""
 
 

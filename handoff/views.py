@@ -454,4 +454,5 @@ def _cards(request: PageRequest) -> dict[str, list[int]]:
 
 def _next(request: PageRequest) -> str:
     wanted = request.POST.get("next", "")
-    return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}) else ""
+    safe = wanted[:1] == "/" and url_has_allowed_host_and_scheme(wanted, {request.get_host()})
+    return wanted if safe else ""

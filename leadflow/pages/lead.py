@@ -117,10 +117,20 @@ def sales_bar(condition: Any) -> int | None:
     return None
 
 
+def _instant(request: HttpRequest, name: str) -> datetime | None:
+    """The instant that the address names; None for what is none, or has no zone."""
+    try:
+        # A plus that was not escaped arrives as a blank.
+        found = parse_datetime(request.GET.get(name, "").strip().replace(" ", "+"))
+    except ValueError:
+        return None
+    return found if found and found.tzinfo and 1 < found.year < 9999 else None
+
+
 def lead_story(request: HttpRequest, pk: int) -> HttpResponse:
     """More of what happened: `?before=` an instant, `?side=theirs|ours`."""
     row = find_lead(pk)
-    before = parse_datetime(request.GET.get("before", ""))
+    before = _instant(request, "before")
     side = request.GET.get("side", "")
     items, more = first_page(story(row, before, side))
     template = "pages/_story_items.html" if before else "pages/_story.html"
@@ -131,7 +141,7 @@ def lead_story(request: HttpRequest, pk: int) -> HttpResponse:
 def lead_score(request: HttpRequest, pk: int) -> HttpResponse:
     """Why the score was what it was at `?at=`; `?known_at=now` asks what we would say today."""
     row = find_lead(pk)
-    at = parse_datetime(request.GET.get("at", ""))
+    at = _instant(request, "at")
     if at is None:
         raise BadInput("Say for which instant: ?at=2026-11-24T09:12:00Z.")
     today = request.GET.get("known_at") == "now"
@@ -144,7 +154,7 @@ def lead_moves(request: HttpRequest, pk: int) -> HttpResponse:
     """Every change of the score with what moved it, newest first: `?before=` goes further back."""
     row = find_lead(pk)
     found = _changes(row)
-    if (before := parse_datetime(request.GET.get("before", ""))) is not None:
+    if (before := _instant(request, "before")) is not None:
         found = found.filter(at__lt=before)
     # One more, for the oldest is told by what was before it.
     changes = list(reversed(found[: MOVES_SHOWN + 1]))

@@ -218,7 +218,9 @@ def hours_day(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(Calendar, pk=pk)
     actor, calendar = person(request.user), calendars.calendar_of(row)
     if drop := request.POST.get("drop", ""):
-        hours.drop_day(actor, get_object_or_404(CalendarDay, calendar=row, pk=drop if drop.isdigit() else 0))
+        hours.drop_day(
+            actor, get_object_or_404(CalendarDay, calendar=row, pk=drop if drop.isdecimal() else 0)
+        )
         messages.success(request, "That day is as every week again.")
         return redirect("pages:hours_edit", pk)
     form = DayForm(request.POST, today=today_in(calendar.zone, clock.now()))

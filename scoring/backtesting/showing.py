@@ -400,7 +400,7 @@ def behind(run: BacktestRun, cell: str, end: str = "") -> tuple[str, QuerySet[Ba
     elif kind == "source" and value:
         source = "" if value == measures.NO_SOURCE else value
         found, title = found.filter(source=source), f"Source: {value}"
-    elif kind == "best" and value.isdigit() and int(value) in measures.BEST:
+    elif kind == "best" and value.isdecimal() and int(value) in measures.BEST:
         zone = run.agreement.zone
         chosen = measures.best_of_week(runs.cases_of(run), int(value), zone)
         found, title = found.filter(pk__in=_pks(run, chosen)), f"The best {value} of each week"
@@ -410,11 +410,11 @@ def behind(run: BacktestRun, cell: str, end: str = "") -> tuple[str, QuerySet[Ba
         found = found.filter(excluded=False, sales=True)
     elif cell == "below":
         found = found.exclude(excluded=False, sales=True)
-    elif kind == "band" and value.isdigit() and len(value) < 3:
+    elif kind == "band" and value.isdecimal() and len(value) < 3:
         low = int(value)
         span = (low, low + measures.BAND - 1 if low < 90 else 1_000)
         found, title = found.filter(total__range=span, excluded=False), f"Score from {low}"
-    elif kind == "peek" and value.isdigit() and len(value) < 5:
+    elif kind == "peek" and value.isdecimal() and len(value) < 5:
         found, title = found.filter(later__contains=[int(value)]), "Matched only by what was recorded later"
     elif cell != "all":
         raise NotVisible

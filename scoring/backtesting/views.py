@@ -39,7 +39,7 @@ def page(request: PageRequest) -> HttpResponseBase:
     goal = request.GET.get("goal", "")
     goal = goal if goal in GOALS else "customer"
     number = request.GET.get("best", "")
-    best = int(number) if number.isdigit() and len(number) < 4 and int(number) in BEST else 0
+    best = int(number) if number.isdecimal() and len(number) < 4 and int(number) in BEST else 0
     query = {"version": version.number, "goal": goal}
     if against is not None:
         query["against"] = against.number
@@ -168,7 +168,7 @@ def leads(request: PageRequest) -> HttpResponseBase:
     """The leads behind one figure, a page at a time; `?csv=1` all of them."""
     pk = request.GET.get("run", "")
     run = None
-    if pk.isdigit() and len(pk) < 19:
+    if pk.isdecimal() and len(pk) < 19:
         run = BacktestRun.objects.select_related("agreement").filter(pk=int(pk)).first()
     if run is None:
         raise NotVisible

@@ -149,7 +149,7 @@ def reshaped(raw: Json, act: str) -> None:
         steps.append({"day": last + 7 if steps else 1, "kind": "email", "text": ""})
         return
     name, _, number = act.partition(":")
-    if name == "drop-step" and number.isdigit() and int(number) < len(steps):
+    if name == "drop-step" and number.isdecimal() and int(number) < len(steps):
         del steps[int(number)]
 
 

@@ -609,7 +609,7 @@ def put(raw: Json, name: str, value: Json) -> None:
 
 
 def _steps(name: str) -> list[str | int]:
-    return [int(step) if step.isdigit() else step for step in name.split(".")]
+    return [int(step) if step.isdecimal() else step for step in name.split(".")]
 
 
 # Changing a content ---------------------------------------------------------------------------
@@ -701,7 +701,7 @@ def fresh(content: Mapping[str, Json], kind: str, choices: tree.Choices, group: 
         },
         "exclusion": {"id": key, "text": "", "why": "", "on": True, "condition": tree.start("fact", choices)},
         "fast": {
-            "n": int(key) if key.isdigit() else 0,
+            "n": int(key) if key.isdecimal() else 0,
             "text": "",
             "condition": tree.start("did", choices),
         },
@@ -753,7 +753,7 @@ def _next_key(kind: str, group: str, used: set[str]) -> str:
         [int(m[1]) for key in used if (m := _ID.fullmatch(key)) and key.startswith(letter)] if letter else []
     )
     if not letter:
-        numbers = [int(key) for key in used if key.isdigit()]
+        numbers = [int(key) for key in used if key.isdecimal()]
     n = max(numbers, default=0) + 1
     while f"{letter}{n}" in used:
         n += 1

@@ -395,7 +395,7 @@ def change(raw: Json, act: str, name: str, scope: str, choices: Choices) -> Json
     verb, _, target = act.partition(":")
     if target != name and not target.startswith(name + "."):
         return raw
-    way = [int(part) for part in target[len(name) :].split(".") if part.isdigit()]
+    way = [int(part) for part in target[len(name) :].split(".") if part.isdecimal()]
     first = start(SCOPES[scope][0] if scope == "criterion" else "score", choices)
     if verb == "cut":
         return _cut(raw, way)

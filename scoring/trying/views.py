@@ -69,7 +69,7 @@ def _search(query: str) -> list[Lead]:
 
 
 def _real(key: str, desk: Desk, other: Agreement | None) -> dict[str, Any]:
-    if not key.isdigit() or len(key) > 15:
+    if not key.isdecimal() or len(key) > 15:
         raise NotVisible
     lead = Lead.objects.select_related("company").filter(pk=int(key), erased_at=None).first()
     if lead is None:
@@ -121,7 +121,7 @@ def _whole(text: str, default: int) -> int:
     """A number as typed; -1, which no act may have, for what is none."""
     if not text:
         return default
-    return int(text) if text.isdigit() and len(text) < 6 else -1
+    return int(text) if text.isdecimal() and len(text) < 6 else -1
 
 
 def _sides(lead_id: int, desk: Desk, other: Agreement | None) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def redo(request: PageRequest) -> HttpResponseBase:
 def _stepped(request: PageRequest, *, redo: bool) -> HttpResponseBase:
     desk = desk_of(request, drafting=True)
     seen = request.POST.get("lock", "")
-    lock = int(seen) if seen.isdigit() and len(seen) < 9 else desk.agreement.lock_version
+    lock = int(seen) if seen.isdecimal() and len(seen) < 9 else desk.agreement.lock_version
     _, what = agreements.undo(desk.agreement, person(desk.user), lock, redo=redo)
     tab = request.POST.get("tab", "")
     tab = tab if tab in parts.TABS else "behaviour"

@@ -84,7 +84,9 @@ def desk_of(request: HttpRequest, *, drafting: bool = False) -> Desk:
         same_draft(request, draft)
         shown = draft
     elif number:
-        match = Agreement.objects.filter(number=int(number)) if number.isdigit() and len(number) < 9 else None
+        match = (
+            Agreement.objects.filter(number=int(number)) if number.isdecimal() and len(number) < 9 else None
+        )
         asked = match.first() if match is not None else None
         if asked is None:
             raise NotVisible

@@ -71,7 +71,7 @@ def take(request: HttpRequest) -> HttpResponseBase:
         agreements.create_draft(person(user), content=loaded.content, note=f"From the file {name}")
         messages.success(request, f"“{name}” is the draft now: look at it, then propose it.")
     else:
-        lock = int(seen) if seen.isdigit() and len(seen) < 9 else -1
+        lock = int(seen) if seen.isdecimal() and len(seen) < 9 else -1
         agreements.save_draft(draft, loaded.content, person(user), lock, what=f"Loaded from {name}")
         messages.success(request, f"“{name}” has replaced the draft. Undo brings the one before back.")
     return redirect("scoring:tab", tab="sign")

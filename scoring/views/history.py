@@ -59,7 +59,7 @@ def _number(text: str, otherwise: int) -> int:
     """The version that is asked for; 0, which none has, for what is no number."""
     if not text:
         return otherwise
-    return int(text) if text.isdigit() and len(text) < 9 else 0
+    return int(text) if text.isdecimal() and len(text) < 9 else 0
 
 
 def _column(agreement: Agreement) -> dict[str, Any]:

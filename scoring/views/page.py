@@ -60,7 +60,9 @@ def start(request: PageRequest) -> HttpResponseBase:
     user: Any = request.user
     number = request.POST.get("of", "")
     of = (
-        Agreement.objects.filter(number=int(number)).first() if number.isdigit() and len(number) < 9 else None
+        Agreement.objects.filter(number=int(number)).first()
+        if number.isdecimal() and len(number) < 9
+        else None
     )
     made = agreements.create_draft(person(user), based_on=of)
     messages.success(request, f"Draft of v{made.number}: change it, then propose it to both sides.")

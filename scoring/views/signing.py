@@ -201,7 +201,7 @@ def _page_of(agreement: Agreement) -> str:
 def _asked(request: HttpRequest) -> Agreement | None:
     """The version that a form names."""
     number = request.POST.get("v", "")
-    if not (number.isdigit() and len(number) < 9):
+    if not (number.isdecimal() and len(number) < 9):
         return None
     return Agreement.objects.filter(number=int(number)).first()
 

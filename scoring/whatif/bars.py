@@ -32,7 +32,7 @@ class Bar:
 
     def tried(self, asked: str) -> int:
         """The bar that an address asks for, else the agreed one."""
-        wanted = int(asked) if asked.isdigit() and len(asked) < 4 else self.value
+        wanted = int(asked) if asked.isdecimal() and len(asked) < 4 else self.value
         return min(max(wanted, self.low), self.high)
 
     @property

@@ -234,7 +234,7 @@ def cell(name: str) -> Cell | None:
     if name in plain:
         return plain[name]
     kind, _, rest = name.partition(":")
-    if kind in ("was", "now") and rest.isdigit() and int(rest) in STEPS:
+    if kind in ("was", "now") and rest.isdecimal() and int(rest) in STEPS:
         low = int(rest)
         upto = "" if low == STEPS[-1] else f" AND x.{kind} < {low + STEP}"
         least = "" if low == 0 else f" AND x.{kind} >= {low}"

@@ -167,10 +167,10 @@ def put_bar(request: PageRequest) -> HttpResponseBase:
     draft = agreements.draft() or agreements.create_draft(actor)
     bar = bars.of(Document(draft.content))
     wanted = request.POST.get("bar", "")
-    if bar is None or not wanted.isdigit() or not bar.low <= int(wanted) <= bar.high:
+    if bar is None or not wanted.isdecimal() or not bar.low <= int(wanted) <= bar.high:
         raise BadInput("This bar cannot be put into the draft.", [Fault("bar", "Choose it on the slider.")])
     lock = request.POST.get("lock_version", "")
-    same = request.POST.get("v") == str(draft.number) and lock.isdigit()
+    same = request.POST.get("v") == str(draft.number) and lock.isdecimal()
     agreements.save_draft(
         draft,
         bars.with_bar(draft.content, int(wanted)),
@@ -189,7 +189,7 @@ def put_bar(request: PageRequest) -> HttpResponseBase:
 
 def _run(request: PageRequest) -> PreviewRun:
     key = request.GET.get("run", "")
-    if not key.isdigit() or len(key) > 15:
+    if not key.isdecimal() or len(key) > 15:
         raise NotVisible
     return runs.get(int(key))
 
