@@ -79,13 +79,19 @@ def leads(request: HttpRequest, name: str) -> HttpResponseBase:
     module, filters = reports.named(name), _filters(request, name)
     cell = request.GET.get("cell", "")
     present = Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)
-    found = module.drill(cell, filters).select_related("company", "score")
+    behind = module.drill(cell, filters).order_by("-created_at", "-pk")
+    found = behind.select_related("company", "score")
     found = found.annotate(held_by=Subquery(present.values("owner__name")[:1]))
-    found = found.order_by("-created_at", "-pk")
     if request.GET.get("format") == "csv":
         return _leads_csv(name, found.iterator(chunk_size=2000))
+    # A hundred thousand are put in order by their numbers; only those of the page are read whole.
+    page = Paginator(behind.values_list("pk", flat=True), PAGE).get_page(request.GET.get("page"))
+    whole = Lead.objects.filter(pk__in=list(page.object_list)).select_related("company", "score")
+    page.object_list = list(
+        whole.annotate(held_by=Subquery(present.values("owner__name")[:1])).order_by("-created_at", "-pk")
+    )
     context = {
-        "page": Paginator(found, PAGE).get_page(request.GET.get("page")),
+        "page": page,
         "filters": filters,
         "name": name,
         "title": getattr(module, "TITLE", "Sales’ answers"),

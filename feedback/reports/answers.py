@@ -114,8 +114,8 @@ _COUNTS = f"""
 # A criterion has one line in an explanation; its words are those of the latest handoff that has it.
 _POINTS = f"""
     , given AS MATERIALIZED (
-        SELECT line.criterion, p.kind, p.reason_key, round(sum(line.points)::numeric, 2) AS points, count(*) AS n,
-               max(p.handoff_id) AS latest
+        SELECT line.criterion, p.kind, p.reason_key, count(*) AS n, max(p.handoff_id) AS latest,
+               round(sum(line.points)::numeric, 2) AS points
         FROM said p {LINES}
         WHERE (p.kind = 'accepted' OR ({_JUDGED.replace("kind", "p.kind", 1)}))
           AND line.points > 0 AND line.criterion NOT IN %(no_points)s

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from feedback.reports import journeys, spans
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
-from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
+from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation, leads_of
 from feedback.reports.frame import population
 from feedback.reports.tally import Cohort
 from leadflow import audit
@@ -133,7 +133,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     place = cell.removeprefix("place=")
     if place not in PLACE_WORDS:
         raise BadInput("There is no such place.", [Fault("cell", "Open it from the report.")])
-    return Lead.objects.filter(pk__in=[row[0] for row in _rows(_IN_PLACE, filters, place=place)])
+    return leads_of([row[0] for row in _rows(_IN_PLACE, filters, place=place)])
 
 
 def build(filters: Filters) -> Report:

@@ -10,6 +10,7 @@ from feedback.reports import books
 from feedback.reports.base import Figure, Filters, Report, Table
 from feedback.reports.books import Day, Line
 from feedback.reports.conversion import PLACE_WORDS
+from feedback.reports.cube import leads_of
 from feedback.reports.frame import chart_of
 from leadflow import audit
 from leadflow.accounts.models import Organisation
@@ -256,7 +257,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
         ids = books.standing(place, low)
     else:
         ids = books.standing(place, high if high < filters.at else None)
-    return Lead.objects.filter(pk__in=ids)
+    return leads_of(ids)
 
 
 def words(cell: str, filters: Filters) -> str:

@@ -5,13 +5,14 @@ A report names a relation (SQL that ends in a `base` with one row per lead), its
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 
 from feedback.reports.base import Filters
 from leadflow.errors import BadInput, Fault
@@ -19,6 +20,12 @@ from leadflow.leads.models import Lead
 
 ALL = ("", "")
 Number = int | Decimal
+
+
+def leads_of(ids: Sequence[int]) -> QuerySet[Lead]:
+    """The leads of these ids, which may be a hundred thousand: they go over as one value."""
+    found = RawSQL("SELECT unnest(%s::bigint[])", ["{" + ",".join(map(str, ids)) + "}"])
+    return Lead.objects.filter(pk__in=found)
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,7 @@ class Cube:
                 f"WITH {relation.text} SELECT DISTINCT lead_id FROM base WHERE {where}",  # noqa: S608 ours
                 {**relation.bound, "cell_key": key},
             )
-            return Lead.objects.filter(pk__in=[row[0] for row in cursor.fetchall()])
+            return leads_of([row[0] for row in cursor.fetchall()])
 
     def words(self, cell: str, filters: Filters) -> str:
         """What a cell counts, for the head of the list of its leads."""

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
+from feedback.reports.cube import leads_of
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import PERSONA
 from handoff import clocks
@@ -52,7 +53,14 @@ _WHERE = {
 }
 
 
-def _base(filters: Filters, lean: bool = False) -> str:
+_HELD = "SELECT id, lead_id, grade, first_offered_at, reached_at, frozen, agreement_id FROM handoff_handoff"
+# All handoffs of the period are read together; of those behind one figure each by itself.
+_TOGETHER = f"""JOIN ({_HELD} WHERE id = ANY(ARRAY(SELECT DISTINCT handoff_id FROM due))) h
+            ON h.id = due.handoff_id"""  # noqa: S608 ours
+_EACH = f"CROSS JOIN LATERAL ({_HELD} WHERE id = due.handoff_id OFFSET 0) h"
+
+
+def _base(filters: Filters, lean: bool = False, each: bool = False) -> str:
     """Every promise that fell due in the period: handoff's own relation, so also those whose tick has not
     come round yet; nothing that falls due after the instant of looking, or an early answer would count twice.
     """
@@ -77,9 +85,7 @@ def _base(filters: Filters, lean: bool = False) -> str:
                (due.due AT TIME ZONE %(zone)s)::date AS day,
                extract(hour FROM h.first_offered_at AT TIME ZONE %(zone)s)::int AS hour,
                h.reached_at <= %(at)s AS reached
-        FROM due JOIN (SELECT id, lead_id, grade, first_offered_at, reached_at, frozen, agreement_id
-                       FROM handoff_handoff
-                       WHERE id = ANY(ARRAY(SELECT DISTINCT handoff_id FROM due))) h ON h.id = due.handoff_id
+        FROM due {_EACH if each else _TOGETHER}
         {"JOIN leads_lead l ON l.id = h.lead_id" if filters.source or filters.campaign else ""}
         {"WHERE" if where else ""} {" AND ".join(where)}
     )"""  # noqa: S608 the pieces are ours, values are bound
@@ -204,10 +210,10 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     )
     if not known or (by in ("day", "week") and not _is_day(key)):
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
-    statement = _base(filters) + _LEADS + _RESULTS[parts[2]] + _BY[by]
+    statement = _base(filters, each=True) + _LEADS + _RESULTS[parts[2]] + _BY[by]
     with connection.cursor() as cursor:
         cursor.execute(statement, _bound(filters) | {"scope": parts[0], "promise": parts[1], "key": key})
-        return Lead.objects.filter(pk__in=[row[0] for row in cursor.fetchall()])
+        return leads_of([row[0] for row in cursor.fetchall()])
 
 
 def _is_day(text: str) -> bool:
