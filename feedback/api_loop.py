@@ -118,6 +118,8 @@ class QuestionOut(serializers.Serializer[Any]):
     answer = serializers.CharField(allow_blank=True)
     answered_at = serializers.DateTimeField(allow_null=True)
     wanted_by = serializers.DateField(allow_null=True)
+    due_at = serializers.DateTimeField(allow_null=True, help_text="By when marketing promised an answer")
+    first_answer_at = serializers.DateTimeField(allow_null=True, help_text="When there first was one")
 
 
 def _questions(rows: list[Question]) -> list[dict[str, Any]]:
@@ -138,6 +140,8 @@ def _questions(rows: list[Question]) -> list[dict[str, Any]]:
             "answer": head.answer,
             "answered_at": head.answered_at,
             "wanted_by": head.wanted_by,
+            "due_at": row.due_at,
+            "first_answer_at": row.first_answer_at,
         }
         for row, head in zip(rows, heads, strict=True)
     ]

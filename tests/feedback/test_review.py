@@ -121,6 +121,8 @@ def test_marketing_promises_answers_and_decisions_in_working_days(
     news = log.log(log.Said("Rivals cut prices", "competitor", lead.pk), person(people.sam), at=at)
     assert news.due_at is None
     assert {row.due_at.date() for row in asked} == {date(2026, 11, 27)}
+    client = as_user(people.rosa)
+    assert "Promised by Fri 27 Nov" in client.get(f"/feedback/questions/{asked[0].pk}/").content.decode()
     log.answer(asked[0].pk, person(people.mia), text="We do.", at=at + timedelta(days=1))
     log.answer(asked[0].pk, person(people.mia), text="We do, in Frankfurt.", at=at + timedelta(days=8))
     log.answer(asked[1].pk, person(people.mia), text="Nothing.", at=at + timedelta(days=8))
@@ -146,7 +148,6 @@ def test_marketing_promises_answers_and_decisions_in_working_days(
     early = Filters(filters.start, filters.end, at, filters.zone)
     south = Filters(filters.start, filters.end, filters.at, filters.zone, team=people.south.pk)
     assert [mutual.by_week(one)[1]["questions"].whole for one in (early, south)] == [0, 0]
-    client = as_user(people.rosa)
     query = "from=2026-11-23&to=2026-12-06"
     assert "questions answered in time" in client.get(f"/reports/mutual/?{query}").content.decode()
     assert client.get(f"/reports/mutual/leads/?cell=questions@week=never&{query}").status_code == 400
