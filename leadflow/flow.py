@@ -15,8 +15,14 @@ def score() -> None:
 
     nudge.clear("flow.score")
     _until_empty(lambda: customers.pull(clock.now()))
-    _until_empty(lambda: engine.score_pending(clock.now()))
-    open_handoffs()
+
+    def scored() -> int:
+        done = engine.score_pending(clock.now())
+        # At once: while acts come in all the time, there is always one more to score.
+        open_handoffs()
+        return done
+
+    _until_empty(scored)
 
 
 @app.task(name="flow.open")
