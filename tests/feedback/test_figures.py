@@ -2,6 +2,7 @@
 history and on a demo company that lived through the real rooms. The same figure on two pages is one number.
 """
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
@@ -274,6 +275,19 @@ def test_the_same_figure_on_two_pages_is_the_same_number(company):
     october = mutual.by_week(month.filters_of(date(2026, 10, 1)))[1]
     assert figures["leads"] == october["leads"].part
     assert figures["answered"] == october["acceptance"].value
+
+
+def test_a_source_or_campaign_narrows_both_pages_alike(company):
+    led, f = company.ledgers, company.filters
+    campaign = next(iter(led.campaigns.values()))
+    noes = [r for r in led.answers if r["kind"] in ("rejected", "returned") and plain.standing(r)]
+    noes = [r["lead_id"] for r in noes if plain.inside(r["at"], f)]
+    sources = {led.source_of(lead) for lead in noes}
+    wanted = {replace(f, source=one): [led.source_of(lead) for lead in noes].count(one) for one in sources}
+    mine = [led.leads[lead]["first_campaign_id"] == campaign["id"] for lead in noes]
+    wanted[replace(f, campaign=campaign["code"])] = sum(mine)
+    for only, count in wanted.items():
+        assert mutual.by_week(only)[1]["reason"].whole == answers.count(only).noes() == count, only
 
 
 def sources_foot(f):
