@@ -35,7 +35,8 @@ def reports(leads: int) -> list[Result]:
     while journeys.mark() is None:
         journeys.refresh(clock.now())
     books.refresh(clock.now())
-    for table in ("leads_lead", "handoff_handoff", "feedback_leadjourney", "feedback_handoverlines"):
+    kept = ("leadjourney", "journeyday", "handoverkept", "handoverlines")
+    for table in ("leads_lead", "handoff_handoff", *(f"feedback_{name}" for name in kept)):
         execute(f"VACUUM ANALYZE {table}")
     reader = User(email="reader@bench.example", name="Reader", role="sales_manager")
     reader.set_unusable_password()
