@@ -8,9 +8,10 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Min
 
-from handoff import acting, promises
+from handoff import acting, presence, promises
 from handoff.acting import Act
 from handoff.models import OPEN, Handoff, State, Transition
 from handoff.states import TABLE, Action, Who
@@ -148,14 +149,17 @@ def room(act: Act) -> None:
     if not handoff.pool or user is None or handoff.owner_id is not None:
         return
     # The row of the person is locked so that two claims at once cannot both take the last place.
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    seat = acting.seat_of(user.pk, act.at)
-    if seat is None or not seat.present:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM accounts_user WHERE id = %s FOR NO KEY UPDATE", [user.pk])
+    desk = presence.at_desk(user.pk, act.at, acting.terms_now().admission.capacity_open)
+    if desk is None or not desk.present:
         raise Forbidden("You are away today; come back first, then take leads.")
-    if seat.open_now >= seat.capacity:
-        raise Forbidden(f"You have {seat.open_now} open leads, as many as agreed. Finish one first.")
-    if handoff.kind in acting.COUNTED and act.row.name == "claim" and seat.given >= seat.per_day:
-        raise Forbidden(f"You got your {seat.per_day} new leads of today. This one is for a colleague.")
+    if not desk.has_room:
+        raise Forbidden(f"You have {desk.open_now} open leads, as many as agreed. Finish one first.")
+    if handoff.kind in acting.COUNTED and act.row.name == "claim":
+        seat = acting.seat_of(user.pk, act.at)
+        if seat is not None and seat.given >= seat.per_day:
+            raise Forbidden(f"You got your {seat.per_day} new leads of today. This one is for a colleague.")
 
 
 def in_pool(act: Act) -> None:

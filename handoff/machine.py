@@ -133,7 +133,8 @@ def allowed_many(handoffs: Sequence[Handoff], actor: Actor, at: datetime) -> dic
 
 def _has_room(actor: Actor, at: datetime) -> bool:
     capacity = acting.terms_now().admission.capacity_open
-    return actor.user_id is not None and presence.has_room(actor.user_id, at, capacity)
+    desk = presence.at_desk(actor.user_id, at, capacity) if actor.user_id else None
+    return desk is not None and desk.has_room
 
 
 def _may(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -160,13 +160,26 @@ def _seat(
     )
 
 
-def has_room(user_id: int, at: datetime, capacity: int) -> bool:
-    """Whether this active person is there and has fewer open leads than they may (the agreement's
-    `capacity`, unless they have their own); one query."""
+class AtDesk(NamedTuple):
+    """Whether somebody is there, and how many open leads of how many they have."""
+
+    present: bool
+    open_now: int
+    capacity: int
+
+    @property
+    def has_room(self) -> bool:
+        """Whether they may take one more from the pool."""
+        return self.present and self.open_now < self.capacity
+
+
+def at_desk(user_id: int, at: datetime, capacity: int) -> AtDesk | None:
+    """Where this person stands, None when inactive (the agreement's `capacity`, unless they have their own);
+    one query."""
     row: Any = _people(at).filter(pk=user_id).first()
     if row is None:
-        return False
-    return not row.away and row.open_now < (capacity if row.capacity_open is None else row.capacity_open)
+        return None
+    return AtDesk(not row.away, row.open_now, capacity if row.capacity_open is None else row.capacity_open)
 
 
 def absences(at: datetime) -> Any:
