@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import messages
 from django.contrib.auth.tokens import default_token_generator
 from django.core.mail import send_mail
@@ -311,6 +312,14 @@ def _told(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def _kind(label: str) -> str:
+    """What an entry is about, in words: "advisor finding"; the bare label where the code has it no more."""
+    try:
+        return str(apps.get_model(label)._meta.verbose_name)
+    except LookupError:
+        return label.rpartition(".")[2]
+
+
 @managers
 def trail(request: HttpRequest) -> HttpResponse:
     """Who changed what, when and why."""
@@ -322,8 +331,9 @@ def trail(request: HttpRequest) -> HttpResponse:
     page = page_of(rows, request.GET.get("page"), 60)
     for row in page.object_list:
         row.act = row.verb.replace(".", ": ").replace("_", " ").capitalize()
-        row.thing = f"{row.object_type.rpartition('.')[2]} {row.object_id}"
-        row.was, row.is_now = _told(row.before), _told(row.after)
+        row.thing = f"{_kind(row.object_type)} {row.object_id}"
+        # Nothing before, or nothing after, needs no word: only what is there is told.
+        row.was, row.is_now = (_told(part) if part else "" for part in (row.before, row.after))
     context = {
         "page": page,
         "verb": verb,

@@ -64,7 +64,13 @@
   function keep(toast) {
     if (toast.dataset.seen) return;
     toast.dataset.seen = "1";
-    $$("[data-undo]", box()).forEach(function (old) { if (!toast.contains(old)) old.removeAttribute("data-key"); });
+    var undo = $("[data-undo]", toast), back = undo && undo.getAttribute("hx-post");
+    $$("[data-toast] [data-undo]", box()).forEach(function (old) {
+      if (toast.contains(old)) return;
+      old.removeAttribute("data-key");
+      /* The same act told twice offers one way back. */
+      if (back && old.getAttribute("hx-post") === back) old.closest("[data-toast]").remove();
+    });
     var all = $$("[data-toast]", box());
     all.slice(0, Math.max(0, all.length - 3)).forEach(function (old) { old.remove(); });
     if (!toast.hasAttribute("data-stay")) {
@@ -152,7 +158,21 @@
 
   document.addEventListener("htmx:load", function () { $$("[data-toast]", box()).forEach(keep); tick(); });
   document.addEventListener("DOMContentLoaded", function () { $$("[data-toast]", box()).forEach(keep); tick(); });
+
+  /* Where one is stays in sight, also in a row of tabs that is longer than a phone is wide. */
+  function showHere(root) {
+    $$('.lf-tabs [aria-current], .lf-subnav [aria-current]', root).forEach(function (here) {
+      var row = here.parentElement, free = row.clientWidth - here.offsetWidth;
+      if (row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - row.offsetLeft - free / 2;
+    });
+  }
+  document.addEventListener("DOMContentLoaded", function () { showHere(document); });
   document.addEventListener("htmx:oobAfterSwap", function () { $$("[data-toast]", box()).forEach(keep); });
+  /* What was taken back cannot be taken back again: its offer leaves. */
+  document.addEventListener("htmx:afterRequest", function (event) {
+    var undo = event.detail.elt;
+    if (event.detail.successful && undo.matches && undo.matches("[data-toast] [data-undo]")) undo.closest("[data-toast]").remove();
+  });
   /* The notices were seen: the bell counts no more. */
   document.addEventListener("htmx:afterRequest", function (event) {
     if (event.detail.pathInfo.requestPath === "/notices/read/") $$("#bell-count").forEach(function (count) { count.remove(); });

@@ -49,7 +49,7 @@
           name: one.name, type: lines ? "line" : "bar", data: one.values, cursor: (one.links || []).length ? "pointer" : "default",
           itemStyle: { color: colour, borderRadius: spec.kind === "stacked" ? 0 : lying ? [0, 3, 3, 0] : [3, 3, 0, 0] },
           stack: spec.kind === "stacked" ? "all" : undefined, barMaxWidth: lying ? (one.tone === "was" ? 8 : 20) : 34, barGap: lying ? "25%" : "10%", barCategoryGap: "34%",
-          label: { show: (lying && one.tone !== "was") || (spec.kind === "columns" && spec.series.length === 1 && spec.labels.length <= 14), position: lying ? "right" : "top", color: ink, fontWeight: 600, fontSize: 12, fontFamily: font, formatter: function (point) { return number(point.value, spec.unit); } },
+          label: { show: (lying && one.tone !== "was") || (spec.kind === "columns" && spec.series.length === 1 && spec.labels.length <= 14), position: lying ? "right" : "top", color: ink, fontWeight: 600, fontSize: 12, fontFamily: font, formatter: function (point) { return number(lying || spec.unit !== "%" || spec.labels.length < 7 ? point.value : Math.round(point.value), spec.unit); } },
           lineStyle: lines ? { color: colour, width: 2, type: one.tone === "was" ? "dashed" : "solid" } : undefined,
           symbol: lines ? "circle" : undefined, symbolSize: 7, showSymbol: lines && spec.labels.length <= 32, connectNulls: false,
         };
