@@ -61,7 +61,10 @@ def test_promises_stand_beside_what_was_kept(people, agreement_in_force, make_le
     Handoff.objects.filter(pk=row.pk).update(first_offered_at=at - timedelta(days=5), grade="A1")
     page = as_user(people.mia).get("/")
     rows = {one.label: one for side in page.context["promises"] for one in side["rows"]}
-    assert (rows["ready leads handed over"].promised, rows["ready leads handed over"].kept) == ("25 a week", "1")
+    assert (rows["ready leads handed over"].promised, rows["ready leads handed over"].kept) == (
+        "25 a week",
+        "1",
+    )
     assert rows["ready leads handed over"].short
     assert (rows["of them grade A"].promised, rows["of them grade A"].kept) == ("50%", "100%")
     assert (rows["answered in time"].promised, rows["answered in time"].kept) == ("90%", "–")
