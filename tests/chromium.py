@@ -12,15 +12,17 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 def path() -> str | None:
     """The executable of a Chromium on this machine; CHROMIUM names one. None when there is none."""
     named = os.environ.get("CHROMIUM")
-    found = [named, *map(shutil.which, NAMES), _playwrights_own()]
-    return next((each for each in found if each and Path(each).exists()), None)
+    found = next((each for each in (named, *map(shutil.which, NAMES)) if each and Path(each).exists()), None)
+    # Asking Playwright takes seconds: only where the machine has none.
+    return found or _playwrights_own()
 
 
 def _playwrights_own() -> str | None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        return playwright.chromium.executable_path
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
 
 
 def _ways() -> list[list[list[str]]]:

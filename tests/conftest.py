@@ -20,6 +20,15 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 24, 9, 12, tzinfo=BERLIN)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The database of the run, with the long lists that agreements name: written once, not by each test."""
+    from scoring import lists
+
+    with django_db_blocker.unblock():
+        lists.shipped_snapshots()
+
+
 @pytest.fixture
 def at():
     """The instant at which a test lives; the house's clock stands there."""

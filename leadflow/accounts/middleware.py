@@ -1,8 +1,10 @@
 """The user's time zone, and errors told in words."""
 
 from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -16,6 +18,23 @@ ZERO_BYTE = (
     "Type it by hand and try again."
 )
 STATUS = {BadInput: 400, Forbidden: 403, NotVisible: 404, Conflict: 409}
+
+
+class SignedInMiddleware(LoginRequiredMiddleware):
+    """Signed in is the default of the whole house. A part of a page that is asked for after the session ended
+    is answered by a toast: the page stays, and with it what was typed."""
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponse:
+        if request.headers.get("HX-Request") == "true":
+            return render(request, "_signed_out_toast.html", status=401)
+        return super().handle_no_permission(request, view_func)
+
+
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form that is older than the session of its sender: said in words, on the page where it was typed."""
+    if request.headers.get("HX-Request") == "true":
+        return render(request, "_signed_out_toast.html", status=403)
+    return render(request, "403_csrf.html", status=403)
 
 
 class UserZoneMiddleware:

@@ -64,6 +64,7 @@
   function keep(toast) {
     if (toast.dataset.seen) return;
     toast.dataset.seen = "1";
+    if (toast.dataset.once) $$("[data-once=" + toast.dataset.once + "]", box()).forEach(function (old) { if (old !== toast) old.remove(); });
     var undo = $("[data-undo]", toast), back = undo && undo.getAttribute("hx-post");
     $$("[data-toast] [data-undo]", box()).forEach(function (old) {
       if (toast.contains(old)) return;
@@ -106,6 +107,14 @@
 
   document.addEventListener("lf:toast", function (event) {
     LF.toast(event.detail.text || event.detail.value, event.detail);
+  });
+
+  /* Who logged in again in another tab goes on here: the proof of this browser is the cookie's of now. */
+  document.addEventListener("htmx:configRequest", function (event) {
+    var now = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie), detail = event.detail;
+    if (!now) return;
+    detail.headers["X-CSRFToken"] = now[1];
+    if (detail.parameters && detail.parameters.has && detail.parameters.has("csrfmiddlewaretoken")) detail.parameters.set("csrfmiddlewaretoken", now[1]);
   });
 
   /* htmx: what happens when the server says no ------------------------------------------------------- */

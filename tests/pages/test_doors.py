@@ -104,3 +104,14 @@ def test_the_profile_never_changes_a_role(people, as_user) -> None:
     people.sam.refresh_from_db()
     assert people.sam.role == "rep"
     assert people.sam.is_active
+
+
+def test_a_part_of_a_page_after_the_session_ended_leaves_the_page_as_it_is(people, client) -> None:
+    part = client.get("/queue/", headers={"HX-Request": "true"})
+    assert part.status_code == 401
+    assert "What you typed is still here" in part.content.decode()
+    whole = client.get("/queue/")
+    assert whole.status_code == 302
+    old = Client(enforce_csrf_checks=True).post("/profile/", headers={"HX-Request": "true"})
+    assert old.status_code == 403
+    assert "log in in a new tab" in old.content.decode()

@@ -14,8 +14,9 @@ from tests.scoring.sample import content as sample_content
 def snapshots(db):
     """Two short lists of domains under the names that the sample agreement uses."""
     for sha, key, domain in (("free", "free_mail", "gmail.com"), ("gone", "throwaway", "mailinator.com")):
-        snapshot = ListSnapshot.objects.create(sha256=sha, key=key, at=clock.now())
-        ListEntry.objects.create(snapshot=snapshot, value=domain)
+        named = {"key": key, "at": clock.now()}
+        snapshot, _ = ListSnapshot.objects.get_or_create(sha256=sha, defaults=named)
+        ListEntry.objects.get_or_create(snapshot=snapshot, value=domain)
 
 
 @pytest.fixture
