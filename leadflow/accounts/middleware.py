@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -24,10 +24,13 @@ class SignedInMiddleware(LoginRequiredMiddleware):
     """Signed in is the default of the whole house. A part of a page that is asked for after the session ended
     is answered by a toast: the page stays, and with it what was typed."""
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponse:
-        if request.headers.get("HX-Request") == "true":
+    def process_view(
+        self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: Any
+    ) -> HttpResponseBase | None:
+        answer = super().process_view(request, view_func, view_args, view_kwargs)
+        if answer is not None and request.headers.get("HX-Request") == "true":
             return render(request, "_signed_out_toast.html", status=401)
-        return super().handle_no_permission(request, view_func)
+        return answer
 
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
