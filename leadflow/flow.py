@@ -1,10 +1,16 @@
 """The conveyor: which worker pulls which pending rows. Tasks are shims; the rooms do the work."""
 
+import time
+
+from django.conf import settings
+
 from leadflow import clock, nudge
 from leadflow.celery import app
 
 # How many passes one task makes before it lets others have a turn.
 PASSES = 50
+# A pass over a handful costs more than the handful: while more of them come in, wait so many seconds for company.
+HANDFUL, COMPANY = 100, 0.15
 
 
 @app.task(name="flow.score")
@@ -20,6 +26,8 @@ def score() -> None:
         done = engine.score_pending(clock.now())
         # At once: while acts come in all the time, there is always one more to score.
         open_handoffs()
+        if 0 < done < HANDFUL and settings.NUDGES and engine.is_pending():
+            time.sleep(COMPANY)
         return done
 
     _until_empty(scored)

@@ -10,6 +10,7 @@ from scoring.engine.crossings import Counts
 from scoring.engine.deciding import OURS, WITH_SALES
 from scoring.engine.passes import (
     end_holds,
+    is_pending,
     queue_refresh,
     refresh,
     score_leads,
@@ -33,6 +34,7 @@ __all__ = [
     "explain",
     "explain_many",
     "hold",
+    "is_pending",
     "is_ready",
     "match",
     "queue_refresh",

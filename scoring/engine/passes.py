@@ -53,6 +53,11 @@ def score_pending(at: datetime, limit: int = 500) -> int:
     return len(claimed)
 
 
+def is_pending() -> bool:
+    """Whether any lead waits to be scored."""
+    return LeadChanged.objects.exists()
+
+
 def score_leads(
     lead_ids: Iterable[int],
     *,

@@ -36,7 +36,7 @@ STANDS_STILL = 5 if LEADS < 500 else 60
 BATCH = 10
 # The run goes on until so many things were killed; where starting again takes longer than the next kill, no
 # more than so many, or nothing would ever be done.
-KILLS, MOST = 8, max(24, LEADS // 10)
+KILLS, MOST = (8, 24) if LEADS < 500 else (24, 200)
 VICTIMS = {
     "web": "gunicorn",
     "flow worker": "-Q flow",
@@ -144,12 +144,14 @@ def answer(house: House, until: Callable[[], bool]) -> None:
 
 
 def break_things(installation: Installation, over: Callable[[], bool], broken: Counter[str]) -> None:
-    """Kill something every few seconds; once the broker stands still instead."""
-    dice = random.Random(4)
+    """Kill something every few seconds; the first time the broker only stands still."""
+    dice, line = random.Random(4), list[str]()
     assert installation.process is not None
     while not over():
         time.sleep(dice.uniform(*PAUSE))
-        what = dice.choice(list(VICTIMS))
+        # Everything has its turn, in another order each time.
+        line = line or dice.sample(list(VICTIMS), len(VICTIMS))
+        what = line.pop()
         found = _parts(installation, VICTIMS[what])
         if not found:
             continue
