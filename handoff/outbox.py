@@ -214,7 +214,11 @@ def _round(at: datetime, until: float) -> int | None:
         if not errands:
             return None
         _run(errands, until)
-        return sum(_settle(errand, at) for errand in errands)
+        arrived = [row for errand in errands for row in _settle(errand, at)]
+        Outbox.objects.filter(pk__in=[row.pk for row in arrived]).update(
+            attempts=F("attempts") + 1, delivered_at=at, next_try_at=None, error=""
+        )
+        return len(arrived)
 
 
 def _run(errands: Sequence[Errand], until: float) -> None:
@@ -227,35 +231,37 @@ def _run(errands: Sequence[Errand], until: float) -> None:
         thread.join(max(0.0, until + GRACE - time.monotonic()))
 
 
-def _settle(errand: Errand, at: datetime) -> int:
-    """Write what came of an errand; returns how many arrived."""
+def _settle(errand: Errand, at: datetime) -> list[Outbox]:
+    """Write what came of an errand; the rows that arrived are returned, to be marked all at once."""
     replies = list(errand.replies)
     if len(replies) < len(errand.rows) and (not replies or replies[-1].ok):
         # Either the time was over between two, or the one on its way hangs.
         hangs = not replies
         replies += [Reply(None, f"no answer within {SECONDS_PER_CALL:.0f} s")] if hangs else []
-    for row, reply in zip(errand.rows, replies, strict=False):
-        _note(row, reply, at)
-    return sum(reply.ok for reply in replies)
+    said = list(zip(errand.rows, replies, strict=False))
+    for row, reply in said:
+        if row.endpoint_id is not None:
+            _log(row, row.endpoint_id, reply, at)
+        if not reply.ok:
+            _failed(row, reply, at)
+    return [row for row, reply in said if reply.ok]
 
 
-def _note(row: Outbox, reply: Reply, at: datetime) -> None:
-    row.attempts += 1
-    if reply.ok:
-        row.delivered_at, row.next_try_at, row.error = at, None, ""
-    else:
-        log.warning("letter %s was not sent: %s", row.key, reply.words)
-        over = row.attempts >= GIVE_UP_AFTER or row.created_at < at - GIVE_UP_AGE
-        row.error = reply.words[:2_000]
-        row.next_try_at = None if over else at + retry_after(row.attempts)
-    row.save(update_fields=["attempts", "delivered_at", "next_try_at", "error"])
-    if row.endpoint_id is None:
-        return
+def _log(row: Outbox, endpoint_id: int, reply: Reply, at: datetime) -> None:
     DeliveryLog.objects.create(
-        message=row, endpoint_id=row.endpoint_id, at=at, status=reply.status, took_ms=reply.took_ms,
+        message=row, endpoint_id=endpoint_id, at=at, status=reply.status, took_ms=reply.took_ms,
         answer=reply.text[:500],
     )  # fmt: skip
-    if not reply.ok:
+
+
+def _failed(row: Outbox, reply: Reply, at: datetime) -> None:
+    log.warning("letter %s was not sent: %s", row.key, reply.words)
+    row.attempts += 1
+    over = row.attempts >= GIVE_UP_AFTER or row.created_at < at - GIVE_UP_AGE
+    row.error = reply.words[:2_000]
+    row.next_try_at = None if over else at + retry_after(row.attempts)
+    row.save(update_fields=["attempts", "next_try_at", "error"])
+    if row.endpoint_id is not None:
         _hold_back(row.endpoint_id, at + retry_after(row.attempts))
 
 
@@ -273,7 +279,7 @@ def _mail_errands(at: datetime) -> Iterable[Errand]:
             message = _mail(row, standing)
         except Exception as problem:
             log.exception("letter %s cannot be written", row.key)
-            _note(row, Reply(None, f"{type(problem).__name__}: {problem}"), at)
+            _failed(row, Reply(None, f"{type(problem).__name__}: {problem}"), at)
             continue
         if message is None:  # for somebody who has left
             row.delivered_at, row.next_try_at = at, None

@@ -9,7 +9,7 @@ from leadflow.celery import app
 
 # How many passes one task makes before it lets others have a turn.
 PASSES = 50
-# A pass over a handful costs more than the handful: while more of them come in, wait so many seconds for company.
+# A pass over a handful costs more than the handful: while more come in, it waits so many seconds for them.
 HANDFUL, COMPANY = 100, 0.15
 
 

@@ -5,6 +5,7 @@ from django.urls import include, path
 from leadflow import api_urls, health
 
 handler404 = "leadflow.web.not_found"
+handler500 = "leadflow.web.broken"
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),

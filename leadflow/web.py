@@ -3,9 +3,11 @@
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # A spreadsheet runs what begins with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+AWAY = "The database is away for a moment; nothing was half done. Try again in some seconds."
+BROKEN = "Something broke on our side; nothing was half done. Try again in a minute."
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?%?\Z")
 
 
@@ -109,6 +113,19 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not request.path.startswith("/api/"):
         return page_not_found(request, exception)
     return problem_document("There is nothing here by that name.", 404)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """What broke on our side: 503 and “try again” while the database is away, else 500."""
+    away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    status = 503 if away else 500
+    if request.path.startswith("/api/"):
+        answer = problem_document(AWAY if away else BROKEN, status)
+    else:
+        answer = HttpResponse(render_to_string("500.html"), status=status)
+    if away:
+        answer["Retry-After"] = "5"
+    return answer
 
 
 def problem_document(title: str, status: int) -> HttpResponse:

@@ -1,9 +1,11 @@
 """Signing in, passwords, the profile."""
 
+import contextlib
 import re
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
 
 from leadflow.accounts.models import AuditEntry, Organisation, User
@@ -115,3 +117,22 @@ def test_a_part_of_a_page_after_the_session_ended_leaves_the_page_as_it_is(peopl
     old = Client(enforce_csrf_checks=True).post("/profile/", headers={"HX-Request": "true"})
     assert old.status_code == 403
     assert "log in in a new tab" in old.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/api/v1/leads/", "application/problem")])
+def test_while_the_database_is_away_one_is_told_to_try_again(path, kind, as_user, people) -> None:
+    client = as_user(people.admin)
+    client.raise_request_exception = False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (mine,) = cursor.fetchone()
+        with contextlib.closing(connection.copy()) as other, other.cursor() as killer:
+            killer.execute("SELECT pg_terminate_backend(%s)", [mine])
+    answer = client.get(path)
+    connection.close()
+    assert answer.status_code == 503
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert "half done" in answer.content.decode()
+    assert answer.headers["Retry-After"] == "5"
+    assert client.get(path).status_code == 200
