@@ -24,6 +24,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 WIDE, NARROW = (1440, 900), (390, 844)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+# What `response` notes itself; and a question that the page took back, because a newer one was asked.
+NO_ERRORS = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
 _ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -43,7 +45,7 @@ class Watch:
 
     def console(self, message: ConsoleMessage) -> None:
         """Note errors of the console; a refused request is noted by `response`."""
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error" and not message.text.startswith(NO_ERRORS):
             self.wrong.append(message.text)
 
     def response(self, response: Response) -> None:

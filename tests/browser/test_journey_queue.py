@@ -140,8 +140,10 @@ def test_the_same_keys_work_on_the_lead_page(people, four, open_as, axe) -> None
     expect(page.get_by_text(f"{one.lead.name} rejected: not ready")).to_be_visible()
     expect(page.locator("#lead-page")).to_contain_text("Rejected")
     page.keyboard.press("z")
-    expect(page.locator("#lead-page")).to_contain_text("Accept")
+    expect(page.locator("#lead-page [data-key=a]")).to_be_visible()
+    expect(page.locator("[data-undo], .htmx-request")).to_have_count(0)
     page.keyboard.press("c")
+    expect(page.locator("#act-call")).to_be_visible()
     page.keyboard.press("t")
     expect(page.locator("#lead-page")).to_contain_text("Opportunity")
     assert _state(one) == State.WORKING
