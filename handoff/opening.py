@@ -288,12 +288,17 @@ def _withdraw_excluded(at: datetime, limit: int) -> int:
 
 @transaction.atomic
 def _leave_out_free(crossings: QuerySet[Crossing], at: datetime) -> int:
-    """Carry out the exclusions of leads whom nobody in sales holds; who was opened meanwhile comes later."""
-    claimed = list(crossings.select_for_update(skip_locked=True, of=("self",)))
+    """Carry out the exclusions of leads whom nobody in sales holds; who was opened meanwhile comes later.
+
+    Leads are locked before their crossings, as by whoever ends a hold or hands a lead over.
+    """
+    wanted = dict(crossings.values_list("pk", "lead_id"))
+    stages.lock(set(wanted.values()))
+    unhandled = Crossing.objects.filter(pk__in=wanted, handled_at=None)
+    claimed = list(unhandled.order_by("pk").select_for_update(skip_locked=True, of=("self",)))
     if not claimed:
         return 0
     ids = {crossing.lead_id for crossing in claimed}
-    stages.lock(ids)
     opened = set(Handoff.objects.filter(lead__in=ids, state__in=OPEN).values_list("lead", flat=True))
     says = engine.stage_by_score(ids - opened, at)
     out = {lead_id for lead_id, stage in says.items() if stage == Stage.EXCLUDED}

@@ -2,13 +2,10 @@
 policy, a script error or a failed request of our own fails the test that saw it."""
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
-from zlib import crc32
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -24,6 +21,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 WIDE, NARROW = (1440, 900), (390, 844)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+# Colours alone differ in the dark; a narrow page has another order and other parts, in the same colours.
+COLOURS = ["color-contrast"]
 # What `response` notes itself; and a question that the page took back, because a newer one was asked.
 NO_ERRORS = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
 _ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -129,11 +128,11 @@ def _session(user: User, url: str) -> Any:
     return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
 
 
-def _findings(page: Page) -> list[str]:
+def _findings(page: Page, rules: list[str]) -> list[str]:
     if page.evaluate("typeof window.axe === 'undefined'"):
         page.evaluate(AXE_SCRIPT)
     found = page.evaluate(
-        "only => axe.run({runOnly: only, resultTypes: ['violations']}).then(all => all.violations)", RULES
+        "only => axe.run({runOnly: only, resultTypes: ['violations']}).then(all => all.violations)", rules
     )
     return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"][:3]]
 
@@ -141,31 +140,30 @@ def _findings(page: Page) -> list[str]:
 @pytest.fixture
 def axe() -> Callable[[Page], list[str]]:
     """The findings of axe (WCAG A and AA) on a page, in words; an empty list is what we want."""
-    return _findings
+    return lambda page: _findings(page, RULES)
 
 
 @pytest.fixture
 def looks() -> Callable[[Page], list[str]]:
-    """What is wrong with a page as it stands: the findings of axe, and whether it needs sideways scrolling.
+    """What is wrong with a page as it stands, in all its looks: wide and narrow, light and dark.
 
-    It is looked at wide and narrow, once light and once dark; which of them goes with which depends on the
-    address, so that the parts that all pages share are seen in all four looks. Afterwards the page is wide
-    and light.
+    The findings of axe (of its colours in the dark) and whether it needs sideways scrolling. Afterwards the
+    page is wide and light.
     """
 
-    def look(page: Page, size: tuple[int, int], scheme: str) -> list[str]:
-        name = f"{'wide' if size == WIDE else 'narrow'} and {scheme}"
-        page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        return [f"{name}: {one}" for one in _findings(page)] + _too_wide(page, name)
+    def size(page: Page, pair: tuple[int, int]) -> None:
+        page.set_viewport_size({"width": pair[0], "height": pair[1]})
 
     def run(page: Page) -> list[str]:
         # What a page asks for by itself (counts, notices) belongs to it.
         page.locator(".htmx-request").first.wait_for(state="detached")
-        address = re.sub(r"\d", "", urlsplit(page.url).path)
-        first, second = ("light", "dark") if crc32(address.encode()) % 2 else ("dark", "light")
-        wrong = look(page, WIDE, first) + look(page, NARROW, second)
-        page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        wrong = _findings(page, RULES) + _too_wide(page, "wide")
+        size(page, NARROW)
+        wrong += [f"narrow: {one}" for one in _findings(page, RULES)] + _too_wide(page, "narrow")
+        page.emulate_media(color_scheme="dark")
+        wrong += [f"narrow and dark: {one}" for one in _findings(page, COLOURS)]
+        size(page, WIDE)
+        wrong += [f"dark: {one}" for one in _findings(page, COLOURS)]
         page.emulate_media(color_scheme="light")
         return wrong
 
