@@ -149,7 +149,7 @@ WEBHOOK_ALLOW = env.list("WEBHOOK_ALLOW", default=[])
 BASE_URL = env.str("BASE_URL", default=f"http://localhost:{env.int('PORT', default=8000)}")
 
 _https = BASE_URL.startswith("https://")
-CSRF_FAILURE_VIEW = "leadflow.accounts.middleware.stale_form"
+CSRF_FAILURE_VIEW = "leadflow.web.stale_form"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 30 * 24 * 3600  # a month on this device, as the login page says

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.defaults import page_not_found
 
@@ -48,6 +50,19 @@ def toast(
     """
     context = {"text": text, "detail": detail, "icon": icon, "undo": undo, "link": link, "late": late}
     return render_to_string("_toast.html", context)
+
+
+def signed_out_toast() -> SafeString:
+    """What stands on a page whose session ended; it stays where it is, and with it what was typed."""
+    context = {
+        "text": "You are logged out.",
+        "detail": "What you typed is still here: log in in a new tab, then send it again.",
+        "link": (reverse("accounts:login"), "Log in"),
+        "late": True,
+        "once": "signed-out",
+        "new_tab": True,
+    }
+    return render_to_string("_toast_box.html", context)
 
 
 def with_toast(response: HttpResponse, text: str, **options: Any) -> HttpResponse:
@@ -126,6 +141,13 @@ def broken(request: HttpRequest) -> HttpResponse:
     if away:
         answer["Retry-After"] = "5"
     return answer
+
+
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form that is older than the session of its sender: said in words, on the page where it was typed."""
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(signed_out_toast(), status=403)
+    return render(request, "403_csrf.html", status=403)
 
 
 def problem_document(title: str, status: int) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from leadflow.errors import BadInput, Conflict, Forbidden, NotVisible
-from leadflow.web import problem_document
+from leadflow.web import problem_document, signed_out_toast
 
 Handler = Callable[[HttpRequest], HttpResponse]
 ZERO_BYTE = (
@@ -29,15 +29,8 @@ class SignedInMiddleware(LoginRequiredMiddleware):
     ) -> HttpResponseBase | None:
         answer = super().process_view(request, view_func, view_args, view_kwargs)
         if answer is not None and request.headers.get("HX-Request") == "true":
-            return render(request, "_signed_out_toast.html", status=401)
+            return HttpResponse(signed_out_toast(), status=401)
         return answer
-
-
-def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A form that is older than the session of its sender: said in words, on the page where it was typed."""
-    if request.headers.get("HX-Request") == "true":
-        return render(request, "_signed_out_toast.html", status=403)
-    return render(request, "403_csrf.html", status=403)
 
 
 class UserZoneMiddleware:
