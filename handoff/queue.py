@@ -542,11 +542,13 @@ def choices(user: User, now: datetime) -> dict[str, Any]:
     """What the forms of the acts offer: the days of a snooze by one key, and the results of a call."""
     today = now.astimezone(ZoneInfo(user.zone)).date()
     monday = today + timedelta(days=7 - today.weekday())
-    days = [
-        ("1", "Tomorrow", today + timedelta(days=1)),
-        ("2", "In two days", today + timedelta(days=2)),
-        ("3", "Next Monday", monday),
-    ]
+    offered = {
+        today + timedelta(days=1): "Tomorrow",
+        today + timedelta(days=2): "In two days",
+    }
+    # On a Saturday and a Sunday that is one of the two: a day is offered once.
+    offered.setdefault(monday, "Next Monday")
+    days = [(str(n), words, day) for n, (day, words) in enumerate(sorted(offered.items()), start=1)]
     return {"today": today, "snooze_days": days, "results": RESULT_KEYS}
 
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Max
 
 from leadflow import clock, nudge
 from leadflow.accounts.actors import Actor
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 3
 # Between claim and work a chunk is claimed but not locked; nobody takes it from its worker that quickly.
 GRACE = timedelta(seconds=5)
+# So long a job may lie before it begins, and then between two chunks, until its page says that it waits.
+BEGINS_IN, GOES_ON_IN = timedelta(seconds=10), timedelta(seconds=60)
 OPEN = (Job.State.WAITING, Job.State.RUNNING)
 OPEN_CHUNK = (JobChunk.State.WAITING, JobChunk.State.RUNNING)
 
@@ -52,7 +54,8 @@ _kinds: dict[str, Kind] = {}
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is. `percent` is None while the total is unknown, `left` while there is no pace."""
+    """How far a job is. `percent` is None while the total is unknown, `left` while there is no pace; `waits`:
+    for some time no worker has taken anything of it."""
 
     job: Job
     label: str
@@ -61,6 +64,7 @@ class Progress:
     running: bool
     link: tuple[str, str] | None
     stoppable: bool
+    waits: bool = False
 
 
 def register(
@@ -153,7 +157,17 @@ def progress(job: Job) -> Progress:
             left = (clock.now() - job.started_at) * ((job.total - job.done) / job.done)
     link = kind.link(job) if kind and kind.link and job.state == Job.State.DONE else None
     label, may_stop = (kind.label, kind.stoppable) if kind else (job.kind, True)
-    return Progress(job, label, percent, left, running, link, may_stop)
+    return Progress(job, label, percent, left, running, link, may_stop, running and _waits(job))
+
+
+def _waits(job: Job) -> bool:
+    now = clock.now()
+    if job.started_at is None:
+        return now - job.created_at > BEGINS_IN
+    if now - job.started_at < GOES_ON_IN:
+        return False
+    taken = job.chunks.aggregate(last=Max("claimed_at"))["last"]
+    return taken is None or now - taken > GOES_ON_IN
 
 
 def _claim() -> int | None:

@@ -51,11 +51,12 @@ PACE = 12_000
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a look is: `percent` done, `seconds` left as far as one can say."""
+    """How far a look is: `percent` done, `seconds` left as far as one can say; `waits`: for a worker."""
 
     running: bool
     percent: int
     seconds: int | None
+    waits: bool = False
 
 
 def sha_of(agreement: Agreement) -> str:
@@ -200,7 +201,7 @@ def standing(run: PreviewRun) -> Standing:
         return Standing(False, 100 if run.state == State.DONE else 0, None)
     far = runner.progress(job)
     left = far.left.total_seconds() if far.left else (job.total or 0) / PACE + 1
-    return Standing(True, far.percent or 0, max(1, round(left)))
+    return Standing(True, far.percent or 0, max(1, round(left)), far.waits)
 
 
 def answer(run: PreviewRun) -> tuple[dict[str, Json], bool]:

@@ -51,7 +51,8 @@ def state(request: PageRequest) -> HttpResponseBase:
     run = _run(request)
     shown = _shown(request, run)
     if shown.standing.running:
-        return render(request, "scoring/whatif/_state.html", {"shown": shown, "agreement": run.draft})
+        words = {"shown": shown, "agreement": run.draft, "by": request.GET.get("by", "")}
+        return render(request, "scoring/whatif/_state.html", words)
     context = {"desk": desk_of(request), "agreement": run.draft, "against": run.against}
     answer = render(request, "scoring/whatif/_whatif.html", context | _context(request, run))
     answer["HX-Retarget"], answer["HX-Reswap"] = "#whatif", "outerHTML"

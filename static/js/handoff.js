@@ -13,7 +13,13 @@
     if (!form) return;
     form.hidden = true;
     $$('[data-act="' + form.id + '"]').forEach(function (button) { button.setAttribute("aria-expanded", "false"); });
-    if (form.contains(document.activeElement)) document.activeElement.blur();
+    if (form.contains(document.activeElement) || document.activeElement === document.body) back(form);
+  }
+
+  /* Who goes back stands where he stood: on the row or the button from which the form was opened. */
+  function back(form) {
+    var from = form.lfFrom && form.lfFrom.isConnected ? form.lfFrom : $('[data-act="' + form.id + '"]');
+    if (from) from.focus({ preventScroll: true });
   }
 
   /* `stay`: a number that is tapped twice is called twice; the form stays open. */
@@ -23,6 +29,7 @@
     if (!form) return;
     if (!form.hidden) { if (!stay) close(form); return; }
     form.hidden = false;
+    form.lfFrom = document.activeElement === document.body ? null : document.activeElement;
     $$('[data-act="' + id + '"]').forEach(function (button) { button.setAttribute("aria-expanded", "true"); });
     form.scrollIntoView({ block: "nearest" });
     var first = $("[data-chip],button.lf-chip", form) ? null : $("input:not([type=hidden]),select", form);
@@ -59,7 +66,8 @@
 
   LF.keys.on("Enter", function (event) {
     var form = openForm();
-    if (!form || (event.target.closest && event.target.closest("a,button:not([data-chip]):not([data-act])"))) return false;
+    /* The row that is open is no link of its own here: the form below asks about it. */
+    if (!form || (event.target.closest && event.target.closest("a:not([aria-current=true]),button:not([data-chip]):not([data-act])"))) return false;
     var send = $("button[type=submit]:not(.lf-chip)", form);
     if (!send || send.disabled) return false;
     /* A click, so that the button's own value goes along. */
@@ -72,6 +80,8 @@
   /* The lead's page: after an act the page is as the server has it now. */
   document.body.addEventListener("handoff-changed", function () {
     var again = document.getElementById("lead-again");
-    if (again) window.htmx.ajax("GET", location.href, { source: again, target: "#main", select: "#main", swap: "outerHTML" });
+    if (again) window.htmx.ajax("GET", location.href, { source: again, target: "#main", select: "#main", swap: "outerHTML" }).then(function () {
+      if (document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
+    });
   });
 })();

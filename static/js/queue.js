@@ -89,12 +89,21 @@
   function load(row) {
     begin();
     window.htmx.ajax("GET", row.dataset.panel, { source: row, target: "#queue-panel", swap: AT_ONCE })
-      .catch(function () { typed = []; }).then(end);
+      .then(land).catch(function () { typed = []; }).then(end);
+  }
+
+  /* Who stood on something that has left stands on the row that is open, and on a phone on its lead. */
+  function land() {
+    if (document.activeElement && document.activeElement !== document.body) return;
+    var to = wide() && current() || document.getElementById("queue-panel");
+    if (to) to.focus({ preventScroll: true });
   }
 
   function step(by) {
-    var all = rows(), at = all.indexOf(current());
-    openRow(all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))]);
+    var all = rows(), at = all.indexOf(current()), stood = document.activeElement;
+    var row = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))];
+    openRow(row);
+    if (row && wide() && (stood === document.body || all.indexOf(stood) >= 0)) row.focus({ preventScroll: true });
   }
 
   /* The row that opens when these have left: the next one below the last of them, else the one above. */
@@ -127,6 +136,7 @@
       document.getElementById("queue-list").scrollTop = top;
       var row = current();
       if (row) { row.scrollIntoView({ block: "nearest" }); history.replaceState(null, "", row.href); }
+      land();
     }).catch(function () { typed = []; }).then(function () { busy -= 1; end(); });
   }
 

@@ -50,6 +50,13 @@ def test_a_rep_works_the_queue_by_keyboard(people, four, open_as, axe) -> None:
     expect(page.get_by_text(f"Accepted {first.lead.name}.")).to_be_visible()
     _is_open(page, second)
     assert _state(first) == State.ACCEPTED
+    # Whoever goes by Tab stands on that row, and is back on it after a look into the reasons.
+    row = page.locator(f"#go-{second.pk}")
+    expect(row).to_be_focused()
+    page.keyboard.press("r")
+    page.locator("#act-reject [data-chip]").first.focus()
+    page.keyboard.press("Escape")
+    expect(row).to_be_focused()
 
     # Reject with a reason: R, its key, Enter.
     page.keyboard.press("r")
@@ -192,7 +199,7 @@ def test_a_reason_asks_for_its_date_and_escape_goes_back(people, four, open_as) 
 def test_snooze_by_keys_takes_the_row_out_of_the_way(people, four, open_as) -> None:
     page = open_as(people.sam, "/queue/")
     page.keyboard.press("s")
-    page.keyboard.press("3")
+    page.keyboard.press("1")
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"{four[0].lead.name} sleeps.")).to_be_visible()
     expect(page.locator(f"#row-{four[0].pk}")).to_have_count(0)

@@ -1,7 +1,7 @@
 """The queue's addresses: who may come in, what they answer, what they refuse in words."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from handoff import queue as selectors
 from handoff.models import Absence, Handoff, LateException, State
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM, person
+from leadflow.accounts.models import User
 from leadflow.leads import intake, ledgers
 
 from .conftest import fresh
@@ -184,6 +185,21 @@ def test_snooze_and_wake(people, mine, as_user) -> None:
     assert "Back on Wed 25 Nov, 09:00." in answer.content.decode()
     assert client.post(f"/queue/{mine.pk}/wake/", **HTMX).status_code == 200
     assert fresh(mine).snoozed_until is None
+
+
+@pytest.mark.parametrize(
+    ("today", "offered"),
+    [
+        (22, [("1", "Tomorrow", 23), ("2", "In two days", 24)]),
+        (24, [("1", "Tomorrow", 25), ("2", "In two days", 26), ("3", "Next Monday", 30)]),
+        (27, [("1", "Tomorrow", 28), ("2", "In two days", 29), ("3", "Next Monday", 30)]),
+        (28, [("1", "Tomorrow", 29), ("2", "In two days", 30)]),
+    ],
+)
+def test_a_day_to_sleep_until_is_offered_once(today, offered) -> None:
+    sam = User(tz="Europe/Berlin")
+    days = selectors.choices(sam, datetime(2026, 11, today, 12, tzinfo=UTC))["snooze_days"]
+    assert [(key, words, day.day) for key, words, day in days] == offered
 
 
 def test_a_manager_gives_a_lead_with_a_reason(people, mine, as_user) -> None:

@@ -1,11 +1,14 @@
 """The page "see who moves": first answer, exact answer in its place, slider, lists, bar into the draft."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from leadflow.accounts.actors import person
+from leadflow.jobs.models import Job
 from leadflow.leads.models import Lead
 from scoring import agreements
 from scoring.models import PreviewRun
@@ -44,6 +47,14 @@ def test_the_first_answer_is_marked_and_the_exact_one_takes_its_place(mia, peopl
     waiting = mia.get(f"{PAGE}state/?run={run.pk}", **HTMX)
     assert "HX-Retarget" not in waiting
     assert "Exact" not in text_of(waiting)
+    assert "exact in" in text_of(waiting)
+
+    # Nobody takes the work: after some seconds the page says so, and the sample stays.
+    Job.objects.update(created_at=F("created_at") - timedelta(seconds=11))
+    waiting = mia.get(f"{PAGE}state/?run={run.pk}&by=grade", **HTMX)
+    assert "HX-Retarget" not in waiting
+    assert "sample of 30. The exact answer waits for a background worker" in text_of(waiting)
+    assert "by=grade" in waiting.content.decode()
 
     work()
     exact = mia.get(f"{PAGE}state/?run={run.pk}", **HTMX)
