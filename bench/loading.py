@@ -7,10 +7,10 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.utils import ProgrammingError
 
+from bench.agreement import FREE_MAIL, THROWAWAY, content
 from leadflow import clock
 from scoring.document import content_sha
 from scoring.models import Agreement, ListEntry, ListSnapshot
-from tests.scoring.sample import content
 
 HERE = Path(__file__).resolve().parent
 TABLES = ("leads_company", "leads_lead", "leads_activity")
@@ -24,7 +24,7 @@ def execute(text: str, params: Any = None) -> list[tuple[Any, ...]]:
 
 
 def load(leads: int, acts: int = 10) -> None:
-    """An empty house gets the sample agreement, so many leads and so many acts for each of them."""
+    """An empty house gets the agreement, so many leads and so many acts for each of them."""
     agreement()
     text = (HERE / "load.sql").read_text().replace("{leads}", str(leads)).replace("{acts}", str(acts))
     with _without_indexes(), transaction.atomic():
@@ -39,7 +39,7 @@ def load(leads: int, acts: int = 10) -> None:
 def agreement(body: dict[str, Any] | None = None) -> Agreement:
     """Put a content into force in place of the present one."""
     at, body = clock.now(), body or content()
-    for sha, key, domain in (("free", "free_mail", "gmail.com"), ("gone", "throwaway", "mailinator.com")):
+    for sha, key, domain in (("free", "free_mail", FREE_MAIL), ("gone", "throwaway", THROWAWAY)):
         snapshot, new = ListSnapshot.objects.get_or_create(sha256=sha, defaults={"key": key, "at": at})
         if new:
             ListEntry.objects.create(snapshot=snapshot, value=domain)

@@ -14,6 +14,7 @@ from statistics import median
 from django.db import connection, transaction
 from django.test import Client
 
+from bench.agreement import content
 from bench.clocks import additions, ticks
 from bench.imports import imports
 from bench.loading import HERE, execute, load
@@ -29,7 +30,6 @@ from scoring import agreements, current, engine, rows
 from scoring.models import Agreement, PreviewRun
 from scoring.release import CHUNK
 from scoring.whatif import bars, runs, scan, tally
-from tests.scoring.sample import content
 
 # Looks at edited drafts.
 LOOKS = 7
@@ -59,7 +59,7 @@ def all_of(leads: int, due: int | None = None) -> list[Result]:
 
 @dataclass(frozen=True)
 class ByHand:
-    """The reference: what somebody would write for the sample agreement, over the whole base at once."""
+    """The reference: what somebody would write for the agreement, over the whole base at once."""
 
     at: datetime
 

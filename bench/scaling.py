@@ -7,12 +7,11 @@ table says seconds, and microseconds for each lead.
 import argparse
 import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.run import ROOT, house, say, seconds
 
 ACTS = 10
-# The sample's criteria in an order in which each third is like the whole.
+# The criteria in an order in which each third is like the whole.
 SHARES = (1 / 4, 1 / 2, 1)
 
 
@@ -56,9 +55,9 @@ def main() -> None:
 
 
 def _all() -> int:
-    from tests.scoring.sample import CRITERIA
+    from bench import agreement
 
-    return len(CRITERIA)
+    return len(agreement.criteria())
 
 
 def _plans(leads: int) -> list[tuple[str, int, int, int]]:
@@ -82,12 +81,12 @@ def _line(size: Size) -> str:
 
 
 def _measured(grows: str, leads: int, acts: int, criteria: int) -> Size:
-    from bench import loading, measures
+    from bench import agreement, loading, measures
     from leadflow import clock
 
     loading.empty()
     loading.load(leads, acts)
-    loading.agreement(_part(criteria))
+    loading.agreement(agreement.part(criteria))
     at, times = clock.now(), _times(leads)
     # The first of all also moves every lead to its stage.
     measures.score_all(at)
@@ -103,30 +102,6 @@ def _measured(grows: str, leads: int, acts: int, criteria: int) -> Size:
     again = seconds(lambda: measures.score_all(at), times, before=version)
     some = measures.changed(leads)
     return Size(grows, leads, acts, criteria, round(first, 3), round(again, 3), some.value)
-
-
-def _part(criteria: int) -> dict[str, Any]:
-    """The sample agreement with so many of its criteria, facts and behaviour alike; bars that need none."""
-    from tests.scoring.sample import CRITERIA, content, score
-
-    if criteria == len(CRITERIA):
-        return content()
-    whole = content()
-    step = len(CRITERIA) / criteria
-    kept = [CRITERIA[int(i * step)] for i in range(criteria)]
-    body = content(criteria=[_alone(c) for c in kept])
-    bars = {"mql_when": score("total", 40), "sql_when": score("total", 55), "fast_tracks": []}
-    body["thresholds"] = whole["thresholds"] | bars
-    body["stages"] = whole["stages"][:1]
-    return body
-
-
-def _alone(criterion: dict[str, Any]) -> dict[str, Any]:
-    """Without what it says of other criteria."""
-    parts = (criterion.get("condition") or {}).get("all")
-    if not parts:
-        return criterion
-    return criterion | {"condition": {"all": [part for part in parts if "criterion" not in str(part)]}}
 
 
 if __name__ == "__main__":
