@@ -22,6 +22,7 @@ TESTING = "pytest" in sys.modules
 DATABASE_URL = env.str("DATABASE_URL", default="") or embedded.database_url(LEADFLOW_DATA)
 REDIS_URL = env.str("REDIS_URL", default="") or embedded.redis_url(LEADFLOW_DATA)
 DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+DATABASES["default"]["ENGINE"] = "leadflow.postgres"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -68,7 +68,9 @@ def find_key(secret: str) -> ApiKey | None:
     parts = secret.split("_", 2)
     if len(parts) != 3 or parts[0] != "lf":
         return None
-    key = ApiKey.objects.filter(prefix=parts[1], revoked_at=None).first()
+    # In SQL: this stands before every single row that a system sends.
+    asked = "SELECT * FROM accounts_apikey WHERE prefix = %s AND revoked_at IS NULL ORDER BY id LIMIT 1"
+    key = next(iter(ApiKey.objects.raw(asked, [parts[1]])), None)
     if key and secrets.compare_digest(key.key_hash, hash_key(secret)):
         return key
     return None

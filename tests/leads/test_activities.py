@@ -180,3 +180,35 @@ def test_our_own_rows_need_no_id_unless_asked_strictly(at, make_lead):
     row = {"kind": "call", "lead_id": make_lead().pk, "occurred_at": clock.now()}
     assert Activity.objects.get(pk=record(row).accepted[0]).source == "leadflow"
     assert {f.path for f in record(row, strict=True).rejected[0].errors} == {"source", "external_id"}
+
+
+def test_one_act_alone_leaves_what_it_leaves_among_others(at, make_lead):
+    views = [timedelta(minutes=m) for m in (90, 80, 61, 25, -1)]
+    said = [{"kind": "page_view", "ago": ago, "path": "/Pricing", "properties": {"n": 1}} for ago in views]
+    said += [{"kind": "form", "message_key": "m1", "channel": "web"}, {"kind": "webinar_registered"}]
+    leads = [make_lead() for _ in range(2)]
+    for number, row in enumerate(said):
+        alone, together = (act(f"{number}-{lead.pk}", lead_id=lead.pk, **row) for lead in leads)
+        assert len(record(alone, strict=True).accepted) == 1
+        # One that names a campaign goes the general way.
+        assert len(record({**together, "campaign": "x"}, strict=True).accepted) == 1
+    left = [
+        sorted(
+            Activity.objects.filter(lead=lead).values_list(
+                "kind__key", "first_lead_id", "occurred_at", "recorded_at", "path", "message_key", "channel",
+                "properties",
+            )
+        )
+        for lead in leads
+    ]  # fmt: skip
+    assert [row[2:] for row in left[0]] == [row[2:] for row in left[1]]
+    assert {row[1] for row in left[0]} == {leads[0].pk}
+    first, second = (Lead.objects.get(pk=lead.pk) for lead in leads)
+    assert (first.last_own_act_at, first.review_at) == (second.last_own_act_at, second.review_at)
+    changes = [
+        list(LeadChanged.objects.filter(lead_id=lead.pk).values_list("cause", "recorded_at"))
+        for lead in leads
+    ]
+    assert changes[0] == changes[1]
+    again = record(act(f"0-{first.pk}", lead_id=first.pk, **said[0]), strict=True)
+    assert (again.accepted, again.duplicate, again.lead_of) == ([], [0], {0: first.pk})
