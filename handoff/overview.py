@@ -36,6 +36,18 @@ ABOUT = Cast(
 READER = Coalesce("endpoint__name", "user__name", "recipient")
 
 
+def undelivered(user: User) -> QuerySet[Outbox]:
+    """What was tried and has not arrived, newest first: for an admin all of it; for a sales manager what is
+    about the handoffs of the own teams or goes to their people, or to the manager."""
+    rows = outbox.stuck()
+    if user.role == Role.ADMIN:
+        return rows
+    handoffs = Handoff.objects.filter(selectors.visible(user)).values("pk")
+    people = desk.managed(user).values("pk")
+    rows = rows.annotate(about=ABOUT)
+    return rows.filter(Q(about__in=handoffs) | Q(user__in=people) | Q(user=user.pk))
+
+
 @dataclass(frozen=True)
 class Scope:
     """Whose board it is: the teams that the manager answers for, or the one that was chosen."""
@@ -369,7 +381,7 @@ def _silent(scope: Scope, now: datetime, terms: Document, hours: presence.Hours)
     found = []
     for row in rows[: 2 * SHOWN]:
         if row.lost:
-            found.append(_unsent(scope, row, row.lost, now))
+            found.append(_unsent(row, row.lost, now))
         asleep = _sleep_words(row, now, terms.snooze, hours) if row.snooze_count else None
         if asleep is not None:
             since, words = asleep
@@ -397,18 +409,16 @@ def _sleep_words(
     return None
 
 
-def _unsent(scope: Scope, handoff: Handoff, lost: Sequence[dict[str, Any]], now: datetime) -> Exceptional:
+def _unsent(handoff: Handoff, lost: Sequence[dict[str, Any]], now: datetime) -> Exceptional:
     """Messages about a lead that nobody tries any more: one line, the oldest counts."""
     what = "The mail" if lost[0]["channel"] == Outbox.Channel.EMAIL else "The message"
     more = f", {len(lost) - 1} more did not" if len(lost) > 1 else ""
     since = datetime.fromisoformat(lost[0]["at"])
-    admin = scope.user.role == Role.ADMIN
     return Exceptional(
         handoff,
         since,
         now - since,
         f"{what} about it never reached {lost[0]['to']}{more}",
-        # An admin sends it again; a manager tells them, or gives the lead to somebody who can be reached.
-        "/settings/messages/" if admin else f"/queue/{handoff.pk}/?tab=team",
-        "Send again" if admin else "Decide",
+        "/settings/messages/",
+        "Send again",
     )

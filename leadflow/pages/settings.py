@@ -32,7 +32,7 @@ from leadflow.pages.forms import (
     TeamForm,
     list_initial,
 )
-from leadflow.pages.lists import page_of
+from leadflow.paging import page_of
 
 admins = roles(Role.ADMIN)
 LONGEST = 48
@@ -51,7 +51,7 @@ PARTS: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
     ("kinds", "Kinds of activity", "activity", MARKETING),
     ("lists", "Word lists", "list-details", MARKETING),
     ("keys", "API keys", "key", ()),
-    ("messages", "Messages out", "send", ()),
+    ("messages", "Messages out", "send", (Role.SALES_MANAGER,)),
     ("trail", "Trail of changes", "history", (Role.SALES_MANAGER, Role.MARKETING_MANAGER)),
 )
 

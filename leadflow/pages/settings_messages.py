@@ -8,17 +8,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from handoff import notices, outbox
+from handoff import notices, outbox, overview
 from handoff.endpoints import events, managing
 from handoff.endpoints.sending import Reply
 from handoff.models import Outbox, WebhookEndpoint
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import User
+from leadflow.accounts.models import Role, User
+from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.pages.forms import EndpointForm
-from leadflow.pages.lists import page_of
 from leadflow.pages.settings import admins, put_faults, settings_page
+from leadflow.paging import page_of
 
 STUCK_PAGE = 20
 LOG_PAGE = 25
@@ -26,14 +27,19 @@ MAIL_SECONDS = 8
 ALL_LIMIT = 1_000
 
 
-@admins
+@roles(Role.SALES_MANAGER)
 def messages_out(request: HttpRequest) -> HttpResponse:
-    """Everything at a glance: mail, endpoints, and what was tried and has not arrived."""
-    page = page_of(outbox.stuck(), request.GET.get("page"), STUCK_PAGE)
+    """Everything at a glance: mail, endpoints, and what was tried and has not arrived. A sales manager sees
+    of the last what concerns the own teams, and nothing else."""
+    user = _user(request)
+    admin = user.role == Role.ADMIN
+    found = overview.undelivered(user)
+    page = page_of(found, request.GET.get("page"), STUCK_PAGE)
     context = {
-        "rows": list(managing.listed()),
+        "admin": admin,
+        "rows": list(managing.listed()) if admin else [],
         "page": page,
-        "given_up": outbox.given_up(),
+        "given_up": found.filter(next_try_at=None).count(),
         "letters": [_stuck(row) for row in page],
     }
     return settings_page(request, "messages", context)
@@ -75,19 +81,24 @@ def mail_test(request: HttpRequest) -> HttpResponse:
     return redirect("pages:messages")
 
 
-@admins
+@roles(Role.SALES_MANAGER)
 @require_POST
 def again(request: HttpRequest) -> HttpResponse:
-    """Send once more: the letters named by `message`, or with `all` every one that was given up."""
+    """Send once more: the letters named by `message`, or with `all` every one that was given up. A sales
+    manager sends those that did not arrive and concern the own teams; an admin any."""
+    user = _user(request)
     if request.POST.get("all"):
-        ids = list(outbox.stuck().filter(next_try_at=None).values_list("pk", flat=True)[:ALL_LIMIT])
+        lost = overview.undelivered(user).filter(next_try_at=None)
+        ids = list(lost.values_list("pk", flat=True)[:ALL_LIMIT])
     else:
         ids = [
             int(pk)
             for pk in request.POST.getlist("message")
             if pk.isascii() and pk.isdigit() and len(pk) < 19
         ]
-    done = managing.send_again(person(_user(request)), ids, clock.now())
+        if user.role != Role.ADMIN:
+            ids = list(overview.undelivered(user).filter(pk__in=ids).values_list("pk", flat=True))
+    done = managing.send_again(person(user), ids, clock.now())
     if done:
         messages.success(request, f"{done} {'message is' if done == 1 else 'messages are'} sent again now.")
     else:

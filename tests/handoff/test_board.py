@@ -226,3 +226,32 @@ def test_who_slept_too_long_and_what_never_arrived_are_exceptions_with_their_age
         page = as_user(people.admin).get("/queue/board/").content.decode()
     assert page.count("Its sleep is over and it has not woken") == 1
     assert "/settings/messages/" in page
+
+
+def test_a_sales_manager_sends_again_what_concerns_the_own_teams_and_nothing_else(
+    people, weeks, as_user
+) -> None:
+    rows, later = weeks
+    lost = {"created_at": later, "not_before": later, "attempts": 12, "channel": "email"}
+    about = Outbox.objects.create(
+        key="a", kind="offered", user=people.mia, payload={"handoff": rows[2].pk}, **lost
+    )
+    to_sam = Outbox.objects.create(key="b", kind="weekly", user=people.sam, **lost)
+    others = Outbox.objects.create(key="c", kind="weekly", user=people.mia, **lost)
+    rosa = as_user(people.rosa)
+    page = rosa.get("/settings/messages/").content.decode()
+    assert page.count('name="message"') == 2
+    assert people.sam.email in page
+    assert "EMAIL_URL" not in page
+    assert "Webhooks and chats" not in page
+
+    def waiting() -> set[int]:
+        return set(Outbox.objects.filter(next_try_at__isnull=False).values_list("pk", flat=True))
+
+    before = waiting()
+    rosa.post("/settings/messages/again/", {"message": [others.pk, about.pk]})
+    assert waiting() - before == {about.pk}
+    rosa.post("/settings/messages/again/", {"all": "1"})
+    assert waiting() - before == {about.pk, to_sam.pk}
+    as_user(people.admin).post("/settings/messages/again/", {"message": others.pk})
+    assert waiting() - before == {about.pk, to_sam.pk, others.pk}
