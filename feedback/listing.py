@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
 from handoff.models import OPEN, Handoff
 from leadflow.leads.models import Lead
+from leadflow.paging import page_of
 from leadflow.web import csv_response
 
 PAGE = 50
@@ -24,7 +24,7 @@ def lead_list(
     if request.GET.get("format") == "csv":
         return csv_response(name, HEADER, (_line(lead) for lead in rows.iterator(chunk_size=2000)))
     rows = rows.annotate(held_by=Subquery(present.values("owner__name")[:1]))
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    page = page_of(rows, request.GET.get("page"), PAGE)
     context = {"page": page, "title": title, "back": back, "tab": tab}
     return render(request, "feedback/loop/leads.html", context)
 

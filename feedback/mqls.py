@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from feedback import bringing, nurture, tasks, terms
 from feedback.bringing import Needs
@@ -22,6 +22,7 @@ from leadflow.accounts.models import MARKETING, Role
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake
 from leadflow.leads.models import Lead, Stage
+from leadflow.paging import counts_of
 from scoring import current as applied
 from scoring import engine, personas
 from scoring.conditions import nodes
@@ -30,9 +31,11 @@ from scoring.models import Hold
 
 QUIET_DAYS = 21
 NEW_DAYS = 7
+# A tab counts so far.
+FEW = 1_000
 # So many points below the bar still count as close.
 CLOSE = 12
-LOOK_BACK = timedelta(days=180)
+LOOK_BACK, CROSSED = timedelta(days=180), 2_000
 LONGEST_PARK = timedelta(days=366)
 VIEWS = {
     "close": "Closest to the bar",
@@ -45,8 +48,8 @@ VIEWS = {
 # So many leads at most take one act together.
 MOST_AT_ONCE = 200
 SORTS: dict[str, tuple[Any, ...]] = {
-    "score": (F("score__total").asc(nulls_first=True), "pk"),
-    "-score": (F("score__total").desc(nulls_last=True), "pk"),
+    "score": ("score__total", "-score__lead"),
+    "-score": ("-score__total", "score__lead"),
     "days": ("-stage_since", "pk"),
     "-days": ("stage_since", "pk"),
     "quiet": ("-last_own_act_at", "pk"),
@@ -129,9 +132,8 @@ def mqls(at: datetime, view: str, points: int | None, sieve: Sieve | None = None
 def _view(view: str, at: datetime, bar: int | None) -> Q:
     if view == "all":
         return Q()
-    parked = Q(
-        Exists(Hold.objects.filter(lead=OuterRef("pk"), ended_at=None, until__gt=at, reason_key=PARKED))
-    )
+    # They are few: an index of their own holds them, whoever else waits.
+    parked = Q(pk__in=Hold.objects.filter(ended_at=None, until__gt=at, reason_key=PARKED).values("lead"))
     if view == "parked":
         return parked
     if view == "close":
@@ -147,19 +149,9 @@ def _view(view: str, at: datetime, bar: int | None) -> Q:
     return found & ~parked
 
 
-def counts(at: datetime, points: int | None, sieve: Sieve | None = None) -> dict[str, int]:
-    """How many MQLs each view holds; one query."""
-    found = (sieve or Sieve()).of(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None))
-    return found.aggregate(
-        **{view: Count("pk", filter=_view(view, at, points)) for view in VIEWS if view != "all"},
-        all=Count("pk"),
-    )
-
-
-def sources() -> list[str]:
-    """The first sources by which MQLs came."""
-    found = Lead.objects.filter(stage=Stage.MQL).exclude(first_source="")
-    return sorted(found.order_by().values_list("first_source", flat=True).distinct())
+def counts(at: datetime, points: int | None, sieve: Sieve | None = None, most: int = FEW) -> dict[str, int]:
+    """How many MQLs each view holds, at most one more than `most`; one query."""
+    return counts_of({view: mqls(at, view, points, sieve) for view in VIEWS}, most)
 
 
 def bar_points(now: Current | None = None) -> int | None:
@@ -172,15 +164,17 @@ def bar_points(now: Current | None = None) -> int | None:
 
 
 def usual_days(at: datetime) -> int | None:
-    """How many days as MQL half of those took who crossed the bar in the last half year."""
+    """How many days as MQL half of those took who crossed the bar last: in half a year, 2,000 at most."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.at - m.at) / 86400)
-            FROM leads_stagechange s CROSS JOIN LATERAL (
+            FROM (SELECT lead_id, at FROM leads_stagechange
+                  WHERE to_stage = 'sql' AND from_stage = 'mql' AND at > %s AND at <= %s
+                  ORDER BY at DESC LIMIT %s) s
+            CROSS JOIN LATERAL (
                 SELECT max(m.at) AS at FROM leads_stagechange m
-                WHERE m.lead_id = s.lead_id AND m.to_stage = 'mql' AND m.at <= s.at) m
-            WHERE s.to_stage = 'sql' AND s.from_stage = 'mql' AND s.at > %s AND s.at <= %s""",
-            [at - LOOK_BACK, at],
+                WHERE m.lead_id = s.lead_id AND m.to_stage = 'mql' AND m.at <= s.at) m""",
+            [at - LOOK_BACK, at, CROSSED],
         )
         days = cursor.fetchone()[0]
     return None if days is None else round(days)

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -14,14 +13,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from feedback import answers as said
 from feedback import letters, promised, rules
-from feedback.pages_reports import sources
 from feedback.reports import answers
 from feedback.reports.base import Report, read_filters
+from feedback.reports.origins import sources
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import SALES, Role, Team, User
 from leadflow.accounts.rights import roles
 from leadflow.leads.models import Answer, Campaign
+from leadflow.paging import page_of
 from leadflow.web import PageRequest, changed_query
 from scoring import agreements
 from scoring.document import Document
@@ -45,7 +45,7 @@ def feedback(request: PageRequest) -> HttpResponseBase:
     show = request.GET.get("show", "")
     if show not in said.SHOW:
         show = ""
-    page = Paginator(said.stream(filters, show), PAGE).get_page(request.GET.get("page"))
+    page = page_of(said.stream(filters, show), request.GET.get("page"), PAGE)
     user: Any = request.user
     context = {
         "report": report,

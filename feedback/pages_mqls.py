@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -17,12 +16,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from feedback import asking, mqls, nurture, tasks, terms
 from feedback.acts import SALES, date_of
+from feedback.reports.origins import sources
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
+from leadflow.paging import in_words, page_of, seen_of
 from leadflow.web import PageRequest, csv_response, with_toast
 from scoring import current as applied
 from scoring.conditions import nodes
@@ -64,15 +65,20 @@ def page(request: PageRequest) -> HttpResponseBase:
     )
     found = mqls.mqls(at, view, points, sieve).select_related("company", "score")
     found = found.order_by(*mqls.SORTS.get(sort, mqls.SORTS["-score"]))
+    # By score in the order of its index; nobody is MQL without a score.
+    found = found.filter(score__isnull=False) if sort.endswith("score") else found
     if request.GET.get("format") == "csv":
         return _csv(found, at)
-    leads = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    leads = page_of(found, request.GET.get("page"), PAGE)
+    counts = mqls.counts(at, points, sieve)
+    counts_shown = {key: in_words(count, mqls.FEW) for key, count in counts.items()}
+    counts_shown[view] = in_words(seen_of(leads))
     context = {
         "page": leads,
         "rows": mqls.rows(list(leads.object_list), at, now),
         "view": view,
         "views": mqls.VIEWS,
-        "counts": mqls.counts(at, points, sieve),
+        "counts": counts_shown,
         "sieve": sieve,
         "points": points,
         "grades": asked_grades(now),
@@ -83,8 +89,8 @@ def page(request: PageRequest) -> HttpResponseBase:
         "days": mqls.usual_days(at),
         "sort": sort,
         "can_act": request.user.in_marketing or request.user.is_admin,
-        "sources": mqls.sources(),
-        "open_tasks": tasks.open_tasks().count(),
+        "sources": sources(),
+        "open_tasks": tasks.counts()["open_tasks"],
     }
     return render(request, "feedback/mqls.html", context)
 

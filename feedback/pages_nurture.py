@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from feedback import audiences, talking, tasks, tracks
 from feedback.pages_mqls import MARKETERS
-from leadflow import clock
+from leadflow import clock, paging
 from leadflow.accounts.models import Role
 from leadflow.accounts.rights import roles
 from leadflow.errors import NotVisible
@@ -32,7 +31,7 @@ def track_page(request: PageRequest) -> HttpResponse:
 def track_leads(request: PageRequest, key: str) -> HttpResponse:
     """Who is on one track: the step, the next date, and whether it rests while sales talks."""
     found = tracks.on_track(key)
-    page_of = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    page_of = paging.page_of(found, request.GET.get("page"), PAGE)
     context = {
         "page": page_of,
         "rows": tracks.enrolment_rows(list(page_of.object_list)),
@@ -82,7 +81,7 @@ def talking_page(request: PageRequest) -> HttpResponseBase:
     found = talking.with_sales(query)
     if request.GET.get("format") == "csv":
         return csv_response("sales-is-talking", talking.HEADER, talking.lines(found))
-    page_of = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    page_of = paging.page_of(found, request.GET.get("page"), PAGE)
     rows = [(one, talking.who(one)) for one in page_of]
     context = {"page": page_of, "rows": rows, "here": "talking", "query": query}
     return render(request, "feedback/talking.html", context | tasks.counts())

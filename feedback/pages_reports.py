@@ -3,16 +3,16 @@
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db import connection
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from feedback import reports
-from feedback.reports import journeys, weekly
+from feedback.reports import weekly
 from feedback.reports.base import Filters, Report, Table, read_filters
 from feedback.reports.frame import campaign_names, persona_names
+from feedback.reports.origins import sources
 from handoff.models import OPEN, Handoff
 from leadflow.accounts.models import Organisation, Team
 from leadflow.leads.models import Lead
@@ -119,28 +119,6 @@ def table_csv(report: Report, key: str) -> HttpResponseBase:
     return csv_response(
         f"{report.name}-{table.key}-{report.filters.start}-{report.filters.end}", table.columns, rows
     )
-
-
-# Each source by one step through the index of the kept rows, however many leads came by it.
-_SOURCES = """
-    WITH RECURSIVE step AS (
-        (SELECT min(first_source) AS source FROM feedback_leadjourney WHERE first_source > '')
-        UNION ALL
-        SELECT (SELECT min(first_source) FROM feedback_leadjourney WHERE first_source > step.source)
-        FROM step WHERE step.source IS NOT NULL)
-    SELECT source FROM step WHERE source IS NOT NULL
-    UNION SELECT first_source FROM leads_lead WHERE first_source <> '' AND changed_at > %s"""
-
-
-def sources() -> list[str]:
-    """The first sources that leads came by."""
-    since = journeys.mark()
-    if since is None:
-        found = Lead.objects.exclude(first_source="").values_list("first_source", flat=True)
-        return sorted(found.distinct())
-    with connection.cursor() as cursor:
-        cursor.execute(_SOURCES, [since])
-        return sorted(row[0] for row in cursor.fetchall())
 
 
 def _filters(request: HttpRequest, name: str) -> Filters:

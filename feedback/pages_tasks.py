@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from feedback import asking, tasks
 from feedback.models import Task
 from feedback.pages_mqls import MARKETERS, PAGE, next_of
-from leadflow import clock
+from leadflow import clock, paging
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role
 from leadflow.accounts.rights import roles
@@ -39,7 +38,7 @@ def task_page(request: PageRequest) -> HttpResponse:
         found = found.filter(owner=user)
     elif kind in KINDS and kind:
         found = found.filter(kind=kind)
-    page_of = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    page_of = paging.page_of(found, request.GET.get("page"), PAGE)
     context = {"page": page_of, "at": clock.now(), "kind": kind, "kinds": KINDS, "here": "tasks"}
     return render(request, "feedback/tasks.html", context | tasks.counts())
 
@@ -51,7 +50,7 @@ def repairs(request: PageRequest) -> HttpResponseBase:
     found = tasks.repairs()
     if request.GET.get("format") == "csv":
         return csv_response("repair-list", tasks.REPAIR_HEADER, tasks.repair_lines(found))
-    page_of = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    page_of = paging.page_of(found, request.GET.get("page"), PAGE)
     rows = tasks.repair_rows(list(page_of.object_list))
     context = {"page": page_of, "rows": rows, "at": clock.now(), "here": "repairs"}
     return render(request, "feedback/repairs.html", context | tasks.counts())

@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,6 +20,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.paging import page_of
 from leadflow.web import PageRequest, csv_response
 
 GIVE_LIMIT = 50
@@ -145,7 +145,7 @@ def called(request: PageRequest, pk: int) -> HttpResponseBase:
     if request.GET.get("format") == "csv":
         header = ("Lead", "Company", "Grade", "Offered", "First contact", "Reached")
         return csv_response(f"calls-{rep.name.lower().replace(' ', '-')}", header, map(_called_row, found))
-    page = Paginator(found, SHOWN).get_page(request.GET.get("page"))
+    page = page_of(found, request.GET.get("page"), SHOWN)
     reached = found.exclude(reached_at=None).count()
     return render(request, "handoff/called.html", {"page": page, "rep": rep, "reached": reached, "now": now})
 

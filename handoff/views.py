@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -31,6 +30,7 @@ from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.accounts.templatetags.lf import due_text
 from leadflow.errors import BadInput, Conflict, Fault, NotVisible
+from leadflow.paging import page_of
 from leadflow.web import PageRequest, toast
 from scoring import history
 
@@ -92,7 +92,7 @@ def narrow(request: PageRequest) -> HttpResponse:
 def waiting(request: PageRequest) -> HttpResponse:
     """Who is ready and waits for room: marketing's until then; reps see their team's as a hint."""
     user, now = reader(request), clock.now()
-    page = Paginator(selectors.waiting(user), WAITING_PAGE).get_page(request.GET.get("page"))
+    page = page_of(selectors.waiting(user), request.GET.get("page"), WAITING_PAGE)
     at_desk = selectors.desk(user, now) if user.in_sales else None
     context = {
         "page": page,

@@ -271,6 +271,10 @@ class Hold(models.Model):
         ]
         indexes = [
             models.Index(fields=["until"], name="hold_until", condition=Q(ended_at__isnull=True)),
+            # Whom marketing put aside by hand: few among all who wait, and asked for by every list of MQLs.
+            models.Index(
+                fields=["lead"], name="hold_parked", condition=Q(ended_at__isnull=True, reason_key="parked")
+            ),
             # What nurture asks every few seconds: whose wait has just come to an end.
             models.Index(fields=["ended_at"], name="hold_ended", condition=Q(ended_at__isnull=False)),
             models.Index(

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,14 +13,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from feedback.customers import months, unmatched, way
 from feedback.customers.months import Customer
 from feedback.listing import lead_list
-from feedback.pages_reports import sources
 from feedback.reports.base import Filters, read_filters
+from feedback.reports.origins import sources
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Organisation, Role, Team
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import UnmatchedOutcome
+from leadflow.paging import page_of
 from leadflow.web import PageRequest, csv_response
 
 PAGE = 50
@@ -51,7 +51,7 @@ def customers(request: PageRequest) -> HttpResponseBase:
     known = months.months(filters.at, filters.zone)
     if month and month not in {one.key for one in known}:
         known = sorted([*known, months.Month(month, f"{filters.start:%B %Y}")], key=lambda m: m.key)[::-1]
-    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    page = page_of(found, request.GET.get("page"), PAGE)
     context = {
         "page": page,
         "total": months.of("all", found),
@@ -117,7 +117,7 @@ def customer(request: PageRequest, pk: int) -> HttpResponseBase:
 @roles(*MAY)
 def strays(request: PageRequest) -> HttpResponseBase:
     """Outcomes that named no lead we know."""
-    page = Paginator(unmatched.strays(), PAGE).get_page(request.GET.get("page"))
+    page = page_of(unmatched.strays(), request.GET.get("page"), PAGE)
     context = {"page": page, "strays": unmatched.dressed(list(page.object_list)), "tab": "customers"}
     return render(request, "feedback/loop/strays.html", context)
 

@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,9 +14,9 @@ from feedback.campaigns import keeping
 from feedback.content import library
 from feedback.listing import lead_list
 from feedback.models import ContentUse, Question
-from feedback.pages_reports import sources
 from feedback.questions import groups, log
 from feedback.reports.base import read_filters
+from feedback.reports.origins import sources
 from handoff.models import OPEN, Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
@@ -25,6 +24,7 @@ from leadflow.accounts.models import Role, Team
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Content, Lead
+from leadflow.paging import page_of
 from leadflow.web import PageRequest, changed_query, csv_response, toast
 
 PAGE = 30
@@ -51,7 +51,7 @@ def questions(request: PageRequest) -> HttpResponseBase:
     if request.GET.get("format") == "csv":
         rows = (_line(group) for group in groups.dressed(found))
         return csv_response(f"questions-{filters.start}-{filters.end}", COLUMNS, rows)
-    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    page = page_of(found, request.GET.get("page"), PAGE)
     context = {
         "page": page,
         "groups": groups.dressed(list(page.object_list)),
@@ -111,7 +111,7 @@ def question(request: PageRequest, pk: int) -> HttpResponseBase:
             tab="questions",
         )
     rows = groups.of_head(head.pk)
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    page = page_of(rows, request.GET.get("page"), PAGE)
     near = Question.objects.in_bulk(log.nearest(head.text, kind=head.kind, besides=head.pk))
     context = {
         "head": head,

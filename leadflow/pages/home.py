@@ -25,6 +25,7 @@ from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Organisation
 from leadflow.accounts.templatetags.lf import num
 from leadflow.jobs.models import Job
 from leadflow.leads.models import Answer, Lead, Outcome
+from leadflow.paging import in_words
 from scoring.document import Document
 from scoring.editing import changes
 from scoring.models import Agreement
@@ -255,13 +256,17 @@ def _mqls(now: datetime) -> Sentence:
     close, new, quiet = found["close"], found["new"], found["quiet"]
     return say(
         "list-check",
-        Part(f"{num(close)} of {num(found['all'])} MQLs", "/mqls/?view=close"),
+        Part(f"{_mqls_in_words(close)} of {_mqls_in_words(found['all'])} MQLs", "/mqls/?view=close"),
         f" {'is' if close == 1 else 'are'} close to the bar, ",
-        Part(f"{num(new)} {'is' if new == 1 else 'are'} new this week", "/mqls/?view=new"),
+        Part(f"{_mqls_in_words(new)} {'is' if new == 1 else 'are'} new this week", "/mqls/?view=new"),
         " and ",
-        Part(f"{num(quiet)} {'is' if quiet == 1 else 'are'} going quiet", "/mqls/?view=quiet"),
+        Part(f"{_mqls_in_words(quiet)} {'is' if quiet == 1 else 'are'} going quiet", "/mqls/?view=quiet"),
         ".",
     )
+
+
+def _mqls_in_words(count: int) -> str:
+    return in_words(count, mqls.FEW)
 
 
 def _version(user: User, agreement: dict[str, Agreement | None]) -> Sentence:

@@ -11,13 +11,14 @@ from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from feedback.reports.origins import sources
 from leadflow import clock
 from leadflow.accounts.models import MARKETING, Role, User
 from leadflow.accounts.rights import roles
 from leadflow.accounts.templatetags.lf import stage_name
 from leadflow.leads.folding import fold, phone_key
 from leadflow.leads.models import Campaign, Company, Lead, Stage
-from leadflow.pages.lists import page_of
+from leadflow.paging import page_of
 from leadflow.web import PageRequest, changed_query, csv_response
 
 SORTS = {
@@ -28,8 +29,6 @@ SORTS = {
     "name": ("name_key", "id"),
 }
 DEFAULT_SORT = "-created"
-# Sources are read from the newest leads only, so that the page stays quick at a million.
-SOURCES_FROM = 20_000
 _GRADE = re.compile(r"[A-D][1-4]?\Z")
 CSV_HEAD = (
     "id",
@@ -134,7 +133,7 @@ def leads(request: PageRequest) -> HttpResponse:
         "sort": sort,
         "used": used,
         "stages": Stage.choices,
-        "sources": _sources(),
+        "sources": sources(),
         "owners": User.objects.filter(role__in=(Role.REP, Role.SALES_MANAGER), is_active=True),
         "campaign": Campaign.objects.filter(pk=used["campaign"]).first()
         if used.get("campaign", "").isdecimal()
@@ -159,12 +158,6 @@ def _kept(params: Any) -> dict[str, str]:
 
 def _may_export(request: PageRequest) -> bool:
     return isinstance(request.user, User) and request.user.role != Role.REP
-
-
-def _sources() -> list[str]:
-    newest = Lead.objects.exclude(first_source="").order_by("-id").values("pk")[:SOURCES_FROM]
-    found = Lead.objects.filter(pk__in=newest).order_by().values_list("first_source", flat=True).distinct()
-    return sorted(found)
 
 
 @roles(Role.MARKETER, Role.MARKETING_MANAGER, Role.SALES_MANAGER)

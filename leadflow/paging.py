@@ -1,0 +1,80 @@
+"""A long list in pages: counted only as far as anybody turns pages."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django.core.paginator import EmptyPage, Page, PageNotAnInteger, Paginator
+from django.db import connection
+from django.db.models import QuerySet
+
+COUNTED = 10_000
+
+if TYPE_CHECKING:
+    Base = Paginator[Any]
+else:
+    Base = Paginator
+
+
+class LongPaginator(Base):
+    """Counts up to 10,000 rows and then stops: nobody turns to page 201 of a million leads."""
+
+    object_list: QuerySet[Any]
+
+    @cached_property
+    def seen(self) -> int:
+        """How many rows there are, at most one more than is counted."""
+        return self.object_list.order_by()[: COUNTED + 1].count()
+
+    @cached_property
+    def count(self) -> int:
+        """Rows that can be paged to."""
+        return min(self.seen, COUNTED)
+
+    @property
+    def more(self) -> bool:
+        """Whether there are more rows than can be paged to."""
+        return self.seen > COUNTED
+
+
+def page_of(rows: QuerySet[Any], number: str | None, size: int = 50, seen: int | None = None) -> Page[Any]:
+    """The page asked for; the first for nonsense, the last for one too far. `seen`: counted before."""
+    paginator = LongPaginator(rows, size)
+    if seen is not None:
+        paginator.seen = seen
+    try:
+        return paginator.page(number or 1)
+    except PageNotAnInteger:
+        return paginator.page(1)
+    except EmptyPage:
+        return paginator.page(paginator.num_pages)
+
+
+def seen_of(page: Page[Any]) -> int:
+    """How many rows the list of a `page_of` has, at most one more than is counted."""
+    assert isinstance(page.paginator, LongPaginator)
+    return page.paginator.seen
+
+
+class Whole(Base):
+    """Pages of a list whose length is known; its rows are read by whoever shows them."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(range(count), size)
+
+
+def counts_of(lists: Mapping[str, QuerySet[Any]], most: int = COUNTED) -> dict[str, int]:
+    """How many rows each list has, at most one more than `most`; one query."""
+    parts, bound = [], []
+    for rows in lists.values():
+        text, params = rows.order_by().values("pk")[: most + 1].query.sql_with_params()
+        parts.append(f"(SELECT count(*) FROM ({text}) counted)")  # noqa: S608 the ORM's own
+        bound += params
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", bound)
+        return dict(zip(lists, cursor.fetchone(), strict=True))
+
+
+def in_words(count: int, most: int = COUNTED) -> str:
+    """Writes "5,038", "10,000+" for what was counted no further."""
+    return f"{most:,}+" if count > most else f"{count:,}"
