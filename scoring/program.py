@@ -100,7 +100,7 @@ class Program:
         final.append(self._next_change(compiler))
         joins = None
         if present:
-            final += _stored()
+            final += _stored(compiler.columns)
             joins = _stored_rows(source)
         return build(compiler.columns, levels, final, source=source, zone=self.document.zone, joins=joins)
 
@@ -442,14 +442,19 @@ class Program:
         columns = compiler.columns
         kinds = SQL("{}::smallint[]").format(Literal(sorted(columns.kinds | columns.message_kinds)))
         exits = []
-        for days in sorted(columns.windows):
-            window = SQL("{}::interval").format(Literal(f"{days * 24} hours"))
-            first = columns.plain.add(
-                SQL(
-                    "min(a.occurred_at) FILTER (WHERE a.kind_id = ANY({}) AND a.occurred_at > s.at - {})"
-                ).format(kinds, window)
+        if columns.windows:
+            windows = [
+                SQL("{}::interval").format(Literal(f"{days * 24} hours")) for days in sorted(columns.windows)
+            ]
+            # The narrowest window in which an activity still is, is the one that it leaves next.
+            leaves = [SQL("WHEN a.occurred_at > s.at - {0} THEN {0}").format(window) for window in windows]
+            exits.append(
+                columns.plain.add(
+                    SQL("min(a.occurred_at + CASE {} END) FILTER (WHERE a.kind_id = ANY({}))").format(
+                        SQL(" ").join(leaves), kinds
+                    )
+                )
             )
-            exits.append(SQL("{} + {}").format(first, window))
         for group in GROUPS:
             exits += self._calm(group)
         if columns.ageing:
@@ -499,21 +504,22 @@ def _stored_rows(source: Source) -> Composable:
     """The rows as they stand. A range says itself again, else each chunk would read the whole tables."""
     within = "" if source == "subjects" else " AND {} BETWEEN $1 AND $2"
     return SQL(
-        f"JOIN leads_lead w ON w.id = b.lead{within.format('w.id')} "
         f"LEFT JOIN scoring_leadscore o ON o.lead_id = b.lead{within.format('o.lead_id')} "
         f"LEFT JOIN scoring_hold h ON h.lead_id = b.lead AND h.ended_at IS NULL{within.format('h.lead_id')}"
     )
 
 
-def _stored() -> list[Composable]:
+def _stored(columns: Columns) -> list[Composable]:
     """STORED_COLUMNS."""
-    return [
+    lead = (
+        "l.stage",
+        "l.level",
+        "l.stage_since",
+        "(l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL)",
+    )
+    return [columns.facts.add(SQL(text)) for text in lead] + [
         SQL(text)
         for text in (
-            "w.stage",
-            "w.level",
-            "w.stage_since",
-            "(w.merged_into_id IS NOT NULL OR w.erased_at IS NOT NULL)",
             "h.id",
             "o.fit",
             "o.behaviour",

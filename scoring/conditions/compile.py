@@ -36,6 +36,8 @@ _COLUMNS = {
     "campaign": "(SELECT lower(p.code) FROM leads_campaign p WHERE p.id = a.campaign_id)",
     "content": "(SELECT lower(p.key) FROM leads_content p WHERE p.id = a.content_id)",
 }
+# Kinds of domains that a saved list tells; the others stand at the company.
+_LISTED = ("work", "free_mail", "throwaway")
 _OWN_FLAGS = {"own": "is_own", "competitor": "is_competitor", "partner": "is_partner"}
 
 
@@ -99,10 +101,10 @@ class Columns:
 
     present: bool
     facts: Named = field(default_factory=lambda: Named("f", "b"))
-    # Over the activities of a lead, in one go.
+    # Over kind and time of a lead's activities, which stand in an index; in one go.
     plain: Named = field(default_factory=lambda: Named("u", "b"))
     # Over the activities of a calendar day, then over the days: only what asks for days, for most activities
-    # have a day to themselves.
+    # have a day to themselves, or for more of an activity than its kind and time, for here it is read.
     daily: Named = field(default_factory=lambda: Named("d", "d"))
     totals: Named = field(default_factory=lambda: Named("t", "b"))
     # Over the messages that activities are about; a sort of their own each.
@@ -248,19 +250,23 @@ class Compiler:
 
     def _domain_kind(self, leaf: n.FactIs) -> Composable:
         domain = f.key_text(self._field(leaf.key), self.columns.present)
-        kinds = leaf.value if isinstance(leaf.value, tuple) else ()
-        return _any_of([self.columns.facts.add(self._one_domain_kind(domain, str(kind))) for kind in kinds])
+        kinds = [str(kind) for kind in leaf.value] if isinstance(leaf.value, tuple) else []
+        tests = [self._domain_of_list(domain, kind) for kind in kinds if kind in _LISTED]
+        # One look at the company of the domain for all that is asked of it.
+        flags = [self._flag_of_other(kind) for kind in kinds if kind not in _LISTED]
+        if flags:
+            of_company = SQL(
+                "EXISTS (SELECT 1 FROM leads_company o WHERE o.domain = {domain}"
+                " AND o.created_at <= {instant} AND {flags})"
+            ).format(domain=domain, instant=f.INSTANT, flags=_any_of(flags))
+            tests.append(of_company)
+        return _any_of([self.columns.facts.add(test) for test in tests])
 
-    def _one_domain_kind(self, domain: Composable, kind: str) -> Composable:
+    def _domain_of_list(self, domain: Composable, kind: str) -> Composable:
         if kind == "work":
             free, gone = (self._in_snapshot(domain, key) for key in ("free_mail", "throwaway"))
             return SQL("({} <> '' AND NOT {} AND NOT {})").format(domain, free, gone)
-        if kind in ("free_mail", "throwaway"):
-            return self._in_snapshot(domain, kind)
-        return SQL(
-            "EXISTS (SELECT 1 FROM leads_company o WHERE o.domain = {domain}"
-            " AND o.created_at <= {instant} AND {flag})"
-        ).format(domain=domain, instant=f.INSTANT, flag=self._flag_of_other(kind))
+        return self._in_snapshot(domain, kind)
 
     def _flag_of_other(self, kind: str) -> Composable:
         field_ = "is_customer" if kind == "customer" else _OWN_FLAGS[kind]
@@ -387,9 +393,9 @@ class Compiler:
 
     def figure(self, leaf: n.Behaviour, view: View = PLAIN) -> Composable:
         """The number that a behaviour leaf compares: count, days and sum are 0 of nothing, recency null."""
-        matches, add = self.matches(leaf.did, view), self.columns.plain.add
+        matches = self.matches(leaf.did, view)
         if leaf.agg == "count":
-            return _zero(add(SQL("count(*) FILTER (WHERE {})").format(matches)))
+            return _zero(self._over(SQL("count(*) FILTER (WHERE {})").format(matches), "sum", leaf.did))
         if leaf.agg == "days":
             self.columns.day_kinds.update(self._ids(leaf.did, view))
             hit = self.columns.daily.add(SQL("COALESCE(bool_or({}), FALSE)").format(matches))
@@ -397,15 +403,24 @@ class Compiler:
         if leaf.agg == "sum":
             json = SQL("(a.properties->{})").format(Literal(leaf.property))
             number = SQL("CASE WHEN jsonb_typeof({j}) = 'number' THEN ({j})::numeric END").format(j=json)
-            return _zero(add(SQL("sum({}) FILTER (WHERE {})").format(number, matches)))
+            total = SQL("sum({}) FILTER (WHERE {})").format(number, matches)
+            return _zero(self._by_day(total, "sum", leaf.did))
         self.columns.ages(int(leaf.value), int(leaf.value) + 1)
         return SQL("date_part('day', b.at - {})").format(self.newest(leaf.did, view))
 
     def newest(self, did: n.Did, view: View = PLAIN) -> Composable:
         """When the newest matching activity occurred; null when there is none."""
-        return self.columns.plain.add(
-            SQL("max(a.occurred_at) FILTER (WHERE {})").format(self.matches(did, view))
+        return self._over(
+            SQL("max(a.occurred_at) FILTER (WHERE {})").format(self.matches(did, view)), "max", did
         )
+
+    def _over(self, figure: Composable, joint: str, did: n.Did) -> Composable:
+        """A figure over all activities of a lead; `joint` makes one of those of its parts."""
+        return self._by_day(figure, joint, did) if did.where else self.columns.plain.add(figure)
+
+    def _by_day(self, figure: Composable, joint: str, did: n.Did) -> Composable:
+        self.columns.day_kinds.update(self._ids(did))
+        return self.columns.totals.add(SQL(f"{joint}({{}})").format(self.columns.daily.add(figure)))
 
     def _compare(self, figure: Composable, op: str, value: Decimal) -> Composable:
         return SQL("{} {} {}").format(figure, SQL(COMPARE[op]), Literal(value))
@@ -584,10 +599,8 @@ class Compiler:
         self, one: Composable, matches: Composable, did: n.Did, criterion: Criterion
     ) -> Composable:
         if criterion.max_per_day is None:
-            return self.columns.plain.add(SQL("sum({}) FILTER (WHERE {})").format(one, matches))
-        self.columns.day_kinds.update(self._ids(did))
-        day = self.columns.daily.add(_per_day(one, matches, criterion, criterion.max_per_day))
-        return self.columns.totals.add(SQL("sum({})").format(day))
+            return self._over(SQL("sum({}) FILTER (WHERE {})").format(one, matches), "sum", did)
+        return self._by_day(_per_day(one, matches, criterion, criterion.max_per_day), "sum", did)
 
     def _measured(self, criterion: Criterion, view: View) -> Composable:
         measure = parse_measure(criterion.of)
