@@ -10,12 +10,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.db.models import F, Min, QuerySet
 
@@ -37,7 +39,8 @@ LAST_ROUND = 2.5
 GRACE = 0.2
 # Half of the clock worker's four threads at most: a deadline never waits for somebody else's server.
 AT_ONCE = 2
-MAILS_PER_ROUND = 4
+# Each of a round's postmen carries his mails over one connection.
+POSTMEN, MAILS_EACH = 4, 6
 ENDPOINTS_PER_ROUND = 6
 MESSAGES_PER_ENDPOINT = 25
 GIVE_UP_AFTER = 12
@@ -183,15 +186,22 @@ class Errand:
     """Rows that one thread carries, in order, and what came back for those it got to.
 
     `carry` sends one row within the seconds given. It stops at the first failure: the others would wait for
-    the same server.
+    the same server. `end` comes after the last.
     """
 
     rows: Sequence[Outbox]
     carry: Callable[[Outbox, float], Reply]
+    end: Callable[[], None] = lambda: None
     replies: list[Reply] = field(default_factory=list)
 
     def run(self, until: float) -> None:
         """Carry them; for a thread of its own, so it asks the database nothing."""
+        try:
+            self._carry_all(until)
+        finally:
+            self.end()
+
+    def _carry_all(self, until: float) -> None:
         for row in self.rows:
             left = until - time.monotonic()
             if left <= 0:
@@ -272,29 +282,40 @@ def _hold_back(endpoint_id: int, until: datetime) -> None:
 
 
 def _mail_errands(at: datetime) -> Iterable[Errand]:
-    rows = list(_due(at, Outbox.Channel.EMAIL).select_related("user__team")[:MAILS_PER_ROUND])
+    due = _due(at, Outbox.Channel.EMAIL).select_related("user__team")
+    rows = list(due[: POSTMEN * MAILS_EACH])
     standing = _standing(rows)
-    for row in rows:
-        try:
-            message = _mail(row, standing)
-        except Exception as problem:
-            log.exception("letter %s cannot be written", row.key)
-            _failed(row, Reply(None, f"{type(problem).__name__}: {problem}"), at)
-            continue
-        if message is None:  # for somebody who has left
-            row.delivered_at, row.next_try_at = at, None
-            row.save(update_fields=["delivered_at", "next_try_at"])
-            continue
-        yield Errand([row], _postman(message))
+    gone = [row.pk for row in rows if row.user is not None and not row.user.is_active]
+    if gone:
+        Outbox.objects.filter(pk__in=gone).update(delivered_at=at, next_try_at=None)
+    going = [row for row in rows if row.pk not in gone]
+    for n in range(min(POSTMEN, len(going))):
+        postman = Postman(standing)
+        yield Errand(going[n::POSTMEN], postman.carry, postman.end)
 
 
-def _postman(message: EmailMultiAlternatives) -> Callable[[Outbox, float], Reply]:
-    def carry(row: Outbox, seconds: float) -> Reply:
-        message.connection = get_connection(timeout=seconds)
-        message.send()
+@dataclass
+class Postman:
+    """Writes each of his mails and sends it, all over the connection that the first one opened."""
+
+    standing: Mapping[int, notices.Standing]
+    connection: BaseEmailBackend | None = None
+
+    def carry(self, row: Outbox, seconds: float) -> Reply:
+        """Send one mail."""
+        message = _mail(row, self.standing)
+        if message is not None:
+            if self.connection is None:
+                self.connection = get_connection(timeout=seconds)
+                self.connection.open()
+            self.connection.send_messages([message])
         return Reply(250, "")
 
-    return carry
+    def end(self) -> None:
+        """Say goodbye to the server. All that counts has been said before."""
+        if self.connection is not None:
+            with suppress(Exception):
+                self.connection.close()
 
 
 def _standing(rows: Iterable[Outbox]) -> Mapping[int, notices.Standing]:
