@@ -302,7 +302,7 @@ def _cell(one: Promise, kept: Kept, goals: Goals, weeks: int) -> Figure:
 
 def _chart(report: Report, weeks: Mapping[date, Week], goals: Goals, side: str) -> Any:
     lines = [one for one in PROMISES if one.side == side and one.is_share]
-    tones: tuple[Any, ...] = ("acc", "ok", "soon", "was")
+    tones: tuple[Any, ...] = ("acc", "ok", "soon", "d")
     series = [
         Series(
             one.label[:1].upper() + one.label[1:],
@@ -313,6 +313,8 @@ def _chart(report: Report, weeks: Mapping[date, Week], goals: Goals, side: str) 
         for one, tone in zip(lines, tones, strict=False)
     ]
     goal = min((goals[one.key].least for one in lines if one.key in goals), default=None)
+    asked = [one.label for one in lines if one.key in goals and goals[one.key].least == goal]
+    which = f"{asked[0]}: " if len(asked) == 1 else ""
     made = chart_of(
         report,
         "weeks",
@@ -322,6 +324,6 @@ def _chart(report: Report, weeks: Mapping[date, Week], goals: Goals, side: str) 
         labels=[f"{monday:%-d %b}" for monday in weeks],
         unit="%",
         top=100,
-        mark=(float(goal), f"promised: {goal:g}%") if goal is not None else None,
+        mark=(float(goal), f"{which}promised {goal:g}%") if goal is not None else None,
     )
     return replace(made, id=f"weeks-{side.lower()}")

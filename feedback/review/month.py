@@ -195,7 +195,7 @@ def _lousy(filters: Filters, said: answers.Answers) -> Topic:
         Item(
             terms.reasons.get(key, key or "no reason"),
             _leads("answers", filters, f"noes.{key}"),
-            f"{said.noes(key):,} times",
+            _times(said.noes(key)),
         )
         for key in said.reasons[:TOP]
     ]
@@ -302,9 +302,7 @@ def _change(filters: Filters, felt: pulse.Round | None) -> Topic:
         (
             f"{label}s heard" if label != "Change in the market" else "Changes heard",
             [
-                Item(
-                    f"“{known[row[0]].head.text[:140]}”", f"/feedback/questions/{row[0]}/", f"{row[1]} times"
-                )
+                Item(f"“{known[row[0]].head.text[:140]}”", f"/feedback/questions/{row[0]}/", _times(row[1]))
                 for row in rows
                 if row[0] in known
             ],
@@ -333,6 +331,10 @@ def _change(filters: Filters, felt: pulse.Round | None) -> Topic:
 
 def _parts(*parts: tuple[str, Sequence[Item]]) -> list[Part]:
     return [Part(title, items) for title, items in parts if items]
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n:,} times"
 
 
 def _leads(report: str, filters: Filters, cell: str) -> str:

@@ -126,7 +126,7 @@ class KeyForm(forms.Form):
     scopes = forms.MultipleChoiceField(
         label="What it may do",
         choices=[(key, words) for key, words in SCOPES.items()],
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
 
 
@@ -150,7 +150,7 @@ class EndpointForm(forms.Form):
     events = forms.MultipleChoiceField(
         label="What it hears of",
         choices=[(name, f"{words} ({name})") for name, words in events.NAMES.items()],
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
     active = forms.BooleanField(
         label="Switched on",

@@ -214,7 +214,7 @@ def test_one_source_may_be_tried_by_its_own_rates_and_its_share(people, agreemen
 def test_thin_data_stands_in_the_headline_and_typed_rates_are_taken(people, agreement_in_force, at, as_user):
     client = as_user(people.noah)
     page = client.get("/review/goal/?amount=500000&end=2027-06-30").content.decode()
-    assert "Only 0 customers to measure by" in page
+    assert "No lead that is old enough has become a customer yet" in page
     typed = "&offered=10&accepted=50&customer=20&deal=10000&lag=60"
     page = client.get(f"/review/goal/?amount=500000&end=2027-06-30{typed}").content.decode()
     assert "leads a week" in page
