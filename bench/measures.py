@@ -49,7 +49,7 @@ def all_of(leads: int, due: int | None = None) -> list[Result]:
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
     results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
-    results += [_ingest(), openings(), additions(), ticks(leads, due), *imports(), posted()]
+    results += [_ingest(), openings(), additions(), ticks(leads, due), *imports(), *posted()]
     # The last: they want a base of their own.
     return [*results, *reports(leads)]
 

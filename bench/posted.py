@@ -1,9 +1,14 @@
 """From a post to the rep's queue: what a demo request takes that comes in while a hundred a second do.
 
-`python -m bench.posted [--each-second 100] [--seconds 20]` starts an installation of its own (`manage.py up`
-in a folder that is thrown away), makes leads and reps and posts one demo request for each lead over the API,
-while the queues of the reps are open and ask what is new as pages do. A lead has arrived when what those
-questions read, the rows that its rep sees, has it; how long such a question is answered is told beside it.
+`python -m bench.posted [--each-second 100] [--seconds 20] [--share 1.0]` starts an installation of its own
+(`manage.py up` in a folder that is thrown away), makes leads and reps and posts one demo request for each
+lead over the API, while the queues of the reps are open and ask what is new as pages do. A lead has arrived
+when what those questions read, the rows that its rep sees, has it; how long such a question is answered is
+told beside it.
+
+`--share 0.1`: one post in ten is a demo request of a lead that had none; the others say what leads do all
+day, looked at a page or opened a mail, and each has its lead scored anew. The time is that of the demo
+requests.
 """
 
 import argparse
@@ -16,7 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +41,20 @@ ASKED_EVERY, LOOKED_EVERY = 4.0, 0.05
 OVERLAP = 200
 # What is not there so long after the last post never comes.
 LOST = 60
+DEMO = "demo_requested"
+# What leads do all day, of which nothing has to arrive; and how many leads do it.
+DAILY, DAILY_LEADS = ("page_view", "email_opened"), 1_000
+# The parts of an installation, by a word of their command lines.
+PARTS = {
+    "web": "gunicorn",
+    "flow": "flow@",
+    "clock": "clock@",
+    "bulk": "bulk@",
+    "broker": "valkey",
+    "database": "postgres",
+}
+# The share of demo requests in the two rows of the table, and how they are called.
+SHARES = {1.0: "each a demo request", 0.1: "one in ten a demo request"}
 # The budget: the time that 95 of 100 leads take at most.
 BUDGET = 1.0
 
@@ -49,12 +69,20 @@ class Seen:
     asked: list[float] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
 
+    def came(self) -> int:
+        """How many of those that were posted have arrived."""
+        return sum(lead in self.arrived for lead in self.posted)
 
-def posted() -> Result:
-    """The row of the table, from an installation beside the bench's own base."""
+
+def posted() -> list[Result]:
+    """The rows of the table, each from an installation beside the bench's own base."""
+    return [_row(share, words) for share, words in SHARES.items()]
+
+
+def _row(share: float, words: str) -> Result:
     with tempfile.TemporaryDirectory(prefix="lf") as folder:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.posted", "--json"],
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "bench.posted", "--json", "--share", str(share)],
             env=environment(Path(folder)),
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -62,7 +90,8 @@ def posted() -> Result:
             check=True,
         )
     found = json.loads(done.stdout.splitlines()[-1])
-    return result("posted, then in the queue, p95 / one second", found["posts"], found["p95"], BUDGET, 1.0)
+    name = f"{EACH_SECOND} posts a second, {words}: in the queue, p95 / one second"
+    return result(name, found["posts"], found["p95"], BUDGET, 1.0)
 
 
 def main() -> None:
@@ -70,6 +99,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--each-second", type=float, default=EACH_SECOND)
     words.add_argument("--seconds", type=float, default=SECONDS)
+    words.add_argument("--share", type=float, default=1.0)
     words.add_argument("--json", action="store_true")
     given = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="lf") as folder:
@@ -77,13 +107,13 @@ def main() -> None:
         house = Installation(Path(folder) / "data", more={"NUDGES": "1"}).up()
         try:
             house.await_ready()
-            found = _measured(house, int(given.each_second * given.seconds), given.each_second)
+            found = _measured(house, int(given.each_second * given.seconds), given.each_second, given.share)
         finally:
             house.stop(signal.SIGTERM)
     say(json.dumps(found) if given.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
-def _measured(house: Installation, count: int, each_second: float) -> dict[str, Any]:
+def _measured(house: Installation, count: int, each_second: float, share: float) -> dict[str, Any]:
     os.environ |= {"LEADFLOW_DATA": str(house.data), "DJANGO_SETTINGS_MODULE": "leadflow.settings"}
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
@@ -93,16 +123,17 @@ def _measured(house: Installation, count: int, each_second: float) -> dict[str, 
     import django
 
     django.setup()
-    leads, reps, secret = _made(count)
+    every = round(1 / share)
+    leads, reps, secret = _made(count // every + (DAILY_LEADS if every > 1 else 0))
+    acts = _acts(leads, count, every)
+    asking = sum(kind == DEMO for kind, _ in acts)
     seen, before = Seen(), _used(house)
     over = threading.Event()
     watchers = [threading.Thread(target=_look, args=(reps, seen, over))]
     watchers += [threading.Thread(target=_ask, args=(house.port, cookie_of(rep), seen, over)) for rep in reps]
     start = time.time() + 1
     lines = [
-        threading.Thread(
-            target=_post, args=(house.port, secret, leads[n::LINES], start, n, each_second, seen)
-        )
+        threading.Thread(target=_post, args=(house.port, secret, acts[n::LINES], start, n, each_second, seen))
         for n in range(LINES)
     ]
     for thread in (*watchers, *lines):
@@ -110,13 +141,14 @@ def _measured(house: Installation, count: int, each_second: float) -> dict[str, 
     for thread in lines:
         thread.join()
     ended = time.time()
-    wait_until(lambda: len(seen.arrived) >= count, LOST, lambda: f"{len(seen.arrived)} of {count} came")
+    wait_until(lambda: seen.came() >= asking, LOST, lambda: f"{seen.came()} of {asking} came")
     over.set()
     for thread in watchers:
         thread.join()
     took = [seen.arrived[lead] - at for lead, at in seen.posted.items()]
     return {
         "posts": count,
+        "demo_requests": asking,
         "refused": seen.refused,
         "posts_a_second": round(count / (ended - start), 1),
         "post_answered_p50": part(seen.answered, 0.5) / 1000,
@@ -125,19 +157,40 @@ def _measured(house: Installation, count: int, each_second: float) -> dict[str, 
         "p50": part(took, 0.5) / 1000,
         "p95": part(took, 0.95) / 1000,
         "slowest": round(max(took), 3),
-        "processor_ms_a_post": round(
-            1000 * sum(n - before.get(pid, 0) for pid, n in _used(house).items()) / count, 1
-        ),
+        "processor_ms_a_post": _each(before, _used(house), count),
     }
 
 
-def _used(house: Installation) -> dict[int, float]:
-    """Seconds of processor of each of the installation's processes; some come and go."""
+def _acts(leads: Sequence[int], count: int, every: int) -> list[tuple[str, int]]:
+    """What is posted, in its order: (kind, lead). Every so manieth is a demo request of a lead of its own."""
+    asking = iter(leads[: count // every])
+    others = leads[count // every :]
+    return [
+        (DEMO, next(asking)) if n % every == 0 else (DAILY[n % len(DAILY)], others[n * 7 % len(others)])
+        for n in range(count // every * every)
+    ]
+
+
+def _used(house: Installation) -> dict[tuple[str, int], float]:
+    """Seconds of processor of each of the installation's processes, by its part; some come and go."""
     found = {}
-    for pid in house.children():
+    for pid, line in house.children().items():
+        part_of = next((name for name, words in PARTS.items() if words in line), "other")
         with suppress(OSError):
-            found[pid] = used([pid])
+            found[part_of, pid] = used([pid])
     return found
+
+
+def _each(
+    before: Mapping[tuple[str, int], float], after: Mapping[tuple[str, int], float], count: int
+) -> dict[str, float]:
+    """Milliseconds of processor for each post, by part and together."""
+    parts: dict[str, float] = defaultdict(float)
+    for (name, pid), seconds in after.items():
+        spent = seconds - before.get((name, pid), 0)
+        parts[name] += spent
+        parts["all"] += spent
+    return {name: round(1000 * seconds / count, 2) for name, seconds in sorted(parts.items())}
 
 
 def _made(count: int) -> tuple[list[int], list[Any], str]:
@@ -175,19 +228,26 @@ def _made(count: int) -> tuple[list[int], list[Any], str]:
 
 
 def _post(
-    port: int, secret: str, leads: Sequence[int], start: float, place: int, each_second: float, seen: Seen
+    port: int,
+    secret: str,
+    acts: Sequence[tuple[str, int]],
+    start: float,
+    place: int,
+    each_second: float,
+    seen: Seen,
 ) -> None:
-    """Every so manieth lead, each at its own moment whatever became of the one before."""
+    """Every so manieth act, each at its own moment whatever became of the one before."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     said = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-    for n, lead in enumerate(leads):
+    for n, (kind, lead) in enumerate(acts):
         due = start + (n * LINES + place) / each_second
         time.sleep(max(0.0, due - time.time()))
-        seen.posted[lead] = due
+        if kind == DEMO:
+            seen.posted[lead] = due
         row = {
             "source": "bench",
-            "external_id": f"demo-{lead}",
-            "kind": "demo_requested",
+            "external_id": f"{kind}-{n}-{lead}",
+            "kind": kind,
             "lead_id": lead,
             "occurred_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,8 @@ from leadflow.leads.models import Lead
 # A child that lived this many seconds was healthy: its next death is met without delay.
 HEALTHY = 30
 LONGEST_PAUSE = 30.0
+# How nice, as `nice` counts it, the worker of long jobs is to the others.
+LESS_URGENT = 10
 
 
 @dataclass
@@ -154,13 +157,19 @@ class Command(BaseCommand):
         }
 
     def _starter(self, name: str, words: list[str]) -> Callable[[], Child]:
-        return lambda: embedded.spawn(
-            words,
-            parting=signal.SIGKILL if "worker" in name else signal.SIGTERM,
-            log=self.data / f"{name.replace(' ', '-')}.log",
-            cwd=settings.BASE_DIR,
-            env=self._environment(),
-        )
+        def start() -> Child:
+            child = embedded.spawn(
+                words,
+                parting=signal.SIGKILL if "worker" in name else signal.SIGTERM,
+                log=self.data / f"{name.replace(' ', '-')}.log",
+                cwd=settings.BASE_DIR,
+                env=self._environment(),
+            )
+            if name == "bulk worker":
+                _step_back(child)
+            return child
+
+        return start
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {
@@ -244,6 +253,15 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _step_back(child: Child) -> None:
+    """Let it work with what the others leave: an import waits for a lead, never a lead for an import."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, child.pid, LESS_URGENT)
+    # Linux shares out by session first, and each of our processes has its own.
+    with suppress(OSError):
+        Path(f"/proc/{child.pid}/autogroup").write_text(str(LESS_URGENT), encoding="ascii")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
