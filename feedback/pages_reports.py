@@ -1,9 +1,10 @@
 """The report pages: index, one page for each report, the leads behind a figure, CSV, the weekly mail."""
 
+from types import ModuleType
 from typing import Any
 
-from django.core.paginator import Paginator
-from django.db.models import OuterRef, Subquery
+from django.core.paginator import Page, Paginator
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from feedback import reports
 from feedback.reports import weekly
 from feedback.reports.base import Filters, Report, Table, read_filters
+from feedback.reports.cube import page_of_ids
 from feedback.reports.frame import campaign_names, persona_names
 from feedback.reports.origins import sources
 from handoff.models import OPEN, Handoff
@@ -78,18 +80,9 @@ def leads(request: HttpRequest, name: str) -> HttpResponseBase:
     """The leads behind one figure, a page at a time; `?format=csv` all of them."""
     module, filters = reports.named(name), _filters(request, name)
     cell = request.GET.get("cell", "")
-    present = Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)
-    behind = module.drill(cell, filters).order_by("-created_at", "-pk")
-    found = behind.select_related("company", "score")
-    found = found.annotate(held_by=Subquery(present.values("owner__name")[:1]))
     if request.GET.get("format") == "csv":
-        return _leads_csv(name, found.iterator(chunk_size=2000))
-    # A hundred thousand are put in order by their numbers; only those of the page are read whole.
-    page = Paginator(behind.values_list("pk", flat=True), PAGE).get_page(request.GET.get("page"))
-    whole = Lead.objects.filter(pk__in=list(page.object_list)).select_related("company", "score")
-    page.object_list = list(
-        whole.annotate(held_by=Subquery(present.values("owner__name")[:1])).order_by("-created_at", "-pk")
-    )
+        return _leads_csv(name, _in_order(module.drill(cell, filters)).iterator(chunk_size=2000))
+    page = _page(module, cell, filters, request.GET.get("page"))
     context = {
         "page": page,
         "filters": filters,
@@ -100,6 +93,28 @@ def leads(request: HttpRequest, name: str) -> HttpResponseBase:
         "cell_words": cell_words(name, cell, filters),
     }
     return render(request, "feedback/report_leads.html", context)
+
+
+def _page(module: ModuleType, cell: str, filters: Filters, wanted: str | None) -> Page[Any]:
+    """A page of the leads behind a figure: a hundred thousand are counted, fifty of them are read."""
+    number = int(wanted) if wanted and wanted.isascii() and wanted.isdecimal() and len(wanted) < 9 else 1
+    listed = getattr(module, "listed", None) or (
+        lambda cell, filters, start, size: page_of_ids(module.drill(cell, filters), start, size)
+    )
+    ids, total = listed(cell, filters, max(0, number - 1) * PAGE, PAGE)
+    page: Page[Any] = Paginator[Any](range(total), PAGE).get_page(number)
+    if page.number != number:
+        ids, _ = listed(cell, filters, (page.number - 1) * PAGE, PAGE)
+    whole = {lead.pk: lead for lead in _in_order(Lead.objects.filter(pk__in=ids))}
+    page.object_list = [whole[pk] for pk in ids if pk in whole]
+    return page
+
+
+def _in_order(leads: QuerySet[Lead]) -> QuerySet[Lead]:
+    """Newest first, with what a row shows."""
+    present = Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)
+    rows = leads.select_related("company", "score").order_by("-created_at", "-pk")
+    return rows.annotate(held_by=Subquery(present.values("owner__name")[:1]))
 
 
 @require_POST

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from feedback.models import Task
 from handoff import calendars
@@ -20,6 +20,7 @@ from leadflow.accounts.models import MARKETING, Role, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake, stages
 from leadflow.leads.models import TAKEN_BACK, Activity, Lead, Stage
+from leadflow.paging import counts_of, in_words
 from scoring import engine
 
 WORKING_DAY = timedelta(hours=8)
@@ -90,6 +91,10 @@ def _somebody() -> User | None:
     return found.order_by("role", "pk").last()
 
 
+# A tab counts so far.
+COUNTED = 1_000
+
+
 def open_tasks() -> QuerySet[Task]:
     """All that is still to be done, soonest first."""
     living = Q(lead__erased_at=None, lead__merged_into=None)
@@ -100,10 +105,10 @@ def open_tasks() -> QuerySet[Task]:
     )
 
 
-def counts() -> dict[str, int]:
-    """How many tasks are open, and how many of them are repairs; for the tabs. One query."""
-    found = open_tasks().order_by()
-    return found.aggregate(open_tasks=Count("pk"), open_repairs=Count("pk", filter=Q(kind=Task.Kind.REPAIR)))
+def counts() -> dict[str, str]:
+    """How many tasks are open, and how many of them are repairs, in words for the tabs. One query."""
+    lists = {"open_tasks": open_tasks(), "open_repairs": open_tasks().filter(kind=Task.Kind.REPAIR)}
+    return {key: in_words(count, COUNTED) for key, count in counts_of(lists, COUNTED).items()}
 
 
 # The repair list -------------------------------------------------------------------------

@@ -56,16 +56,10 @@ def seen_of(page: Page[Any]) -> int:
     return page.paginator.seen
 
 
-class Whole(Base):
-    """Pages of a list whose length is known; its rows are read by whoever shows them."""
-
-    def __init__(self, count: int, size: int) -> None:
-        super().__init__(range(count), size)
-
-
 def counts_of(lists: Mapping[str, QuerySet[Any]], most: int = COUNTED) -> dict[str, int]:
     """How many rows each list has, at most one more than `most`; one query."""
-    parts, bound = [], []
+    parts: list[str] = []
+    bound: list[Any] = []
     for rows in lists.values():
         text, params = rows.order_by().values("pk")[: most + 1].query.sql_with_params()
         parts.append(f"(SELECT count(*) FROM ({text}) counted)")  # noqa: S608 the ORM's own

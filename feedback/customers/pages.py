@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -51,7 +52,7 @@ def customers(request: PageRequest) -> HttpResponseBase:
     known = months.months(filters.at, filters.zone)
     if month and month not in {one.key for one in known}:
         known = sorted([*known, months.Month(month, f"{filters.start:%B %Y}")], key=lambda m: m.key)[::-1]
-    page = page_of(found, request.GET.get("page"), PAGE)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "total": months.of("all", found),

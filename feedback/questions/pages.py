@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -51,7 +52,7 @@ def questions(request: PageRequest) -> HttpResponseBase:
     if request.GET.get("format") == "csv":
         rows = (_line(group) for group in groups.dressed(found))
         return csv_response(f"questions-{filters.start}-{filters.end}", COLUMNS, rows)
-    page = page_of(found, request.GET.get("page"), PAGE)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "groups": groups.dressed(list(page.object_list)),

@@ -47,7 +47,7 @@ CUBE = Cube(
     "handed over {words}",
 )
 _CAME = Cohort(journeys.cohort, {"leads": Measure("Leads", days="leads")}, {})
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ CUBE = Cube(
     {"content": Dim("Content", "content", _titles)},
     "got or read from {words}",
 )
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 
 
 def build(filters: Filters) -> Report:

@@ -9,7 +9,17 @@ from django.db.models import QuerySet
 
 from feedback.reports import journeys, spans
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
-from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation, leads_of
+from feedback.reports.cube import (
+    ALL,
+    Counts,
+    Cube,
+    Dim,
+    Listed,
+    Measure,
+    Relation,
+    leads_of,
+    page_of_ids,
+)
 from feedback.reports.frame import population
 from feedback.reports.tally import Cohort
 from leadflow import audit
@@ -134,6 +144,13 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     if place not in PLACE_WORDS:
         raise BadInput("There is no such place.", [Fault("cell", "Open it from the report.")])
     return leads_of([row[0] for row in _rows(_IN_PLACE, filters, place=place)])
+
+
+def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
+    """A page of the leads behind a cell, and how many there are."""
+    if cell.startswith("place="):
+        return page_of_ids(drill(cell, filters), start, size)
+    return CUBE.listed(cell, filters, start, size)
 
 
 def build(filters: Filters) -> Report:

@@ -22,10 +22,31 @@ ALL = ("", "")
 Number = int | Decimal
 
 
+class Known(QuerySet[Lead]):
+    """Leads whose ids are known: a page of them asks for no more than its own rows."""
+
+    ids: Sequence[int] = ()
+
+
 def leads_of(ids: Sequence[int]) -> QuerySet[Lead]:
     """The leads of these ids, which may be a hundred thousand: they go over as one value."""
     found = RawSQL("SELECT unnest(%s::bigint[])", ["{" + ",".join(map(str, ids)) + "}"])
-    return Lead.objects.filter(pk__in=found)
+    leads = Known(Lead).filter(pk__in=found)
+    leads.ids = ids
+    return leads
+
+
+# Ids of a page, newest leads first, and how many there are in all.
+Listed = tuple[list[int], int]
+
+
+def page_of_ids(found: QuerySet[Lead], start: int, size: int) -> Listed:
+    """`size` of these leads from the place `start` on."""
+    if isinstance(found, Known):
+        # Who came later has the higher number.
+        return sorted(found.ids, reverse=True)[start : start + size], len(found.ids)
+    rows = found.order_by("-pk").values_list("pk", flat=True)
+    return list(rows[start : start + size]), rows.count()
 
 
 @dataclass(frozen=True)
@@ -128,15 +149,23 @@ class Cube:
             return self.drill(cell.removeprefix("before."), filters.before)
         measure, dim, key = self._read(cell)
         relation = self.relation(filters)
-        where = f"({self.measures[measure].holds})"
-        if dim:
-            where += f" AND coalesce(({self.dims[dim].column})::text, '') = %(cell_key)s"
+        where, bound = self._where(measure, dim, key)
         with connection.cursor() as cursor:
             cursor.execute(
                 f"WITH {relation.text} SELECT DISTINCT lead_id FROM base WHERE {where}",  # noqa: S608 ours
-                {**relation.bound, "cell_key": key},
+                {**relation.bound, **bound},
             )
             return leads_of([row[0] for row in cursor.fetchall()])
+
+    def listed(self, cell: str, filters: Filters, start: int, size: int) -> Listed:
+        """A page of the leads behind a cell, and how many there are."""
+        return page_of_ids(self.drill(cell, filters), start, size)
+
+    def _where(self, measure: str, dim: str, key: str) -> tuple[str, dict[str, str]]:
+        where = f"({self.measures[measure].holds})"
+        if dim:
+            where += f" AND coalesce(({self.dims[dim].column})::text, '') = %(cell_key)s"
+        return where, {"cell_key": key}
 
     def words(self, cell: str, filters: Filters) -> str:
         """What a cell counts, for the head of the list of its leads."""

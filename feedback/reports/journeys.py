@@ -10,12 +10,14 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Max, Min
 
 from feedback.models import ReportRollup
 from feedback.reports import keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Relation
 from leadflow.accounts.models import Organisation
+from leadflow.leads.models import Lead
 from scoring import current, personas
 from scoring.models import Agreement
 
@@ -105,7 +107,19 @@ def _kept() -> Kept | None:
 
 def marked(filters: Filters) -> Filters:
     """The same filters with the mark in them: for a report that reads several cohorts."""
-    return replace(filters, mark=_kept())
+    found = kept(filters)
+    leads = of_persona(filters, found.mark) if found and filters.persona else ...
+    return replace(filters, mark=found, persona_leads=leads)
+
+
+def filling() -> int | None:
+    """How many per cent of the leads the first filling has kept; None when it is done or soon will be."""
+    said = ReportRollup.objects.filter(**_PLACE).values_list("figures", flat=True).first() or {}
+    if said.get("mark") or not Lead.objects.order_by("pk")[CHUNK : CHUNK + 1].exists():
+        return None
+    ends = Lead.objects.aggregate(first=Min("pk"), last=Max("pk"))
+    done = max(0, (said.get("next") or 0) - ends["first"])
+    return int(100 * done / (ends["last"] - ends["first"] + 1))
 
 
 def limits(filters: Filters) -> tuple[datetime, datetime]:
@@ -156,14 +170,19 @@ def cohort(filters: Filters, extra: str = "", only: str = "") -> Relation:
 
 
 def of_persona(filters: Filters, since: datetime | None) -> list[int]:
-    """Of the leads that are read from the ledgers, those of the wanted persona today."""
-    which = f"id IN ({MOVED})" if since else "true"
+    """Of the leads that are read from the ledgers, those of the wanted persona today.
+
+    With a mark those of any period: they are few, and a report asks once for all its cohorts.
+    """
+    if filters.persona_leads is not ...:
+        return list(filters.persona_leads)
+    which = (
+        MOVED
+        if since
+        else ("SELECT id FROM leads_lead WHERE created_at >= %(low)s AND created_at < %(high)s")
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id FROM leads_lead WHERE {which}"  # noqa: S608 ours
-            " AND created_at >= %(low)s AND created_at < %(high)s",
-            {"low": filters.low, "high": filters.high, "mark": since},
-        )
+        cursor.execute(which, {"low": filters.low, "high": filters.high, "mark": since})
         ids = [row[0] for row in cursor.fetchall()]
     return [lead for lead, key in _personas(ids, filters.at).items() if key == filters.persona]
 

@@ -47,7 +47,7 @@ CUBE = Cube(
     {"rep": REP, "team": TEAM, "grade": GRADE},
     "handed over {words}",
 )
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 
 
 def build(filters: Filters) -> Report:

@@ -66,7 +66,7 @@ CUBE = Cohort(
     "of those who became leads from {words}",
     few=_customers,
 )
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 
 
 def build(filters: Filters) -> Report:

@@ -63,7 +63,7 @@ CUBE = Cube(
     },
     "handed over {words}",
 )
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 SHOWN = ("reached", "accepted", "opportunity", "customer")
 HEADS = ("Reached", "Accepted", "Opportunities", "Customers")
 

@@ -6,14 +6,16 @@ something was written since the mark; those are counted one by one, as they were
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db import connection
+
 from feedback.reports import journeys
 from feedback.reports.base import NO_SOURCE, Filters
-from feedback.reports.cube import ALL, Counts, Cube, Measure, Relation
+from feedback.reports.cube import ALL, Counts, Cube, Listed, Measure, Relation, page_of_ids
 from feedback.reports.keeping import COUNTED, STEPS
 
 _CUT = ", ".join(f"CASE WHEN {step}_at <= %(at)s THEN {step}_at END AS {step}_at" for step in STEPS)
@@ -143,3 +145,24 @@ class Cohort(Cube):
         for place, numbers in found.items():
             counts[place] = nothing | numbers | more.get(place, {})
         return counts
+
+    def listed(self, cell: str, filters: Filters, start: int, size: int) -> Listed:
+        """A page of the leads behind a cell: counted from the days, read from where it begins."""
+        if cell.startswith("before."):
+            return self.listed(cell.removeprefix("before."), filters.before, start, size)
+        measure, dim, key = self._read(cell)
+        one = self.measures[measure]
+        filters = journeys.marked(filters)
+        if not one.days or relation(filters) is None:
+            return page_of_ids(self.drill(cell, filters), start, size)
+        counts = replace(self, measures={measure: one}).count(filters, *([dim] if dim else []))
+        total = counts.get((dim, key) if dim else ALL, {}).get(measure, 0)
+        where, bound = self._where(measure, dim, key)
+        rows = self.relation(filters)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"WITH {rows.text} SELECT lead_id FROM base WHERE {where}"  # noqa: S608 ours
+                " ORDER BY created_at DESC, lead_id DESC LIMIT %(size)s OFFSET %(start)s",
+                {**rows.bound, **bound, "size": size, "start": start},
+            )
+            return [row[0] for row in cursor.fetchall()], total

@@ -58,7 +58,7 @@ CUBE = Cube(
     },
     "won from {words}",
 )
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 
 
 def build(filters: Filters) -> Report:

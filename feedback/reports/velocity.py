@@ -38,7 +38,7 @@ CUBE = Cohort(
     },
     "of those who became leads from {words}",
 )
-drill, words = CUBE.drill, CUBE.words
+drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 _COLUMNS = ", ".join(map(quantiles, LABELS))
 
 # (source, "" for all) → span → its five quantiles in days, None without any lead.
