@@ -102,7 +102,8 @@ def _page(module: ModuleType, cell: str, filters: Filters, wanted: str | None) -
         lambda cell, filters, start, size: page_of_ids(module.drill(cell, filters), start, size)
     )
     ids, total = listed(cell, filters, max(0, number - 1) * PAGE, PAGE)
-    page: Page[Any] = Paginator[Any](range(total), PAGE).get_page(number)
+    pages: Any = Paginator(range(total), PAGE)
+    page: Page[Any] = pages.get_page(number)
     if page.number != number:
         ids, _ = listed(cell, filters, (page.number - 1) * PAGE, PAGE)
     whole = {lead.pk: lead for lead in _in_order(Lead.objects.filter(pk__in=ids))}
