@@ -94,9 +94,10 @@
 
   /* Who stood on something that has left stands on the row that is open, and on a phone on its lead. */
   function land() {
-    if (document.activeElement && document.activeElement !== document.body) return;
+    var stood = document.activeElement;
+    if (stood && stood !== document.body && !stood.matches(ROW)) return;
     var to = wide() && current() || document.getElementById("queue-panel");
-    if (to) to.focus({ preventScroll: true });
+    if (to && to !== stood) to.focus({ preventScroll: true });
   }
 
   function step(by) {
@@ -220,7 +221,11 @@
   });
 
   /* The filter --------------------------------------------------------------------------------------- */
-  function closeFilter() { document.getElementById("queue-filter").replaceChildren(); }
+  function closeFilter() {
+    document.getElementById("queue-filter").replaceChildren();
+    var from = $("[hx-target='#queue-filter']");
+    if (from) from.focus();
+  }
 
   document.addEventListener("htmx:afterSwap", function (event) {
     if (event.detail.target.id !== "queue-filter") return;

@@ -253,6 +253,8 @@ def test_away_today_is_one_button_and_back_is_another(people, as_user) -> None:
 def test_an_own_lead_comes_in_by_the_form(people, agreement, as_user) -> None:
     sam = as_user(people.sam)
     assert "Add and take it" in sam.get("/queue/own/", **HTMX).content.decode()
+    # On a page of its own the form leads on to the lead; in the dialog the list is made anew.
+    assert 'hx-post="/queue/own/"' not in sam.get("/queue/own/").content.decode()
     wrong = sam.post("/queue/own/", {"name": "Kim", "email": "nobody"}, **HTMX)
     assert wrong.status_code == 422
     assert 'id="own-email-wrong"' in wrong.content.decode()
