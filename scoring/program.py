@@ -322,13 +322,13 @@ class Program:
             if holds:
                 criteria.append(SQL("{} AS {}").format(compiler.holds(criterion), Identifier(f"h{i}")))
         cut, whole = self._groups()
+        # Each level copies the rows of the one before: those that can stand side by side do.
         return [
             ("criteria", criteria),
             ("raw", [self._raw(group) for group in GROUPS]),
             ("cut", cut),
             ("groups", whole),
-            ("totals", [self._total()]),
-            ("graded", [self._grade()]),
+            ("graded", [self._total(), self._grade()]),
         ]
 
     def _raw(self, group: str) -> Composable:

@@ -21,7 +21,7 @@ from scoring.models import Agreement
 
 KIND = "release"
 # Ids in a chunk: some seconds of work, so that a cancel is quick and a kill costs little.
-CHUNK = 5_000
+CHUNK = 10_000
 # How leads that are above the bar already are treated: quietly means only on new evidence.
 QUIET = {Agreement.Release.NEW_EVIDENCE}
 # A release that failed is begun again after this long, so that no lead stays at an old version.

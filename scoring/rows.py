@@ -272,7 +272,11 @@ def run(statement: Statement, args: Sequence[Any]) -> list[tuple[Any, ...]]:
         _prepare(cursor, statement)
         slots = ", ".join(f"%s::{kind}" for kind in statement.types[: len(args)])
         cursor.execute(f"{_modes(statement)} EXECUTE {statement.name}({slots})", list(args))
-        return list(cursor.fetchall())
+        found = list(cursor.fetchall())
+        if statement.types[0] == "bigint":
+            # Else the checks of keys are planned again for each row that the transaction writes.
+            cursor.execute("SET LOCAL plan_cache_mode = auto")
+        return found
 
 
 def _modes(statement: Statement) -> str:

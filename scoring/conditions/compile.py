@@ -167,6 +167,8 @@ class Compiler:
                 self.columns.ageing.append(changed)
                 return changed
             case n.Behaviour():
+                if leaf.agg == "count" and leaf.op == "gte" and leaf.value == 1:
+                    return self._some(leaf.did, view)
                 return self._compare(self.figure(leaf, view), leaf.op, leaf.value)
             case n.Ratio():
                 return self._ratio(leaf, view)
@@ -414,6 +416,16 @@ class Compiler:
             SQL("max(a.occurred_at) FILTER (WHERE {})").format(self.matches(did, view)), "max", did
         )
 
+    def _some(self, did: n.Did, view: View) -> Composable:
+        """Whether there is any: the newest answers for every window, so that it is looked for once."""
+        days = min((d for d in (did.days, view.own_days) if d is not None), default=None)
+        self.columns.ages(days)
+        keys = tuple(self.kinds.keys[i] for i in self._ids(did, view))
+        newest = self.newest(replace(did, kinds=keys, days=None), replace(view, own_days=None))
+        if days is None:
+            return SQL("{} IS NOT NULL").format(newest)
+        return SQL("{} > {}").format(newest, _ago("b", days))
+
     def _over(self, figure: Composable, joint: str, did: n.Did) -> Composable:
         """A figure over all activities of a lead; `joint` makes one of those of its parts."""
         return self._by_day(figure, joint, did) if did.where else self.columns.plain.add(figure)
@@ -445,8 +457,8 @@ class Compiler:
         )
         if view.is_plain:
             return test
-        fresh = self.figure(n.Behaviour(n.Did((leaf.of,), (), leaf.days)), view)
-        return SQL("({} AND {} >= 1)").format(test, fresh)
+        fresh = self._some(n.Did((leaf.of,), (), leaf.days), view)
+        return SQL("({} AND COALESCE({}, FALSE))").format(test, fresh)
 
     def last_own_act(self) -> Composable:
         """When the newest own act occurred; null when there is none."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import connection
 
@@ -65,35 +64,18 @@ def _why(act: Act, causes: Mapping[int, str]) -> str:
 
 
 def _cross(ready: Sequence[Act], excluded: Sequence[Act], at: datetime, now: Current) -> int:
-    """Write a Crossing for each lead that became ready, and for each that is found to be none."""
-    if not ready and not excluded:
+    """Write a Crossing for each lead that became ready, and for each that is found to be none.
+
+    Unless it was told already. Each with the newest thing recorded of its lead: an own act, or a change of a
+    fact.
+    """
+    told = [(row.lead, str(_kind(row)), row.track or None) for row in ready]
+    told += [(row.lead, str(Crossing.Kind.EXCLUDE), None) for row in excluded]
+    if not told:
         return 0
-    quiet = _not_again([row.lead for row in (*ready, *excluded)])
-    made: list[tuple[int, str, int | None]] = []
-    for row in ready:
-        kind = _kind(row)
-        if (row.lead, "ready") not in quiet:
-            made.append((row.lead, kind, row.track or None))
-    out = Crossing.Kind.EXCLUDE.value
-    made += [(row.lead, out, None) for row in excluded if (row.lead, out) not in quiet]
-    if not made:
-        return 0
-    causes = _causes([lead for lead, _, _ in made], at)
-    Crossing.objects.bulk_create(
-        [
-            Crossing(
-                lead_id=lead,
-                at=at,
-                known_at=at,
-                kind=kind,
-                fast_track_no=track,
-                agreement_id=now.agreement_id,
-                cause=causes.get(lead, {}),
-            )
-            for lead, kind, track in made
-        ]
-    )
-    return len(made)
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, [at, at, now.agreement_id, *map(list, zip(*told, strict=True)), at])
+        return int(cursor.rowcount)
 
 
 def _kind(row: Act) -> str:
@@ -111,43 +93,24 @@ TOLD = """
         AND NOT EXISTS (SELECT 1 FROM scoring_hold h WHERE h.lead_id = k.lead_id AND h.since >= k.at))
 """
 
-
-def _not_again(lead_ids: Sequence[int]) -> set[tuple[int, str]]:
-    """What must not be written again, by lead: "ready" or "exclude"."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT k.lead_id, CASE WHEN k.kind = 'exclude' THEN 'exclude' ELSE 'ready' END
-            FROM scoring_crossing k JOIN leads_lead l ON l.id = k.lead_id
-            WHERE k.lead_id = ANY(%s) AND ({TOLD})
-            """,  # noqa: S608 - a constant
-            [list(lead_ids)],
-        )
-        return set(cursor.fetchall())
-
-
-def _causes(lead_ids: Sequence[int], at: datetime) -> dict[int, dict[str, Any]]:
-    """The newest thing that was recorded of each lead: an own act, or a change of a fact."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT ON (n.lead_id) n.lead_id, n.what, n.which FROM (
-                SELECT i.lead_id, 'activity' AS what, a.id::text AS which, a.recorded_at
-                FROM unnest(%s::bigint[]) i(lead_id) CROSS JOIN LATERAL (
-                    SELECT a.id, a.recorded_at FROM leads_activity a
-                    JOIN leads_activitykind k ON k.id = a.kind_id
-                    WHERE a.lead_id = i.lead_id AND k.own_act AND a.occurred_at <= %s
-                    ORDER BY a.occurred_at DESC, a.id LIMIT 1) a
-                UNION ALL
-                SELECT i.lead_id, 'field', x.field, x.recorded_at
-                FROM unnest(%s::bigint[]) i(lead_id) CROSS JOIN LATERAL (
-                    SELECT x.field, x.recorded_at FROM leads_factchange x WHERE x.lead_id = i.lead_id
-                    ORDER BY x.recorded_at DESC, x.id DESC LIMIT 1) x
-            ) n ORDER BY n.lead_id, n.recorded_at DESC, n.what
-            """,
-            [list(lead_ids), at, list(lead_ids)],
-        )
-        return {
-            lead: {"activity": int(which)} if what == "activity" else {"field": which}
-            for lead, what, which in cursor.fetchall()
-        }
+_WRITE = f"""
+    INSERT INTO scoring_crossing (lead_id, kind, fast_track_no, cause, at, known_at, agreement_id, handled_as)
+    SELECT w.lead, w.kind, w.track,
+        CASE WHEN n.what IS NULL THEN '{{}}' ELSE jsonb_build_object(n.what, n.which) END, %s, %s, %s, ''
+    FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) WITH ORDINALITY w(lead, kind, track, n)
+    LEFT JOIN LATERAL (
+        SELECT * FROM (
+            (SELECT 'activity' AS what, to_jsonb(a.id) AS which, a.recorded_at FROM leads_activity a
+            JOIN leads_activitykind k ON k.id = a.kind_id
+            WHERE a.lead_id = w.lead AND k.own_act AND a.occurred_at <= %s
+            ORDER BY a.occurred_at DESC, a.id LIMIT 1)
+            UNION ALL
+            (SELECT 'field', to_jsonb(x.field), x.recorded_at FROM leads_factchange x WHERE x.lead_id = w.lead
+            ORDER BY x.recorded_at DESC, x.id DESC LIMIT 1)
+        ) n ORDER BY n.recorded_at DESC, n.what LIMIT 1
+    ) n ON TRUE
+    WHERE NOT EXISTS (
+        SELECT FROM scoring_crossing k JOIN leads_lead l ON l.id = k.lead_id
+        WHERE k.lead_id = w.lead AND (k.kind = 'exclude') = (w.kind = 'exclude') AND ({TOLD}))
+    ORDER BY w.n
+"""  # noqa: S608 - a constant
