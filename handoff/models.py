@@ -124,6 +124,12 @@ class Handoff(models.Model):
             models.Index(fields=["team", "pool", "sla_due_at"], name="handoff_team", condition=_OPEN),
             models.Index(fields=["first_offered_at"], name="handoff_offered"),
             models.Index(fields=["changed_at"], name="handoff_changed"),
+            # Every page's frame counts what waits for an answer: few of those that are open.
+            models.Index(
+                fields=["owner", "team"],
+                name="handoff_asked",
+                condition=Q(state="offered", snoozed_until__isnull=True),
+            ),
         ]
 
 

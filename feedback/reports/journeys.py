@@ -59,7 +59,8 @@ _COLUMNS = (
 MOVED = """
     SELECT id FROM leads_lead WHERE changed_at > %(mark)s
     UNION SELECT lead_id FROM handoff_handoff WHERE changed_at > %(mark)s
-    UNION SELECT lead_id FROM leads_outcome WHERE recorded_at > %(mark)s OR voided_at > %(mark)s"""
+    UNION SELECT lead_id FROM leads_outcome WHERE recorded_at > %(mark)s
+    UNION SELECT lead_id FROM leads_outcome WHERE voided_at > %(mark)s"""
 MOVED_AND_LIVE = f"""
     moved AS MATERIALIZED ({MOVED}),
     fresh AS MATERIALIZED (SELECT l.id FROM leads_lead l JOIN moved USING (id)

@@ -524,7 +524,12 @@ class Outcome(models.Model):
                 condition=Q(amount__isnull=True) | Q(amount__gte=0), name="outcome_amount"
             ),
         ]
-        indexes = [models.Index(fields=["kind", "at"], name="outcome_kind")]
+        indexes = [
+            models.Index(fields=["kind", "at"], name="outcome_kind"),
+            # Reports read again what was written since they last looked.
+            models.Index(fields=["recorded_at"], name="outcome_recorded"),
+            models.Index(fields=["voided_at"], name="outcome_voided", condition=Q(voided_at__isnull=False)),
+        ]
 
 
 class UnmatchedOutcome(models.Model):
