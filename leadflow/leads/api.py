@@ -33,8 +33,8 @@ from leadflow.accounts.api import (
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads import intake, ledgers, selectors
 from leadflow.leads.folding import fold
-from leadflow.leads.intake import Rejected, Result
 from leadflow.leads.models import LeadKey, Outcome, Stage
+from leadflow.leads.results import Rejected, Result
 
 PAGE = 100
 PAGE_LIMIT = 500

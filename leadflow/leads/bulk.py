@@ -8,6 +8,8 @@ Row = Mapping[str, Any]
 
 # Between the values of a text column, and in place of a missing one: clean text holds no such characters.
 _BETWEEN, _MISSING = "\x1f", "\x1e"
+# Made once: with a default of its own each `json.dumps` would make another.
+_as_json = json.JSONEncoder(default=str).encode
 
 
 def recordset(types: Mapping[str, str], rows: Iterable[Row]) -> tuple[str, str]:
@@ -17,7 +19,7 @@ def recordset(types: Mapping[str, str], rows: Iterable[Row]) -> tuple[str, str]:
     """
     columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
     data = [{name: row.get(name) for name in types} for row in rows]
-    return f"json_to_recordset(%s) AS r({columns})", json.dumps(data, default=str)
+    return f"json_to_recordset(%s) AS r({columns})", _as_json(data)
 
 
 def numbers(ids: Iterable[int]) -> str:
@@ -43,13 +45,15 @@ def table(types: Mapping[str, str], columns: Mapping[str, Sequence[Any]]) -> tup
 def _column(kind: str, values: Sequence[Any]) -> tuple[str, Any]:
     json_ = kind == "jsonb"
     if not json_ and not kind.startswith(("text", "varchar")):
-        return f"%s::{kind}[]", f"{{{','.join(['NULL' if v is None else str(v) for v in values])}}}"
-    said = [json.dumps(v, default=str) if json_ and v is not None else v for v in values]
+        plain = ["NULL" if v is None else str(v) for v in values] if None in values else map(str, values)
+        return f"%s::{kind}[]", f"{{{','.join(plain)}}}"
+    said: Sequence[Any] = [None if v is None else _as_json(v) for v in values] if json_ else values
     cast = "::jsonb[]" if json_ else ""
     # One text of nothing would be taken apart into no text at all.
     if len(said) > 1:
-        whole = _BETWEEN.join([_MISSING if v is None else v for v in said])
-        if whole.count(_BETWEEN) == len(said) - 1 and whole.count(_MISSING) == said.count(None):
+        missing = said.count(None)
+        whole = _BETWEEN.join([_MISSING if v is None else v for v in said] if missing else said)
+        if whole.count(_BETWEEN) == len(said) - 1 and whole.count(_MISSING) == missing:
             return f"string_to_array(%s, E'\\x1f', E'\\x1e'){cast}", whole
     return f"%s::text[]{cast}", said
 
@@ -77,7 +81,7 @@ def insert_columns(
     count = len(next(iter(columns.values())))
     if not count:
         return 0
-    own = {n: kind for n, kind in types.items() if columns[n].count(columns[n][0]) != count}
+    own = {n: kind for n, kind in types.items() if not _same(columns[n])}
     source, params = table(own, columns) if own else ("generate_series(1, %s)", [count])
     values = ", ".join(f'r."{n}"' if n in own else f'%s::{kind} AS "{n}"' for n, kind in types.items())
     common = [_bound(columns[n][0], kind) for n, kind in types.items() if n not in own]
@@ -91,8 +95,13 @@ def insert_columns(
     return int(cursor.rowcount)
 
 
+def _same(values: Sequence[Any]) -> bool:
+    # Where the ends differ nothing is counted.
+    return bool(values[0] == values[-1]) and values.count(values[0]) == len(values)
+
+
 def _bound(value: Any, kind: str) -> Any:
-    return json.dumps(value, default=str) if kind == "jsonb" and value is not None else value
+    return _as_json(value) if kind == "jsonb" and value is not None else value
 
 
 def update(cursor: Any, into: str, types: Mapping[str, str], rows: Sequence[Row]) -> int:

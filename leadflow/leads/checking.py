@@ -163,15 +163,20 @@ class LeadReader:
         )
 
 
-class _Seen(dict[str, Any]):
-    """What texts of one field were read as: the same few come again and again in one batch."""
+class _Seen(dict[Any, Any]):
+    """What values of one field were read as: the same few come again and again in one batch."""
 
     def __init__(self, reader: Callable[[Any], Any]) -> None:
         self.reader = reader
 
-    def __missing__(self, raw: str) -> Any:
+    def __missing__(self, raw: Any) -> Any:
         value = self[raw] = self.reader(raw)
         return value
+
+
+# The name of a field, how a plain value of it is read, how any other; no readers: it is read elsewhere, or
+# there is no such field.
+_Field = tuple[Any, Callable[[Any], Any] | None, Callable[[Any], Any] | None]
 
 
 class ActivityReader:
@@ -182,9 +187,20 @@ class ActivityReader:
         self.kinds = kinds
         self.latest = now + AHEAD
         self.ours = ours
-        self.seen = {name: _Seen(reader) for name, reader in _ACTIVITY_READERS.items()}
+        self.fields: dict[Any, _Field] = {
+            # What is different in each row is not kept: it would not come again.
+            name: (name, reader if name == "external_id" else _Seen(reader).__getitem__, reader)
+            for name, reader in _ACTIVITY_READERS.items()
+        }
+        # A batch has few shapes: which fields a row holds is worked out once for each.
+        self.shapes: dict[tuple[Any, ...], list[_Field]] = {}
         self.instants = _Seen(lambda raw: read_instant(raw, self.latest))
         self.keys = _Seen(fold)
+
+    def named(self) -> set[Any]:
+        """What of an ActivityRow any of the rows read so far may have filled in."""
+        fields = {name for shape in self.shapes for name in shape}
+        return fields.union(("source", "external_id"), *(_FILLS[name] for name in _FILLS if name in fields))
 
     def read(self, index: int, row: Mapping[str, Any]) -> ActivityRow:
         """The row as an activity. Raises Bad with every fault of the row."""
@@ -192,16 +208,8 @@ class ActivityReader:
             raise Bad([Fault("", "An activity is an object of names and values.")])
         faults: list[Fault] = []
         said = self._fields(row, faults)
-        if self.ours and "source" not in said and "external_id" not in said:
-            said["source"], said["external_id"] = self.ours()
-            said["ours"] = True
-        for name in ("source", "external_id"):
-            if name not in said and not any(f.path == name for f in faults):
-                faults.append(
-                    Fault(
-                        name, "It is missing. With source and external_id an activity sent twice counts once."
-                    )
-                )
+        if "source" not in said or "external_id" not in said:
+            self._unnamed(said, faults)
         kind = self._kind(row.get("kind"), faults)
         occurred_at = self._instant(row.get("occurred_at"), faults)
         properties = row.get("properties")
@@ -222,18 +230,31 @@ class ActivityReader:
             said["key"] = (said.get("lead_source") or said["source"], said["external_lead_id"])
         return ActivityRow(said)
 
+    def _unnamed(self, said: dict[str, Any], faults: list[Fault]) -> None:
+        if self.ours and "source" not in said and "external_id" not in said:
+            said["source"], said["external_id"] = self.ours()
+            said["ours"] = True
+            return
+        words = "It is missing. With source and external_id an activity sent twice counts once."
+        for name in ("source", "external_id"):
+            if name not in said and not any(f.path == name for f in faults):
+                faults.append(Fault(name, words))
+
     def _fields(self, row: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
         """The plain fields of a row; what it leaves out or leaves empty is not among them."""
         said: dict[str, Any] = {}
-        for name, raw in row.items():
-            seen = self.seen.get(name)
-            if seen is None:
+        names = tuple(row)
+        shape = self.shapes.get(names)
+        if shape is None:
+            shape = self.shapes[names] = [self.fields.get(name, (name, None, None)) for name in names]
+        for (name, plain, other), raw in zip(shape, row.values(), strict=True):
+            if plain is None or other is None:
                 if name not in _BESIDES:
                     words = f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}."
                     faults.append(Fault(str(name)[:80], words))
             elif raw is not None:
                 try:
-                    value = seen[raw] if type(raw) is str else seen.reader(raw)
+                    value = plain(raw) if type(raw) in _PLAIN else other(raw)
                 except Unreadable as wrong:
                     faults.append(Fault(name, str(wrong)))
                 else:
@@ -276,7 +297,7 @@ def read_instant(raw: Any, latest: datetime) -> datetime:
         raise Unreadable(
             "It lies in the future. Activities are what has happened: check the clock and the time zone."
         )
-    return instant.astimezone(UTC)
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
 def read_id(raw: Any) -> int | None:
@@ -330,7 +351,16 @@ _ACTIVITY_READERS: dict[str, Callable[[Any], Any]] = {
     "channel": _line(20),
     "result": _line(20),
 }
+# True is not taken for 1, nor 1.0: only what equals nothing of another type is looked up among the seen.
+_PLAIN = frozenset({str, int})
 _BESIDES = frozenset({"kind", "occurred_at", "properties"})
+# What a field fills in besides itself.
+_FILLS = {
+    "email": ("email_key",),
+    "visitor_id": ("visitor",),
+    "external_lead_id": ("key",),
+    "properties": ("path", "campaign", "content", "message_key"),
+}
 _ACTIVITY_NAMES = (*_ACTIVITY_READERS, "kind", "occurred_at", "properties")
 _WHOSE = frozenset({"lead_id", "external_lead_id", "email", "visitor_id"})
 

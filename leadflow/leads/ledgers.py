@@ -18,8 +18,9 @@ from leadflow.leads import bulk, customers
 from leadflow.leads.checking import AHEAD, Bad, read_id, read_instant
 from leadflow.leads.facts import Unreadable, clean, decimal_of, read_email
 from leadflow.leads.folding import fold
-from leadflow.leads.intake import OURS, Rejected, Result
+from leadflow.leads.intake import OURS
 from leadflow.leads.models import TAKEN_BACK, Answer, Lead, Outcome, TrackSignal, UnmatchedOutcome
+from leadflow.leads.results import Rejected, Result
 from leadflow.leads.taking import Clash, Directory
 
 AMOUNT_LIMIT = Decimal(10) ** 12
