@@ -307,7 +307,7 @@ class Activity(models.Model):
             # lie far apart.
             models.Index(
                 fields=["lead", "kind", "-occurred_at", "id"],
-                include=["recorded_at"],
+                include=["recorded_at", "path", "message_key"],
                 name="activity_lead_kind",
             ),
             models.Index("lead", models.F("occurred_at").desc(), "id", name="activity_lead_time"),

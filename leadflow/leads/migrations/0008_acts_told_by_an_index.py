@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             model_name="activity",
             index=models.Index(
                 fields=["lead", "kind", "-occurred_at", "id"],
-                include=("recorded_at",),
+                include=("recorded_at", "path", "message_key"),
                 name="activity_lead_kind",
             ),
         ),
