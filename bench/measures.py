@@ -16,6 +16,7 @@ from django.test import Client
 
 from bench.agreement import content
 from bench.clocks import additions, ticks
+from bench.crowd import crowd
 from bench.imports import imports
 from bench.loading import HERE, execute, load
 from bench.opening import openings
@@ -49,7 +50,7 @@ def all_of(leads: int, due: int | None = None) -> list[Result]:
     took = seconds(lambda: load(leads))
     say(f"{leads:,} leads and {leads * 10:,} acts laid down in {took:.0f} s")
     results = [*rescore(leads), changed(leads), what_if(leads), first_answer(leads)]
-    results += [_ingest(), openings(), additions(), ticks(leads, due), *imports(), *posted()]
+    results += [_ingest(), openings(), additions(), ticks(leads, due), *imports(), *posted(), crowd()]
     # The last: they want a base of their own.
     return [*results, *reports(leads)]
 

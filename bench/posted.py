@@ -14,24 +14,17 @@ requests.
 import argparse
 import http.client
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bench.queues import TIMEOUT, cookie_of, part, used
-from bench.run import ROOT, Result, result, say
-from tests.house.installation import Installation, environment, wait_until
+from bench.live import asked, each, measured, running, share, used_by
+from bench.queues import TIMEOUT, cookie_of
+from bench.run import Result, result, say
+from tests.house.installation import Installation, wait_until
 
 EACH_SECOND, SECONDS = 100, 20
 REPS, LINES = 5, 24
@@ -44,15 +37,6 @@ LOST = 60
 DEMO = "demo_requested"
 # What leads do all day, of which nothing has to arrive; and how many leads do it.
 DAILY, DAILY_LEADS = ("page_view", "email_opened"), 1_000
-# The parts of an installation, by a word of their command lines.
-PARTS = {
-    "web": "gunicorn",
-    "flow": "flow@",
-    "clock": "clock@",
-    "bulk": "bulk@",
-    "broker": "valkey",
-    "database": "postgres",
-}
 # The share of demo requests in the two rows of the table, and how they are called.
 SHARES = {1.0: "each a demo request", 0.1: "one in ten a demo request"}
 # The budget: the time that 95 of 100 leads take at most.
@@ -76,20 +60,11 @@ class Seen:
 
 def posted() -> list[Result]:
     """The rows of the table, each from an installation beside the bench's own base."""
-    return [_row(share, words) for share, words in SHARES.items()]
+    return [_row(of_demos, words) for of_demos, words in SHARES.items()]
 
 
-def _row(share: float, words: str) -> Result:
-    with tempfile.TemporaryDirectory(prefix="lf") as folder:
-        done = subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "bench.posted", "--json", "--share", str(share)],
-            env=environment(Path(folder)),
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    found = json.loads(done.stdout.splitlines()[-1])
+def _row(of_demos: float, words: str) -> Result:
+    found = measured("bench.posted", "--share", str(of_demos))
     name = f"{EACH_SECOND} posts a second, {words}: in the queue, p95 / one second"
     return result(name, found["posts"], found["p95"], BUDGET, 1.0)
 
@@ -102,32 +77,17 @@ def main() -> None:
     words.add_argument("--share", type=float, default=1.0)
     words.add_argument("--json", action="store_true")
     given = words.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lf") as folder:
-        # The bench itself wakes nobody; here it is what is measured.
-        house = Installation(Path(folder) / "data", more={"NUDGES": "1"}).up()
-        try:
-            house.await_ready()
-            found = _measured(house, int(given.each_second * given.seconds), given.each_second, given.share)
-        finally:
-            house.stop(signal.SIGTERM)
+    with running() as house:
+        found = _measured(house, int(given.each_second * given.seconds), given.each_second, given.share)
     say(json.dumps(found) if given.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
-def _measured(house: Installation, count: int, each_second: float, share: float) -> dict[str, Any]:
-    os.environ |= {"LEADFLOW_DATA": str(house.data), "DJANGO_SETTINGS_MODULE": "leadflow.settings"}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
-    from leadflow import embedded
-
-    embedded.ensure_database(["bench"])
-    import django
-
-    django.setup()
-    every = round(1 / share)
+def _measured(house: Installation, count: int, each_second: float, of_demos: float) -> dict[str, Any]:
+    every = round(1 / of_demos)
     leads, reps, secret = _made(count // every + (DAILY_LEADS if every > 1 else 0))
     acts = _acts(leads, count, every)
     asking = sum(kind == DEMO for kind, _ in acts)
-    seen, before = Seen(), _used(house)
+    seen, before = Seen(), used_by(house)
     over = threading.Event()
     watchers = [threading.Thread(target=_look, args=(reps, seen, over))]
     watchers += [threading.Thread(target=_ask, args=(house.port, cookie_of(rep), seen, over)) for rep in reps]
@@ -151,13 +111,13 @@ def _measured(house: Installation, count: int, each_second: float, share: float)
         "demo_requests": asking,
         "refused": seen.refused,
         "posts_a_second": round(count / (ended - start), 1),
-        "post_answered_p50": part(seen.answered, 0.5) / 1000,
-        "post_answered_p95": part(seen.answered, 0.95) / 1000,
-        "queue_answered_p95": part(seen.asked, 0.95) / 1000,
-        "p50": part(took, 0.5) / 1000,
-        "p95": part(took, 0.95) / 1000,
+        "post_answered_p50": share(seen.answered, 0.5),
+        "post_answered_p95": share(seen.answered, 0.95),
+        "queue_answered_p95": share(seen.asked, 0.95),
+        "p50": share(took, 0.5),
+        "p95": share(took, 0.95),
         "slowest": round(max(took), 3),
-        "processor_ms_a_post": _each(before, _used(house), count),
+        "processor_ms_a_post": each(before, used_by(house), count),
     }
 
 
@@ -169,28 +129,6 @@ def _acts(leads: Sequence[int], count: int, every: int) -> list[tuple[str, int]]
         (DEMO, next(asking)) if n % every == 0 else (DAILY[n % len(DAILY)], others[n * 7 % len(others)])
         for n in range(count // every * every)
     ]
-
-
-def _used(house: Installation) -> dict[tuple[str, int], float]:
-    """Seconds of processor of each of the installation's processes, by its part; some come and go."""
-    found = {}
-    for pid, line in house.children().items():
-        part_of = next((name for name, words in PARTS.items() if words in line), "other")
-        with suppress(OSError):
-            found[part_of, pid] = used([pid])
-    return found
-
-
-def _each(
-    before: Mapping[tuple[str, int], float], after: Mapping[tuple[str, int], float], count: int
-) -> dict[str, float]:
-    """Milliseconds of processor for each post, by part and together."""
-    parts: dict[str, float] = defaultdict(float)
-    for (name, pid), seconds in after.items():
-        spent = seconds - before.get((name, pid), 0)
-        parts[name] += spent
-        parts["all"] += spent
-    return {name: round(1000 * seconds / count, 2) for name, seconds in sorted(parts.items())}
 
 
 def _made(count: int) -> tuple[list[int], list[Any], str]:
@@ -251,7 +189,7 @@ def _post(
             "lead_id": lead,
             "occurred_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        status = _asked(line, "POST", "/api/v1/activities/", said, json.dumps(row))[0]
+        status = asked(line, "POST", "/api/v1/activities/", said, json.dumps(row))[0].status
         seen.answered.append(time.time() - due)
         if status != http.HTTPStatus.ACCEPTED:
             seen.refused.append(status)
@@ -266,7 +204,7 @@ def _ask(port: int, cookie: str, seen: Seen, over: threading.Event) -> None:
         if over.wait(ASKED_EVERY):
             return
         start = time.time()
-        _asked(line, "GET", f"/queue/poll/?{urlencode({'tab': 'mine', 'since': since, 'new': 0})}", said)
+        asked(line, "GET", f"/queue/poll/?{urlencode({'tab': 'mine', 'since': since, 'new': 0})}", said)
         seen.asked.append(time.time() - start)
 
 
@@ -287,20 +225,6 @@ def _look(reps: Sequence[Any], seen: Seen, over: threading.Event) -> None:
             seen.arrived.setdefault(lead, time.time())
             last = max(last, pk)
     connection.close()
-
-
-def _asked(
-    line: http.client.HTTPConnection, method: str, path: str, said: dict[str, str], body: str | None = None
-) -> tuple[int, str]:
-    """Status and text; a connection that the server closed meanwhile is opened again, as browsers do."""
-    try:
-        line.request(method, path, body, said)
-        answer = line.getresponse()
-    except (http.client.RemoteDisconnected, ConnectionError):
-        line.close()
-        line.request(method, path, body, said)
-        answer = line.getresponse()
-    return answer.status, answer.read().decode()
 
 
 if __name__ == "__main__":
