@@ -541,18 +541,23 @@ def _outcome(row: Outcome) -> dict[str, Any]:
 
 def _taken(request: Request, take: Callable[[list[Any]], Result], *, noting: bool = False) -> Response:
     rows = rows_of(request)
-    good = [index for index, row in enumerate(rows) if not isinstance(row, Broken)]
-    result = take([rows[index] for index in good])
-    result.rejected = [Rejected(good[r.index], r.errors) for r in result.rejected] + [
-        Rejected(index, [Fault("", row.message)]) for index, row in enumerate(rows) if isinstance(row, Broken)
-    ]
+    if Broken in set(map(type, rows)):
+        good = [index for index, row in enumerate(rows) if not isinstance(row, Broken)]
+        broken = [
+            Rejected(i, [Fault("", row.message)]) for i, row in enumerate(rows) if isinstance(row, Broken)
+        ]
+        result = take([rows[index] for index in good])
+        result.rejected = [Rejected(good[r.index], r.errors) for r in result.rejected] + broken
+        result.early = [good[index] for index in result.early]
+    else:
+        result = take(rows)
     answer: dict[str, Any] = {
         "accepted": len(result.accepted),
         "duplicate": len(result.duplicate),
         "rejected": _rejected(result),
     }
     if noting:
-        answer["notes"] = [{"index": good[index], "message": EARLY} for index in result.early]
+        answer["notes"] = [{"index": index, "message": EARLY} for index in result.early]
     return Response(answer, status=202)
 
 

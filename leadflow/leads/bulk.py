@@ -45,7 +45,9 @@ def table(types: Mapping[str, str], columns: Mapping[str, Sequence[Any]]) -> tup
 def _column(kind: str, values: Sequence[Any]) -> tuple[str, Any]:
     json_ = kind == "jsonb"
     if not json_ and not kind.startswith(("text", "varchar")):
-        plain = ["NULL" if v is None else str(v) for v in values] if None in values else map(str, values)
+        # Instants take long to write down, and many acts of a batch share a few.
+        say = _Said().__getitem__ if kind == "timestamptz" and _few(values) else str
+        plain = ["NULL" if v is None else say(v) for v in values] if None in values else map(say, values)
         return f"%s::{kind}[]", f"{{{','.join(plain)}}}"
     said: Sequence[Any] = [None if v is None else _as_json(v) for v in values] if json_ else values
     cast = "::jsonb[]" if json_ else ""
@@ -56,6 +58,20 @@ def _column(kind: str, values: Sequence[Any]) -> tuple[str, Any]:
         if whole.count(_BETWEEN) == len(said) - 1 and whole.count(_MISSING) == missing:
             return f"string_to_array(%s, E'\\x1f', E'\\x1e'){cast}", whole
     return f"%s::text[]{cast}", said
+
+
+class _Said(dict[Any, str]):
+    """Values as text, each written down once."""
+
+    def __missing__(self, value: Any) -> str:
+        text = self[value] = str(value)
+        return text
+
+
+def _few(values: Sequence[Any], sample: int = 200) -> bool:
+    """Whether values come again and again, as far as the first of them tell."""
+    seen = values[:sample]
+    return len(set(seen)) * 2 < len(seen)
 
 
 def insert(

@@ -174,9 +174,8 @@ class _Seen(dict[Any, Any]):
         return value
 
 
-# The name of a field, how a plain value of it is read, how any other; no readers: it is read elsewhere, or
-# there is no such field.
-_Field = tuple[Any, Callable[[Any], Any] | None, Callable[[Any], Any] | None]
+# The name of a field, how a plain value of it is read, how any other.
+_Field = tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]
 
 
 class ActivityReader:
@@ -187,14 +186,16 @@ class ActivityReader:
         self.kinds = kinds
         self.latest = now + AHEAD
         self.ours = ours
+        readers = {**_ACTIVITY_READERS, "kind": self._kind, "occurred_at": self._instant}
         self.fields: dict[Any, _Field] = {
             # What is different in each row is not kept: it would not come again.
             name: (name, reader if name == "external_id" else _Seen(reader).__getitem__, reader)
-            for name, reader in _ACTIVITY_READERS.items()
+            for name, reader in readers.items()
         }
-        # A batch has few shapes: which fields a row holds is worked out once for each.
-        self.shapes: dict[tuple[Any, ...], list[_Field]] = {}
-        self.instants = _Seen(lambda raw: read_instant(raw, self.latest))
+        # Not read by itself: what properties are depends on the kind.
+        self.fields["properties"] = ("properties", _nothing, _nothing)
+        # A batch has few shapes: which fields a row holds, and which there are none of, is looked up once.
+        self.shapes: dict[tuple[Any, ...], tuple[list[_Field], list[Fault]]] = {}
         self.keys = _Seen(fold)
 
     def named(self) -> set[Any]:
@@ -206,22 +207,32 @@ class ActivityReader:
         """The row as an activity. Raises Bad with every fault of the row."""
         if not (type(row) is dict or isinstance(row, Mapping)):
             raise Bad([Fault("", "An activity is an object of names and values.")])
-        faults: list[Fault] = []
-        said = self._fields(row, faults)
-        if "source" not in said or "external_id" not in said:
-            self._unnamed(said, faults)
-        kind = self._kind(row.get("kind"), faults)
-        occurred_at = self._instant(row.get("occurred_at"), faults)
-        properties = row.get("properties")
-        properties = {} if properties is None else _properties(properties, kind, faults)
+        names = tuple(row)
+        fields, unknown = self.shapes.get(names) or self._shape(names)
+        faults = unknown.copy()
+        # What the row leaves out or leaves empty is not among what it said.
+        said: dict[str, Any] = {"index": index}
+        for (name, plain, other), raw in zip(fields, row.values(), strict=True):
+            if raw is not None:
+                try:
+                    value = plain(raw) if type(raw) in _PLAIN else other(raw)
+                except Unreadable as wrong:
+                    faults.append(Fault(name, str(wrong)))
+                else:
+                    if value:
+                        said[name] = value
+        if not said.keys() >= _NEEDED:
+            self._missing(said, faults)
+        given = row.get("properties")
+        said["properties"] = properties = (
+            {} if given is None else _properties(given, said.get("kind"), faults)
+        )
         if not faults and said.keys().isdisjoint(_WHOSE):
             faults.append(Fault("email", "Say whose it is: email, lead_id, external_lead_id or visitor_id."))
-        if faults or kind is None or occurred_at is None:
+        if faults:
             raise Bad(faults)
-        said["index"], said["kind"], said["occurred_at"] = index, kind, occurred_at
         if properties:
             _taken_out(said, properties)
-        said["properties"] = properties
         if "email" in said:
             said["email_key"] = self.keys[said["email"]]
         if "visitor_id" in said:
@@ -230,55 +241,42 @@ class ActivityReader:
             said["key"] = (said.get("lead_source") or said["source"], said["external_lead_id"])
         return ActivityRow(said)
 
-    def _unnamed(self, said: dict[str, Any], faults: list[Fault]) -> None:
+    def _shape(self, names: tuple[Any, ...]) -> tuple[list[_Field], list[Fault]]:
+        words = f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}."
+        unknown = [Fault(str(name)[:80], words) for name in names if name not in self.fields]
+        fields = [self.fields.get(name, (name, _nothing, _nothing)) for name in names]
+        self.shapes[names] = fields, unknown
+        return fields, unknown
+
+    def _missing(self, said: dict[str, Any], faults: list[Fault]) -> None:
+        """What each row must bring is given by us, or is a fault."""
         if self.ours and "source" not in said and "external_id" not in said:
             said["source"], said["external_id"] = self.ours()
             said["ours"] = True
-            return
         words = "It is missing. With source and external_id an activity sent twice counts once."
-        for name in ("source", "external_id"):
-            if name not in said and not any(f.path == name for f in faults):
-                faults.append(Fault(name, words))
-
-    def _fields(self, row: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-        """The plain fields of a row; what it leaves out or leaves empty is not among them."""
-        said: dict[str, Any] = {}
-        names = tuple(row)
-        shape = self.shapes.get(names)
-        if shape is None:
-            shape = self.shapes[names] = [self.fields.get(name, (name, None, None)) for name in names]
-        for (name, plain, other), raw in zip(shape, row.values(), strict=True):
-            if plain is None or other is None:
-                if name not in _BESIDES:
-                    words = f"There is no such field. Known are: {', '.join(_ACTIVITY_NAMES)}."
-                    faults.append(Fault(str(name)[:80], words))
-            elif raw is not None:
+        told = {fault.path for fault in faults}
+        faults += [Fault(n, words) for n in ("source", "external_id") if n not in said and n not in told]
+        for name in ("kind", "occurred_at"):
+            if name not in said and name not in told:
                 try:
-                    value = plain(raw) if type(raw) in _PLAIN else other(raw)
+                    self.fields[name][2](None)
                 except Unreadable as wrong:
                     faults.append(Fault(name, str(wrong)))
-                else:
-                    if value:
-                        said[name] = value
-        return said
 
-    def _kind(self, raw: Any, faults: list[Fault]) -> ActivityKind | None:
+    def _kind(self, raw: Any) -> ActivityKind:
         kind = self.kinds.get(raw) if isinstance(raw, str) else None
         if kind is None:
-            said = (
-                f"“{raw[:40]}” is not a kind of activity."
-                if isinstance(raw, str) and raw
-                else "The kind is missing."
-            )
-            faults.append(Fault("kind", f"{said} Known kinds are: {', '.join(sorted(self.kinds))}."))
+            given = isinstance(raw, str) and raw
+            words = f"“{raw[:40]}” is not a kind of activity." if given else "The kind is missing."
+            raise Unreadable(f"{words} Known kinds are: {', '.join(sorted(self.kinds))}.")
         return kind
 
-    def _instant(self, raw: Any, faults: list[Fault]) -> datetime | None:
-        try:
-            return self.instants[raw] if type(raw) is str else read_instant(raw, self.latest)
-        except Unreadable as wrong:
-            faults.append(Fault("occurred_at", str(wrong)))
-            return None
+    def _instant(self, raw: Any) -> datetime:
+        return read_instant(raw, self.latest)
+
+
+def _nothing(raw: Any) -> None:
+    """Of a field that is read elsewhere, or that there is none of, nothing is said."""
 
 
 def read_instant(raw: Any, latest: datetime) -> datetime:
@@ -353,7 +351,7 @@ _ACTIVITY_READERS: dict[str, Callable[[Any], Any]] = {
 }
 # True is not taken for 1, nor 1.0: only what equals nothing of another type is looked up among the seen.
 _PLAIN = frozenset({str, int})
-_BESIDES = frozenset({"kind", "occurred_at", "properties"})
+_NEEDED = frozenset({"source", "external_id", "kind", "occurred_at"})
 # What a field fills in besides itself.
 _FILLS = {
     "email": ("email_key",),
