@@ -17,6 +17,10 @@ DEFAULT_DAYS = 28
 LONGEST = timedelta(days=366 * 5)
 
 
+# Before a long question: what it sorts and sums stays in memory; the server's bound is for the small ones.
+ROOMY = "SET LOCAL work_mem = '64MB'; "
+
+
 @dataclass(frozen=True)
 class Filters:
     """A period of whole days in the company's zone (`start` to `end`, both included), a team, a source.
@@ -102,7 +106,7 @@ def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filte
     start = _date(query, "from") or end - timedelta(days=days - 1)
     if start > end:
         raise BadInput(
-            f"The period ends ({end:%d.%m.%Y}) before it begins ({start:%d.%m.%Y}).",
+            f"The period ends on {end:%-d %b %Y}, before it begins on {start:%-d %b %Y}.",
             [Fault("from", "Give a first day that is not after the last.")],
         )
     if end - start > LONGEST:

@@ -8,6 +8,7 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from leadflow.errors import BadInput, Conflict, Forbidden, NotVisible
 from leadflow.web import problem_document, signed_out_toast
@@ -71,4 +72,12 @@ def _in_words(request: HttpRequest, exception: Exception, status: int) -> HttpRe
     if request.path.startswith("/api/"):
         return problem_document(str(exception), status)
     template = "_error_toast.html" if request.headers.get("HX-Request") == "true" else "error.html"
-    return render(request, template, {"error": exception, "status": status}, status=status)
+    context = {"error": exception, "status": status, "back": _came_from(request)}
+    return render(request, template, context, status=status)
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page of ours that led here, so that a wrong choice can be chosen again; empty: none did."""
+    page = request.headers.get("Referer", "")
+    ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
+    return page if ours and page != request.build_absolute_uri() else ""

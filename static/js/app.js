@@ -196,7 +196,18 @@
   });
 
   /* Dialogs, menus, toggles ---------------------------------------------------------------------------- */
-  LF.open = function (id) { var dialog = document.getElementById(id); if (dialog && !dialog.open) dialog.showModal(); };
+  LF.open = function (id) {
+    var dialog = document.getElementById(id);
+    if (!dialog || dialog.open) return;
+    dialog.showModal();
+    /* Behind an open dialog nothing can be read aloud or clicked: what is told meanwhile is told in it. */
+    var toasts = box(), home = toasts.parentNode;
+    dialog.append(toasts);
+    dialog.addEventListener("close", function () { home.append(toasts); }, { once: true });
+    /* One begins with the first question, not with the button that closes it. */
+    var first = $("[autofocus],form :is(input:not([type=hidden]),select,textarea):not(:disabled)", dialog);
+    if (first) first.focus();
+  };
   LF.close = function () { $$("dialog[open]").forEach(function (dialog) { dialog.close(); }); };
 
   document.addEventListener("htmx:afterSwap", function (event) {

@@ -29,6 +29,11 @@ def test_what_was_typed_survives_the_end_of_the_session(people, agreement_in_for
     door.get_by_label("Password").fill("long-and-odd-words")
     door.get_by_role("button", name="Log in").click()
     expect(door.get_by_role("navigation", name="Main")).to_be_visible()
+    # In a dialog one is told too, where the words can be read and the link clicked.
+    page.evaluate("LF.listKeys()")
+    page.locator("dialog[open] #toasts").get_by_role("link", name="Log in").hover()
+    page.keyboard.press("Escape")
+    expect(page.locator("body > #toasts")).to_have_count(1)
     # What was refused until now was meant to be.
     watch.mend()
     page.get_by_role("button", name="Done").click()

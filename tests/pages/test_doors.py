@@ -136,3 +136,13 @@ def test_while_the_database_is_away_one_is_told_to_try_again(path, kind, as_user
     assert "half done" in answer.content.decode()
     assert answer.headers["Retry-After"] == "5"
     assert client.get(path).status_code == 200
+
+
+def test_a_wrong_choice_leads_back_to_the_page_it_was_made_on(people, as_user) -> None:
+    noah, page = as_user(people.noah), "http://testserver/reports/sla/?from=2026-11-01"
+    wrong = "/reports/sla/?from=2026-11-09&to=2026-11-02"
+    told = noah.get(wrong, headers={"referer": page}).content.decode()
+    assert "The period ends on 2 Nov 2026, before it begins on 9 Nov 2026." in told
+    assert f'href="{page}">Back</a>' in told
+    for elsewhere in ("", "https://elsewhere.example/", f"http://testserver{wrong}"):
+        assert ">Back<" not in noah.get(wrong, headers={"referer": elsewhere}).content.decode()
