@@ -1,11 +1,13 @@
 """A crowd at one pool: 64 people who accept what they see, each at moments of their own.
 
-`python -m bench.crowd [--people 64] [--seconds 30] [--leads 400] [--burst]` starts an installation of its
-own (`manage.py up` in a folder that is thrown away) and lays down one pool. Each person has a session and
-does what the page does: posts the act with its token, then asks for the list anew; asks what is new every
-four seconds. They act every two to six seconds, at random, on any lead that they have not tried: half of the
-time they accept it, else they claim it and accept it the next time. Somebody may have been quicker; that is
-an answer, too.
+`python -m bench.crowd [--people 64] [--seconds 30] [--leads 400] [--pages] [--burst]` starts an installation
+of its own (`manage.py up` in a folder that is thrown away) and lays down one pool. Each person has a session
+and posts the act as the page does, with its token. They act every two to six seconds, at random, on any lead
+that they have not tried: half of the time they accept it, else they claim it and accept it the next time.
+Somebody may have been quicker; that is an answer, too.
+
+`--pages`: their pages stay open as well, ask for the whole list after each act, and what is new every four
+seconds.
 
 `--burst`: all of them once, in the same instant. It is told; nobody promises anything for it.
 
@@ -60,6 +62,7 @@ class Person:
     cookie: str
     leads: list[int]
     seen: Seen
+    pages: bool
     dice: random.Random
     claimed: list[int] = field(default_factory=list)
 
@@ -80,12 +83,13 @@ class Person:
     def stay(self, until: float) -> None:
         """Act and ask at moments of their own until the time is over."""
         act_at = time.time() + self.dice.uniform(0, THINKS[1])
-        ask_at = time.time() + self.dice.uniform(0, ASKED_EVERY)
+        ask_at = time.time() + self.dice.uniform(0, ASKED_EVERY) if self.pages else until
         while (due := min(act_at, ask_at)) < until:
             time.sleep(max(0.0, due - time.time()))
             if act_at <= ask_at:
                 self.act()
-                self._ask("/queue/fresh/?tab=pool")
+                if self.pages:
+                    self._ask("/queue/fresh/?tab=pool")
                 act_at = time.time() + self.dice.uniform(*THINKS)
             else:
                 since = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - ASKED_EVERY))
@@ -128,20 +132,22 @@ def main() -> None:
     words.add_argument("--people", type=int, default=PEOPLE)
     words.add_argument("--seconds", type=float, default=SECONDS)
     words.add_argument("--leads", type=int, default=LEADS)
+    words.add_argument("--pages", action="store_true")
     words.add_argument("--burst", action="store_true")
     words.add_argument("--json", action="store_true")
     given = words.parse_args()
     with running() as house:
-        found = _measured(house, given.people, given.leads, 0.0 if given.burst else given.seconds)
+        seconds = 0.0 if given.burst else given.seconds
+        found = _measured(house, given.people, given.leads, seconds, given.pages)
     say(json.dumps(found) if given.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
-def _measured(house: Installation, count: int, leads: int, seconds: float) -> dict[str, Any]:
+def _measured(house: Installation, count: int, leads: int, seconds: float, pages: bool) -> dict[str, Any]:
     """`seconds` 0: all at once."""
     people, pool = _lay_down(count, leads)
     seen = Seen()
     crowd = [
-        Person(one.pk, house.port, cookie_of(one), list(pool), seen, random.Random(one.pk))  # noqa: S311
+        Person(one.pk, house.port, cookie_of(one), list(pool), seen, pages, random.Random(one.pk))  # noqa: S311
         for one in people
     ]
     for one in crowd:
@@ -203,7 +209,7 @@ def _lay_down(count: int, leads: int) -> tuple[list[Any], list[int]]:
     from bench.clocks import POLICY
     from bench.loading import agreement
     from handoff import calendars, promises
-    from handoff.models import Handoff
+    from handoff.models import Handoff, State, Transition
     from leadflow import clock
     from leadflow.accounts.actors import SYSTEM
     from leadflow.accounts.models import Role, Team, User
@@ -236,7 +242,11 @@ def _lay_down(count: int, leads: int) -> tuple[list[Any], list[int]]:
         )
         promises.start_offer(row, calendars.AROUND_THE_CLOCK, POLICY, at)
         offers.append(row)
-    return people, [row.pk for row in Handoff.objects.bulk_create(offers)]
+    Handoff.objects.bulk_create(offers)
+    Transition.objects.bulk_create(
+        [Transition(handoff=row, action="open", to_state=State.OFFERED, at=at) for row in offers]
+    )
+    return people, [row.pk for row in offers]
 
 
 if __name__ == "__main__":

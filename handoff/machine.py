@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from handoff import acting, guards, presence
 from handoff.acting import Act
 from handoff.acts import EFFECTS
 from handoff.contacts import pull_contacts
-from handoff.models import OPEN, Handoff, LateException, SlaResult, Transition
+from handoff.models import OPEN, Handoff, Transition
 from handoff.opening import open_by_hand, open_overturned, open_own, open_pending
 from handoff.states import TABLE, Action, Who
 from leadflow import clock
@@ -36,6 +35,20 @@ __all__ = [
     "release_owner",
     "undoable",
 ]
+
+# In SQL, because every act of every rep begins with them: to put such a question together costs Django more
+# than the server to answer it.
+LOCK = "SELECT * FROM handoff_handoff WHERE id = %s FOR NO KEY UPDATE"
+LAST_ACT = """
+    SELECT t.*,
+        EXISTS (SELECT FROM handoff_slaresult r
+            WHERE r.handoff_id = t.handoff_id AND r.finished_at IS NULL AND r.voided_at IS NULL
+        ) AS has_overdue,
+        EXISTS (SELECT FROM handoff_lateexception x
+            WHERE x.handoff_id = t.handoff_id AND x.cleared_at IS NULL
+        ) AS has_exceptions
+    FROM handoff_transition t WHERE t.handoff_id = %s ORDER BY t.at DESC, t.id DESC LIMIT 1
+"""
 
 # A repeat of these makes another fact; of all others it is answered with the row as it stands.
 EACH_COUNTS = ("log_contact", "undo", "dispute", "settle")
@@ -89,7 +102,7 @@ def lock(handoff_id: int) -> Handoff:
 
     Raises NotVisible.
     """
-    found = list(Handoff.objects.select_for_update(no_key=True).filter(pk=handoff_id))
+    found = Handoff.objects.raw(LOCK, [handoff_id])[:]
     if not found:
         raise NotVisible
     return found[0]
@@ -98,10 +111,7 @@ def lock(handoff_id: int) -> Handoff:
 def _last_act(handoff_id: int) -> Transition | None:
     """The newest transition of a locked handoff, and whether promises or exceptions of it are open: nearly
     never, and an act that knows it need not ask for them."""
-    results = SlaResult.objects.filter(handoff=OuterRef("handoff"), finished_at=None, voided_at=None)
-    exceptions = LateException.objects.filter(handoff=OuterRef("handoff"), cleared_at=None)
-    rows = Transition.objects.filter(handoff=handoff_id).order_by("-at", "-id")
-    return rows.annotate(has_overdue=Exists(results), has_exceptions=Exists(exceptions)).first()
+    return next(iter(Transition.objects.raw(LAST_ACT, [handoff_id])), None)
 
 
 def check_arguments(row: Action, act: Act) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
@@ -110,7 +111,7 @@ def _people(at: datetime) -> QuerySet[User]:
         .annotate(
             away=Exists(absences(at).filter(user=OuterRef("pk"))),
             # A look into the index of open ones: closed handoffs grow without end.
-            open_now=Coalesce(Subquery(opened.values("owner").annotate(n=Count("pk")).values("n")), 0),
+            open_now=Coalesce(Subquery(opened.values("owner").annotate(n=Count("*")).values("n")), 0),
             in_sales_team=Q(team__kind=Team.Kind.SALES),
         )
         .order_by("pk")
@@ -173,13 +174,25 @@ class AtDesk(NamedTuple):
         return self.present and self.open_now < self.capacity
 
 
+# In SQL: it is asked in front of every lead that somebody takes from a pool, and for every page of the queue.
+_AT_DESK = """
+    SELECT EXISTS (SELECT FROM handoff_absence a
+            WHERE a.user_id = u.id AND a.starts_at <= %s AND a.ends_at > %s),
+        (SELECT count(*) FROM handoff_handoff h WHERE h.owner_id = u.id AND h.state IN %s), u.capacity_open
+    FROM accounts_user u WHERE u.id = %s AND u.is_active
+"""
+
+
 def at_desk(user_id: int, at: datetime, capacity: int) -> AtDesk | None:
     """Where this person stands, None when inactive (the agreement's `capacity`, unless they have their own);
     one query."""
-    row: Any = _people(at).filter(pk=user_id).first()
+    with connection.cursor() as cursor:
+        cursor.execute(_AT_DESK, [at, at, tuple(state.value for state in OPEN), user_id])
+        row = cursor.fetchone()
     if row is None:
         return None
-    return AtDesk(not row.away, row.open_now, capacity if row.capacity_open is None else row.capacity_open)
+    away, open_now, own = row
+    return AtDesk(not away, open_now, capacity if own is None else own)
 
 
 def absences(at: datetime) -> Any:
