@@ -78,7 +78,8 @@ class ReportView(APIView):
     def get(self, request: Request, name: str) -> Response:
         """One report with the period before; each table's rows by column, and `total`, its last line."""
         module = reports.named(name)
-        report: Report = module.build(read_filters(request.query_params.dict(), days=reports.days(name)))
+        filters = read_filters(request.query_params.dict(), days=reports.days(name))
+        report: Report = module.build(filters)
         tables = report.tables
         if isinstance(request.accepted_renderer, CsvRenderer):
             tables = [report.table(request.query_params.get("table", ""))]

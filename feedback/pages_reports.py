@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from feedback import reports
-from feedback.reports import weekly
+from feedback.reports import journeys, weekly
 from feedback.reports.base import Filters, Report, Table, read_filters
 from feedback.reports.cube import page_of_ids
 from feedback.reports.frame import campaign_names, persona_names
@@ -38,16 +38,26 @@ def index(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def headline(request: HttpRequest, name: str) -> HttpResponseBase:
     """The sentence of a report for its usual period, as a fragment for the index."""
-    report: Report = reports.named(name).build(_filters(request, name))
+    module, filters = reports.named(name), journeys.marked(_filters(request, name))
+    if (done := _filling(name, filters)) is not None:
+        return render(request, "feedback/_report_filling.html", {"done": done, "short": True})
+    report: Report = module.build(filters)
     return render(request, "feedback/_report_headline.html", {"report": report})
 
 
 @require_GET
 def show(request: PageRequest, name: str) -> HttpResponseBase:
     """One report: sentence, figures, charts, tables; `?format=csv&table=` the rows of one table."""
-    module, filters = reports.named(name), _filters(request, name)
+    module, filters = reports.named(name), journeys.marked(_filters(request, name))
+    csv = request.GET.get("format") == "csv"
+    asks_again = bool(request.htmx and request.htmx.target == "filling")
+    if not csv and "now" not in request.GET and (done := _filling(name, filters)) is not None:
+        context = {"done": done, "tabs": tabs(), "here": name, "title": module.TITLE}
+        return render(request, f"feedback/{'_' if asks_again else ''}report_filling.html", context)
+    if asks_again:
+        return HttpResponse(headers={"HX-Refresh": "true"})
     report: Report = module.build(filters)
-    if request.GET.get("format") == "csv":
+    if csv:
         return table_csv(report, request.GET.get("table", ""))
     context = {
         "report": report,
@@ -59,6 +69,11 @@ def show(request: PageRequest, name: str) -> HttpResponseBase:
     }
     own = f"feedback/report_{name}.html"
     return render(request, [own, "feedback/report.html"], context)
+
+
+def _filling(name: str, filters: Filters) -> int | None:
+    """How many per cent are kept of what this report reads; None where nobody has to wait for it."""
+    return None if filters.mark or name not in reports.OF_WAYS else journeys.filling()
 
 
 def choices(filters: Filters) -> dict[str, Any]:

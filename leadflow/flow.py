@@ -9,6 +9,8 @@ from leadflow.celery import app
 
 # How many passes one task makes before it lets others have a turn.
 PASSES = 50
+# So many seconds of a minute at most the kept figures of reports are filled.
+FILLING = 30
 # A pass over a handful costs more than the handful: while more come in, it waits so many seconds for them.
 HANDFUL, COMPANY = 100, 0.15
 
@@ -107,7 +109,11 @@ def reports() -> None:
     from feedback.reports import books, journeys, weekly
 
     rounds.tick(clock.now())
+    began = time.monotonic()
     journeys.refresh(clock.now())
+    # The first filling of a large base goes on while this minute lasts: readers wait for it.
+    while journeys.filling() is not None and time.monotonic() - began < FILLING:
+        journeys.refresh(clock.now())
     weekly.send(clock.now())
     books.refresh(clock.now())
 

@@ -24,6 +24,8 @@ from feedback.reports import (
 )
 from leadflow.errors import NotVisible
 
+# Those that read what is kept of each lead's way (`journeys`): slow on a large base until it is there.
+OF_WAYS = ("conversion", "speed", "velocity", "sources", "criteria", "reps")
 # In the order of the tabs; sales' answers have a page of their own.
 SHOWN: tuple[ModuleType, ...] = (
     sla,

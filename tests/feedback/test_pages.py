@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from feedback import answers as said
 from feedback import letters, nurture, verdicts
 from feedback.models import Dispute, Enrolment, RepAnswer, Task
+from feedback.reports import journeys
 from handoff.models import OPEN, Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
@@ -351,3 +352,20 @@ def test_an_outcome_is_one_click_on_a_lead_that_sales_does_not_have(mql, people,
     assert lead.stage == "customer"
     assert lead.outcomes.get().amount == 24000
     assert rosa.post(f"/leads/{lead.pk}/outcome/", {"kind": "won", "amount": "much"}).status_code == 400
+
+
+def test_a_report_says_how_far_its_first_filling_is(people, as_user, make_lead, monkeypatch):
+    monkeypatch.setattr(journeys, "CHUNK", 2)
+    for n in range(5):
+        make_lead(email=f"p{n}@fill.example")
+    client = as_user(people.rosa)
+    page = client.get("/reports/velocity/").content.decode()
+    assert "0% of the leads are done" in page
+    assert 'href="?now=1"' in page
+    assert "0% done" in client.get("/reports/velocity/headline/").content.decode()
+    assert "people who became leads" in client.get("/reports/velocity/?now=1").content.decode()
+    while journeys.filling() is not None:
+        journeys.refresh(clock.now(), 1)
+    again = client.get("/reports/velocity/", HTTP_HX_REQUEST="true", HTTP_HX_TARGET="filling")
+    assert again.headers["HX-Refresh"] == "true"
+    assert "people who became leads" in client.get("/reports/velocity/").content.decode()
