@@ -61,6 +61,11 @@ class Chart:
         return f"{self.id}-data"
 
     @property
+    def blank(self) -> bool:
+        """Whether there is nothing to draw: then its table stands in its place."""
+        return not self.extra and all(value is None for one in self.series for value in one.values)
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the script draws."""
         return {

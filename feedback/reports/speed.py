@@ -92,7 +92,7 @@ def build(filters: Filters) -> Report:
     for dim in ("source", "team"):
         report.tables.append(_halves(dim, now, was))
     lines: tuple[tuple[str, str, Tone], ...] = (
-        ("reached", "Reached", "soft"),
+        ("reached", "Reached", "ok"),
         ("opportunity", "Became an opportunity", "acc"),
     )
     shares = [
@@ -112,6 +112,7 @@ def build(filters: Filters) -> Report:
             "line",
             shares,
             unit="%",
+            top=100,
             labels=[WORDS[key] for key, *_ in STEPS],
         )
     ]
