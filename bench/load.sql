@@ -13,12 +13,12 @@ FROM (SELECT g, CASE WHEN g % 6 = 0 THEN g % 60 WHEN g % 11 = 0 THEN g * 7919 % 
 INSERT INTO leads_lead (name, name_key, email, email_key, email_domain, phone, phone_key, title, title_key,
     title_words, country, country_key, city, city_key, time_zone_country, company_id, first_source, first_source_key,
     custom, custom_keys, custom_words, stage, level, stage_since, sales_sourced, crm_url, external_owner,
-    do_not_contact, created_at, changed_at)
+    do_not_contact, last_own_act_at, created_at, changed_at)
 SELECT 'L' || g, 'l' || g, 'l' || g || '@' || d, 'l' || g || '@' || d, d, p, p, t, lower(t),
     CASE WHEN t = '' THEN '' ELSE ' ' || lower(t) || ' ' END, c, lower(c), o, lower(o), '', (SELECT min(id) FROM leads_company) + g / 4 % ({leads} / 4), s, lower(s),
     CASE WHEN g % 7 = 0 THEN jsonb_build_object('seats_wanted', g % 300) WHEN g % 7 = 1 THEN jsonb_build_object('budget', g % 90 * 500, 'buys', b) ELSE '{}' END,
     CASE WHEN g % 7 = 1 THEN jsonb_build_object('buys', lower(b)) ELSE '{}' END, CASE WHEN g % 7 = 1 THEN jsonb_build_object('buys', ' ' || lower(b) || ' ') ELSE '{}' END,
-    'conversion', '', now() - interval '100 days', FALSE, '', '', FALSE, now() - interval '100 days', now()
+    'conversion', '', now() - interval '100 days', FALSE, '', '', FALSE, now() - g % 40 * interval '1 day', now() - interval '100 days', now()
 FROM (SELECT g, CASE WHEN g % 5 = 0 THEN 'gmail.com' ELSE 'c' || (g / 4) || '.example' END AS d,
     CASE WHEN g % 3 = 0 THEN '49301' || 10000000 + g ELSE '' END AS p,
     (ARRAY['VP Sales', 'Director Operations', 'Manager IT', 'Student', 'Clerk', 'Head of Engineering', 'Product Owner', '', 'Senior Buyer', 'Founder'])[1 + g % 10] AS t,

@@ -14,6 +14,8 @@ BOUND = 20_000
 PROBES = 2_500
 # Stored totals within a band are counted up to so many.
 COUNTED = 40_000
+# More are not all read, where they are at least one lead in so many.
+READ, WIDE = 150_000, 8
 # Probes at even distances of the primary key: each is one step in its index.
 _SPREAD = """
     SELECT DISTINCT found.id
@@ -114,10 +116,16 @@ def split(test: str, args: Mapping[str, Any], base: int, band: tuple[int, int]) 
     if there > COUNTED:
         # So many that the spread says well enough how many there are.
         there = round(every_one * len(_told(between, _PROBED, between, {**bounds, "probes": PROBES})))
-    step = max(1, there // PROBES)
-    which = f"{between} AND o.lead_id %% %(step)s = 0"
-    near = _told(test, _ALL, which, {**args, **bounds, "step": step})
-    return Split([i for i, hit in near if hit], [i for i, hit in spread if not hit], float(step), every_one)
+    if there > max(READ, base // WIDE):
+        # Among so many a closer spread meets enough of them, and does not read them all.
+        closer = {**args, **bounds, "probes": PROBES * base // there}
+        near = _told(f"({test}) AND {between}", _PROBED, "TRUE", closer)
+        each = base / len(near)
+    else:
+        step = max(1, there // PROBES)
+        which = f"{between} AND o.lead_id %% %(step)s = 0"
+        near, each = _told(test, _ALL, which, {**args, **bounds, "step": step}), float(step)
+    return Split([i for i, hit in near if hit], [i for i, hit in spread if not hit], each, every_one)
 
 
 def _told(test: str, rows: str, which: str, args: Mapping[str, Any]) -> list[tuple[int, bool]]:

@@ -292,7 +292,8 @@ def test_the_first_answer_finds_the_few_who_move_and_says_about_how_many(at, peo
     assert active <= ids(run, "enter", bar_of(draft), sample=True)
 
 
-def test_of_a_large_base_the_few_are_found_by_their_stored_score(at, people, monkeypatch):
+@pytest.mark.parametrize("read", [sampling.READ, 0])
+def test_of_a_large_base_the_few_are_found_by_their_stored_score(at, people, monkeypatch, read):
     force = in_force(people)
     leads = base_of(120)
     work()
@@ -302,6 +303,8 @@ def test_of_a_large_base_the_few_are_found_by_their_stored_score(at, people, mon
     whole = strata.draw(program.document, bar, bar_of(force), at, 40)
     monkeypatch.setattr(sampling, "BOUND", 60)
     monkeypatch.setattr(sampling, "PROBES", 30)
+    # Where they are too many to be read, they are met by a closer spread.
+    monkeypatch.setattr(sampling, "READ", read)
     large = strata.draw(program.document, bar, bar_of(force), at, 40)
     assert large.base == pytest.approx(len(leads), abs=2)
     for drawn in (whole, large):
