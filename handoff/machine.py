@@ -131,11 +131,13 @@ def allowed_many(handoffs: Sequence[Handoff], actor: Actor, at: datetime) -> dic
     lasts = last_acts([h.pk for h in handoffs])
     pooled = any(Who.POOL in guards.capacities(h, actor) for h in handoffs)
     has_room = pooled and _has_room(actor, at)
+    disputes = _disputes(handoffs)
     return {
         h.pk: [
             row
             for row in TABLE.values()
-            if row.name in EFFECTS and _may(row, h, actor, at, lasts.get(h.pk), has_room)
+            if row.name in EFFECTS
+            and _may(row, h, actor, at, lasts.get(h.pk), has_room, disputes.get(h.pk, set()))
         ]
         for h in handoffs
     }
@@ -148,7 +150,13 @@ def _has_room(actor: Actor, at: datetime) -> bool:
 
 
 def _may(
-    row: Action, handoff: Handoff, actor: Actor, at: datetime, last: Transition | None, has_room: bool
+    row: Action,
+    handoff: Handoff,
+    actor: Actor,
+    at: datetime,
+    last: Transition | None,
+    has_room: bool,
+    disputes: set[str],
 ) -> bool:
     if handoff.state not in row.sources:
         return False
@@ -164,13 +172,20 @@ def _may(
     if row.name == "wake":
         return handoff.snoozed_until is not None
     if row.name in ("dispute", "settle"):
-        return _dispute_open(row.name, handoff)
+        return "dispute" not in disputes if row.name == "dispute" else disputes == {"dispute"}
     return True
 
 
-def _dispute_open(name: str, handoff: Handoff) -> bool:
-    acts = set(handoff.transitions.filter(action__in=("dispute", "settle")).values_list("action", flat=True))
-    return "dispute" not in acts if name == "dispute" else acts == {"dispute"}
+def _disputes(handoffs: Sequence[Handoff]) -> dict[int, set[str]]:
+    """Who objected and what was settled, of those that can be disputed; no query where none can."""
+    sources = {state for name in ("dispute", "settle") for state in TABLE[name].sources}
+    ids = [h.pk for h in handoffs if h.state in sources]
+    found: dict[int, set[str]] = {}
+    if ids:
+        acts = Transition.objects.filter(handoff__in=ids, action__in=("dispute", "settle"))
+        for pk, action in acts.values_list("handoff_id", "action"):
+            found.setdefault(pk, set()).add(action)
+    return found
 
 
 def undoable(handoff: Handoff, actor: Actor, at: datetime) -> bool:

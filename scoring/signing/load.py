@@ -88,14 +88,14 @@ def of(agreement: Agreement, room: Room, at: datetime) -> Load:
 def above_the_bar(agreement: Agreement, at: datetime) -> Above:
     """Count those who would be ready by `agreement` and are not with sales. Of a big base, by a sample."""
     living = Lead.objects.filter(merged_into=None, erased_at=None)
-    base = living.count()
+    base = sampling.size()
     program = applied.of(agreement).program
     if base <= EXACT:
         last = living.aggregate(last=Max("pk"))["last"] or 0
         ready, fast = _ready(program, "whole", (0, last, at, at))
         looked = base
     else:
-        ids = sampling.people(SAMPLE).ids
+        ids = sampling.people(SAMPLE, base).ids
         ready, fast = _ready(program, "subjects", (ids, ids, [at] * len(ids), [at] * len(ids)))
         looked = len(ids)
     lately = Lead.objects.filter(pk__in=ready, last_own_act_at__gt=at - LATELY).count() if ready else 0
