@@ -1,6 +1,8 @@
-"""The report pages over a base in which every fifth lead was handed to sales: what a reader waits for."""
+"""Pages and reports over a base in which every fifth lead was handed to sales: what a reader waits for."""
 
 import argparse
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 from bench.run import ROOT, Result, house, say
 
 TIMES = 5
-# DESIGN section 9: what the server may take for a report, and how often it may ask the database.
+# What the server may take for a report and for any other page, and how often it may ask the database.
 MILLISECONDS, QUERIES = 300, 20
+PAGE = 100
+YEAR, YEARS = 365, 730
 
 
 def reports(leads: int) -> list[Result]:
@@ -32,11 +36,17 @@ def reports(leads: int) -> list[Result]:
     empty()
     with transaction.atomic():
         execute(text)
+        _scores()
     while journeys.mark() is None:
         journeys.refresh(clock.now())
     books.refresh(clock.now())
     kept = ("leadjourney", "journeyday", "handoverkept", "handoverlines")
-    for table in ("leads_lead", "handoff_handoff", *(f"feedback_{name}" for name in kept)):
+    for table in (
+        "leads_lead",
+        "handoff_handoff",
+        "scoring_leadscore",
+        *(f"feedback_{name}" for name in kept),
+    ):
         execute(f"VACUUM ANALYZE {table}")
     reader = User(email="reader@bench.example", name="Reader", role="sales_manager")
     reader.set_unusable_password()
@@ -44,8 +54,7 @@ def reports(leads: int) -> list[Result]:
     client = Client(SERVER_NAME="localhost")
     client.force_login(reader)
     found = []
-    for module in rooms.SHOWN:
-        address = f"/reports/{module.NAME}/"
+    for name, address, budget_ms in _asked(rooms.SHOWN, clock.now().date()):
         asked: list[str] = []
 
         def ask(
@@ -62,11 +71,47 @@ def reports(leads: int) -> list[Result]:
             answer = client.get(address)
             took.append(perf_counter() - began)
             assert answer.status_code == 200, address
-        value, budget = median(took), MILLISECONDS / 1000
-        name = f"report “{module.TITLE}”, {len(asked)} questions / {MILLISECONDS} ms"
+        value, budget = median(took), budget_ms / 1000
+        name = f"{name}, {len(asked)} questions / {budget_ms} ms"
         fine = value <= budget and len(asked) <= QUERIES
         found.append(Result(name, leads, round(value, 3), "s", budget, round(value / budget, 2), 1.0, fine))
     return found
+
+
+def _asked(shown: Iterable[Any], today: date) -> Iterator[tuple[str, str, int]]:
+    """(name, address, budget in ms) of every report, of long periods, of lists and of the pages beside."""
+    for module in shown:
+        yield f"report “{module.TITLE}”", f"/reports/{module.NAME}/", MILLISECONDS
+    for name, days in (("conversion", YEARS), ("velocity", YEARS), ("sla", YEAR)):
+        period = f"from={today - timedelta(days=days - 1)}&to={today}"
+        yield f"report “{name}” of {days} days", f"/reports/{name}/?{period}", MILLISECONDS
+    behind = "/reports/conversion/leads/?cell=leads"
+    period = f"&from={today - timedelta(days=YEARS - 1)}&to={today}"
+    yield "leads behind a figure", behind, MILLISECONDS
+    yield f"leads behind a figure of {YEARS} days", behind + period, MILLISECONDS
+    yield "sales’ answers", "/feedback/", MILLISECONDS
+    for name, address in (
+        ("MQLs", "/mqls/"),
+        ("leads", "/leads/"),
+        ("leads by score", "/leads/?sort=-score"),
+        ("leads, a frequent word", "/leads/?q=example"),
+        ("leads, a rare word", "/leads/?q=l1234@"),
+    ):
+        yield f"page “{name}”", address, PAGE
+
+
+def _scores() -> None:
+    """Every lead has a score, as if a version had been released."""
+    from bench.loading import agreement, execute
+
+    if not execute("SELECT 1 FROM scoring_agreement WHERE state = 'in_force'"):
+        agreement()
+    execute(
+        "INSERT INTO scoring_leadscore (lead_id, fit, behaviour, value, total, grade, draft_sha, preview,"
+        " ready, scored_at, known_at, agreement_id) SELECT l.id, l.id % 50, l.id % 40, 0, l.id % 50 + l.id % 40,"
+        " 'B2', '', FALSE, FALSE, now(), now(), a.id FROM leads_lead l,"
+        " (SELECT id FROM scoring_agreement WHERE state = 'in_force' LIMIT 1) a"
+    )
 
 
 def main() -> None:
