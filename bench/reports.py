@@ -108,7 +108,7 @@ def _scores() -> None:
         agreement()
     execute(
         "INSERT INTO scoring_leadscore (lead_id, fit, behaviour, value, total, grade, draft_sha, preview,"
-        " ready, scored_at, known_at, agreement_id) SELECT l.id, l.id % 50, l.id % 40, 0, l.id % 50 + l.id % 40,"
+        " ready, scored_at, known_at, agreement_id) SELECT l.id, l.id % 50, l.id % 40, 0, l.id % 90,"
         " 'B2', '', FALSE, FALSE, now(), now(), a.id FROM leads_lead l,"
         " (SELECT id FROM scoring_agreement WHERE state = 'in_force' LIMIT 1) a"
     )
