@@ -117,6 +117,9 @@
     if (detail.parameters && detail.parameters.has && detail.parameters.has("csrfmiddlewaretoken")) detail.parameters.set("csrfmiddlewaretoken", now[1]);
   });
 
+  /* So long a plain form counts as under way, unless another page comes sooner. */
+  var SENT = 5000;
+
   /* htmx: what happens when the server says no ------------------------------------------------------- */
   var WORDS = {
     0: "No connection. What you typed is still here; try again in a moment.",
@@ -248,7 +251,21 @@
     if (form.matches("[data-auto]")) $$("input,select", form).forEach(function (field) { if (!field.value) field.disabled = true; });
   });
 
+  /* A form that is under way is not sent a second time by a hasty click. */
+  document.addEventListener("submit", function (event) {
+    var form = event.target, plain = form.method === "post" && !form.hasAttribute("hx-post");
+    if (form.classList.contains("htmx-request") || (plain && form.dataset.sent)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    } else if (plain) {
+      form.dataset.sent = "1";
+      setTimeout(function () { if (event.defaultPrevented) delete form.dataset.sent; });
+      setTimeout(function () { delete form.dataset.sent; }, SENT);
+    }
+  }, true);
+
   window.addEventListener("pageshow", function () {
+    $$("form[data-sent]").forEach(function (form) { delete form.dataset.sent; });
     $$("form[data-auto] :disabled").forEach(function (field) { if (!field.value) field.disabled = false; });
   });
 
