@@ -23,6 +23,7 @@ from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
+from leadflow.numbers import whole
 from leadflow.paging import in_words, page_of, seen_of
 from leadflow.web import PageRequest, csv_response, with_toast
 from scoring import current as applied
@@ -237,12 +238,11 @@ def _contact(request: PageRequest, pk: int) -> str:
 
 
 def _hand_over(request: PageRequest, pk: int) -> str:
-    to = request.POST.get("to", "")
     made = mqls.hand_over(
         pk,
         person(request.user),
         reason=request.POST.get("reason", ""),
-        to=int(to) if to.isdecimal() else None,
+        to=whole(request.POST.get("to")),
     )
     return f"{made.lead} is offered to {made.owner or made.team or 'the pool'}."
 

@@ -29,6 +29,7 @@ from leadflow.accounts.models import User
 from leadflow.errors import BadInput, Fault
 from leadflow.leads import ledgers, stages
 from leadflow.leads.models import Answer, Lead, Stage
+from leadflow.numbers import whole
 from scoring import current
 from scoring.document import Document
 
@@ -334,8 +335,8 @@ def person_of(value: Any) -> User:
     """The person that an argument names (a User or an id). Raises BadInput for nobody."""
     if isinstance(value, User):
         return value
-    number = str(value) if str(value).isascii() and str(value).isdigit() else "0"
-    found = User.objects.select_related("team").filter(pk=int(number)).first()
+    number = value if isinstance(value, int) else whole(str(value)) or 0
+    found = User.objects.select_related("team").filter(pk=number).first()
     if found is None:
         raise BadInput("There is nobody of that name.", [Fault("to", "Choose somebody of the sales team.")])
     return found

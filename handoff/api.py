@@ -27,10 +27,10 @@ from leadflow import clock
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.api import actor_of, idempotent
 from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.numbers import LARGEST_ID, whole
 
 PAGE = 50
 PAGE_LIMIT = 200
-LARGEST_ID = 2**63 - 1
 # What an act of this room takes, and nothing else.
 ARGUMENTS = {
     name: (*row.needs, *row.takes)
@@ -368,9 +368,9 @@ def _asked(request: Request) -> QuerySet[Handoff]:
     if owner := asked.get("owner"):
         found = _of_owner(found, owner, request)
     if lead := asked.get("lead"):
-        if not (lead.isascii() and lead.isdigit() and int(lead) <= LARGEST_ID):
+        if (named := whole(lead)) is None:
             raise BadInput("Unknown lead.", [Fault("lead", "A lead’s id.")])
-        found = found.filter(lead=int(lead))
+        found = found.filter(lead=named)
     if asked.get("due_before"):
         found = found.filter(sla_due_at__lt=_instant(asked["due_before"], "due_before"))
     if asked.get("cursor"):
@@ -383,8 +383,8 @@ def _of_owner(found: QuerySet[Handoff], owner: str, request: Request) -> QuerySe
         return found.filter(owner=None)
     if owner == "me" and actor_of(request).user_id:
         return found.filter(owner=actor_of(request).user_id)
-    if owner.isascii() and owner.isdigit() and int(owner) <= LARGEST_ID:
-        return found.filter(owner=int(owner))
+    if (named := whole(owner)) is not None:
+        return found.filter(owner=named)
     raise BadInput("Unknown owner.", [Fault("owner", "An id, me (signed in), or none.")])
 
 

@@ -20,6 +20,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.numbers import whole
 from leadflow.paging import page_of
 from leadflow.web import PageRequest, csv_response
 
@@ -167,7 +168,7 @@ def _rep(user: User, pk: int) -> User:
 @roles(Role.SALES_MANAGER)
 def give(request: PageRequest) -> HttpResponse:
     """Give the chosen leads to somebody, with one reason; each is an act of its own."""
-    ids = [int(text) for text in request.POST.getlist("handoff") if text.isascii() and text.isdigit()]
+    ids = [pk for text in request.POST.getlist("handoff") if (pk := whole(text)) is not None]
     chosen = list(
         Handoff.objects.filter(selectors.visible(request.user), pk__in=ids[:GIVE_LIMIT])
         .select_related("lead")

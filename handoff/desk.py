@@ -16,6 +16,7 @@ from leadflow.accounts.actors import SYSTEM, Actor
 from leadflow.accounts.models import Role, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake
+from leadflow.numbers import whole
 
 SOURCE = "sales"
 
@@ -127,9 +128,9 @@ def set_room(user: User, capacity: str, weight: str, actor: Actor) -> None:
 
 
 def _whole(text: str, low: int, high: int, name: str, faults: list[Fault]) -> int:
-    text = text.strip()
-    if text.isascii() and text.isdigit() and low <= int(text) <= high:
-        return int(text)
+    found = whole(text.strip(), low, high)
+    if found is not None:
+        return found
     faults.append(Fault(name, f"A whole number from {low} to {high}."))
     return low
 

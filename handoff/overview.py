@@ -17,6 +17,7 @@ from handoff.guards import WORKING_DAY
 from handoff.models import OPEN, Handoff, LateException, Outbox, Pause, Promise, Transition
 from handoff.templatetags.queue import due_words
 from leadflow.accounts.models import Role, Team, User
+from leadflow.numbers import whole
 from scoring.document import Admission, Document, Snooze
 
 SHOWN = 50
@@ -85,8 +86,8 @@ def scope_of(user: User, wanted: str) -> Scope:
     if user.role != Role.ADMIN:
         teams = teams.filter(Q(manager=user.pk) | Q(pk=user.team_id))
     found = dict(teams.values_list("pk", "name"))
-    chosen = int(wanted) if wanted.isascii() and wanted.isdigit() and int(wanted) in found else None
-    return Scope(user, found, chosen)
+    chosen = whole(wanted)
+    return Scope(user, found, chosen if chosen in found else None)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from feedback.reports.handovers import narrowed
 from leadflow.accounts.models import Organisation
 from leadflow.charts import Series
 from leadflow.leads.models import Content
+from leadflow.numbers import whole
 
 NAME = "content"
 TITLE = "Content"
@@ -47,7 +48,7 @@ def relation(filters: Filters) -> Relation:
 
 
 def _titles(keys: Any) -> dict[str, str]:
-    found = Content.objects.filter(pk__in=[int(key) for key in keys if key.isdecimal()])
+    found = Content.objects.filter(pk__in=[pk for key in keys if (pk := whole(key)) is not None])
     return {str(pk): title for pk, title in found.values_list("pk", "title")}
 
 

@@ -6,6 +6,7 @@ from feedback.reports import journeys, keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Dim, Relation
 from leadflow.accounts.models import Team, User
+from leadflow.numbers import whole
 
 NOBODY = "0"
 # Without kept rows every lead offered in the period is read from its ledgers.
@@ -107,7 +108,7 @@ def narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
 
 def teams(keys: Any) -> dict[str, str]:
     """Names of teams by id as text."""
-    ids = [int(key) for key in keys if key.isdecimal()]
+    ids = [pk for key in keys if (pk := whole(key)) is not None]
     return {str(pk): name for pk, name in Team.objects.filter(pk__in=ids).values_list("pk", "name")} | {
         NOBODY: "No team"
     }
@@ -115,7 +116,7 @@ def teams(keys: Any) -> dict[str, str]:
 
 def reps(keys: Any) -> dict[str, str]:
     """Names of people by id as text."""
-    ids = [int(key) for key in keys if key.isdecimal()]
+    ids = [pk for key in keys if (pk := whole(key)) is not None]
     return {str(pk): name for pk, name in User.objects.filter(pk__in=ids).values_list("pk", "name")} | {
         NOBODY: "In the pool, nobody yet"
     }

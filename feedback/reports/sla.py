@@ -23,6 +23,7 @@ from leadflow.accounts.models import Team, User
 from leadflow.charts import Cell, Chart, Series, Tone
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Lead
+from leadflow.numbers import whole
 from scoring import agreements
 from scoring.document import Document
 
@@ -518,10 +519,10 @@ def words(cell: str, filters: Filters) -> str:
     }.get(parts[2], "")
     by, _, key = parts[3].partition("=")
     named = key
-    if by == "rep" and key.isdecimal():
-        named = User.objects.filter(pk=int(key)).values_list("name", flat=True).first() or "nobody"
-    elif by == "team" and key.isdecimal():
-        named = Team.objects.filter(pk=int(key)).values_list("name", flat=True).first() or "no team"
+    if by == "rep" and (pk := whole(key)) is not None:
+        named = User.objects.filter(pk=pk).values_list("name", flat=True).first() or "nobody"
+    elif by == "team" and (pk := whole(key)) is not None:
+        named = Team.objects.filter(pk=pk).values_list("name", flat=True).first() or "no team"
     tail = f", {by} {named}" if by in _BY and key else ""
     text = f"{what} {how}, {period.words}{tail}".strip()
     return text[:1].upper() + text[1:]

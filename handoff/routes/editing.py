@@ -15,6 +15,7 @@ from leadflow.accounts import audit
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import SALES, Role, Team, User
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+from leadflow.numbers import whole
 from scoring.conditions.check import check_condition
 from scoring.conditions.explain import Words, sentence
 from scoring.document import Document
@@ -76,17 +77,13 @@ def read(data: QueryDict, choices: tree.Choices) -> Typed:
     to = data.get("to", "")
     typed.target = {"to": to if to in TARGETS else "team"}
     if typed.target["to"] in ("team", "pool"):
-        typed.target["team"] = _number(data.get("team", ""))
+        typed.target["team"] = whole(data.get("team"))
     if typed.target["to"] == "team":
         strategy = data.get("strategy", "")
         typed.target["strategy"] = strategy if strategy in STRATEGIES else "round_robin"
     if typed.target["to"] == "user":
-        typed.target["user"] = _number(data.get("user", ""))
+        typed.target["user"] = whole(data.get("user"))
     return typed
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def faults_of(typed: Typed, world: World, document: Document) -> list[Fault]:

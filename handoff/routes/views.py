@@ -19,6 +19,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import AuditEntry, Role, User
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.numbers import whole
 from leadflow.web import PageRequest, csv_response, with_toast
 from scoring import current
 from scoring.conditions.explain import Words, words_for
@@ -133,10 +134,11 @@ def edit(request: PageRequest, key: str) -> HttpResponseBase:
 def _asked(key: str) -> RouteRule | None:
     if key == "new":
         return None
-    if not key.isdecimal():
+    number = whole(key)
+    if number is None:
         raise NotVisible
     routing.ensure_rules()
-    found = RouteRule.objects.filter(pk=int(key)).select_related("changed_by").first()
+    found = RouteRule.objects.filter(pk=number).select_related("changed_by").first()
     if found is None:
         raise NotVisible("This sentence is not there any more.")
     return found
@@ -190,7 +192,7 @@ def act(request: PageRequest, pk: int, do: str) -> HttpResponseBase:
 @writers
 def order(request: PageRequest) -> HttpResponseBase:
     """The sentences in another order."""
-    keys = [int(key) for key in request.POST.getlist("key") if key.isdecimal()]
+    keys = [number for key in request.POST.getlist("key") if (number := whole(key)) is not None]
     editing.order(keys, person(request.user))
     return _body(request) if request.htmx else redirect("handoff:routes")
 
@@ -244,15 +246,14 @@ def dry_run(request: PageRequest) -> HttpResponseBase:
 
 def _chosen(request: PageRequest, trial: trying.Trial) -> tuple[list[trying.Placed], str]:
     """The leads that the filters of the address leave, newest first, and in words which they are."""
-    rule, to, moved = (request.GET.get(name, "") for name in ("rule", "to", "moved"))
+    rule = whole(request.GET.get("rule"))
+    to, moved = request.GET.get("to", ""), request.GET.get("moved", "")
     found = [
         one
         for one in trial.placed
-        if (not rule.isdecimal() or one.rule == int(rule))
-        and (not to or one.place == to)
-        and (not moved or one.moves)
+        if (rule is None or one.rule == rule) and (not to or one.place == to) and (not moved or one.moves)
     ]
-    words = [f"by sentence {rule}" if rule.isdecimal() and int(rule) else "", f"to {to}" if to else ""]
+    words = [f"by sentence {rule}" if rule else "", f"to {to}" if to else ""]
     words.append("not where they went" if moved else "")
     return found[::-1], ", ".join(word for word in words if word)
 

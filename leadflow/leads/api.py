@@ -35,13 +35,13 @@ from leadflow.leads import intake, ledgers, selectors
 from leadflow.leads.folding import fold
 from leadflow.leads.models import LeadKey, Outcome, Stage
 from leadflow.leads.results import Rejected, Result
+from leadflow.numbers import LARGEST_ID, whole
 
 PAGE = 100
 PAGE_LIMIT = 500
 TIMELINE_LIMIT = 200
 # The source of rows that name none.
 SOURCE = "api"
-BIGGEST_ID = 2**63 - 1
 EARLY = "Dated before the lead existed for us: taken, and left out of velocity and backtests."
 
 PARSERS: Sequence[type[BaseParser]] = (JSONBody, NDJSONBody)
@@ -409,7 +409,7 @@ class OneLead(APIView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """404 for a lead that is unknown, merged or erased."""
-        found = selectors.whole(pk) if pk <= BIGGEST_ID else None
+        found = selectors.whole(pk) if pk <= LARGEST_ID else None
         if found is None:
             raise NotVisible
         return Response(found)
@@ -428,7 +428,7 @@ class Timeline(APIView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """One page; follow `next` into the past until it is null."""
-        if pk > BIGGEST_ID or not selectors.leads().filter(pk=pk).exists():
+        if pk > LARGEST_ID or not selectors.leads().filter(pk=pk).exists():
             raise NotVisible
         mark = None
         if cursor := request.query_params.get("cursor"):
@@ -496,9 +496,9 @@ class Outcomes(APIView):
                 raise BadInput("Unknown kind.", [Fault("kind", f"Known are: {known}.")])
             found = found.filter(kind=kind)
         if lead := asked.get("lead_id"):
-            if not (lead.isascii() and lead.isdigit() and int(lead[:20]) <= BIGGEST_ID):
+            if (named := whole(lead)) is None:
                 raise BadInput("The lead cannot be read.", [Fault("lead_id", "Write its number.")])
-            found = found.filter(lead=int(lead))
+            found = found.filter(lead=named)
         if cursor := asked.get("cursor"):
             at, last = _cursor(cursor, 2)
             found = found.filter(Q(recorded_at__gt=at) | Q(recorded_at=at, pk__gt=last))
@@ -588,9 +588,10 @@ def _instant(text: str | None, name: str) -> datetime | None:
 def _limit(text: str | None, usual: int, most: int) -> int:
     if not text:
         return usual
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+    limit = whole(text, 1, most)
+    if limit is None:
         raise BadInput("The limit cannot be read.", [Fault("limit", f"Write a number from 1 to {most}.")])
-    return int(text)
+    return limit
 
 
 def _storable(text: str, name: str) -> str:
@@ -615,7 +616,7 @@ def _cursor(text: str, length: int) -> list[Any]:
             len(mark) != length
             or not isinstance(mark[-1], int)
             or mark[0].tzinfo is None
-            or abs(mark[-1]) > BIGGEST_ID
+            or abs(mark[-1]) > LARGEST_ID
         ):
             raise ValueError
     except (ValueError, TypeError, binascii.Error, RecursionError):

@@ -11,6 +11,7 @@ from handoff import absences, calendars
 from handoff.models import Calendar, CalendarDay
 from leadflow.accounts.forms import zone_choices
 from leadflow.accounts.models import Team, User
+from leadflow.numbers import whole
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MOST_DAYS = 62
@@ -197,9 +198,9 @@ def read_spans(text: str) -> list[list[str]]:
 
 def _clock_time(text: str) -> str:
     hours, _, minutes = text.partition(":")
-    if not hours.isdecimal() or not (minutes or "0").isdecimal():
-        raise ValueError(f"“{text}” is not a time of day.")
-    hour, minute = int(hours), int(minutes or 0)
+    hour, minute = whole(hours), whole(minutes or "0")
+    if hour is None or minute is None:
+        raise ValueError(f"“{text[:40]}” is not a time of day.")
     if hour == 24 and minute == 0:
         return "24:00"
     if hour > 23 or minute > 59:

@@ -23,6 +23,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput
 from leadflow.leads.folding import fold
 from leadflow.leads.models import WordList
+from leadflow.numbers import whole
 from leadflow.pages import hours, leaving, wordlists
 from leadflow.pages.forms import (
     CompanyForm,
@@ -326,8 +327,8 @@ def trail(request: HttpRequest) -> HttpResponse:
     rows = AuditEntry.objects.select_related("actor", "api_key").order_by("-at", "-id")
     if verb := request.GET.get("verb", ""):
         rows = rows.filter(verb__startswith=verb)
-    if (who := request.GET.get("who", "")).isdecimal():
-        rows = rows.filter(actor_id=int(who))
+    if (who := whole(request.GET.get("who"))) is not None:
+        rows = rows.filter(actor_id=who)
     page = page_of(rows, request.GET.get("page"), 60)
     for row in page.object_list:
         row.act = row.verb.replace(".", ": ").replace("_", " ").capitalize()

@@ -15,7 +15,7 @@ from scoring import agreements
 from scoring.models import AdvisorFinding, Agreement
 
 Json = Any
-_ID = re.compile(r"([a-z]+)(\d+)")
+_ID = re.compile(r"([a-z]+)(\d{1,9})")
 _LETTERS = {"fit": "f", "behaviour": "b", "value": "v"}
 
 

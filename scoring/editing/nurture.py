@@ -7,6 +7,7 @@ from typing import Any
 from django.http import QueryDict
 
 from leadflow.errors import Fault
+from leadflow.numbers import whole
 from scoring.conditions.explain import Words
 from scoring.consequence import follows
 from scoring.document import PLACES, STEP_KINDS, Document
@@ -91,10 +92,10 @@ def form(raw: Json) -> Form:
 
 def read(raw: Json, data: QueryDict, dotted: str) -> list[Fault]:
     """Take the steps from the form; what is wrong is told and stays as typed."""
-    count = data.get("steps.n", "")
-    if not (count.isascii() and count.isdigit()):
+    count = whole(data.get("steps.n"))
+    if count is None:
         return []
-    steps = [_step(data, f"steps.{n}") for n in range(min(int(count), MOST_STEPS))]
+    steps = [_step(data, f"steps.{n}") for n in range(min(count, MOST_STEPS))]
     raw["steps"] = steps
     wrong = [words for n, step in enumerate(steps, 1) for words in _wrong(step, n)]
     days = [step["day"] for step in steps if isinstance(step["day"], int)]
@@ -149,8 +150,9 @@ def reshaped(raw: Json, act: str) -> None:
         steps.append({"day": last + 7 if steps else 1, "kind": "email", "text": ""})
         return
     name, _, number = act.partition(":")
-    if name == "drop-step" and number.isdecimal() and int(number) < len(steps):
-        del steps[int(number)]
+    place = whole(number)
+    if name == "drop-step" and place is not None and place < len(steps):
+        del steps[place]
 
 
 def tidy(raw: Json) -> None:

@@ -12,6 +12,7 @@ from django.http import QueryDict
 
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import CustomField
+from leadflow.numbers import whole
 from scoring.conditions.check import BACKS, EFFECTS, REASON_KINDS
 from scoring.conditions.explain import Words, criterion_sentence, measure_words, sentence
 from scoring.conditions.parse import parse_measure
@@ -83,7 +84,7 @@ MUST_KNOW: Pairs = (
 OWN_KINDS = ("time", "hours", "from", "warn", "late", "stands")
 STEP_KINDS = ("email", "task", "webinar", "audience")
 OWNERS: Pairs = (("marketing", "Marketing"), ("sales", "Sales"))
-_ID = re.compile(r"[a-z]+(\d+)")
+_ID = re.compile(r"[a-z]+(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -609,7 +610,7 @@ def put(raw: Json, name: str, value: Json) -> None:
 
 
 def _steps(name: str) -> list[str | int]:
-    return [int(step) if step.isdecimal() else step for step in name.split(".")]
+    return [step if (place := whole(step)) is None else place for step in name.split(".")]
 
 
 # Changing a content ---------------------------------------------------------------------------
@@ -701,7 +702,7 @@ def fresh(content: Mapping[str, Json], kind: str, choices: tree.Choices, group: 
         },
         "exclusion": {"id": key, "text": "", "why": "", "on": True, "condition": tree.start("fact", choices)},
         "fast": {
-            "n": int(key) if key.isdecimal() else 0,
+            "n": whole(key) or 0,
             "text": "",
             "condition": tree.start("did", choices),
         },
@@ -753,7 +754,7 @@ def _next_key(kind: str, group: str, used: set[str]) -> str:
         [int(m[1]) for key in used if (m := _ID.fullmatch(key)) and key.startswith(letter)] if letter else []
     )
     if not letter:
-        numbers = [int(key) for key in used if key.isdecimal()]
+        numbers = [number for key in used if (number := whole(key)) is not None]
     n = max(numbers, default=0) + 1
     while f"{letter}{n}" in used:
         n += 1

@@ -13,6 +13,7 @@ from typing import Any
 from django.http import QueryDict
 
 from leadflow.errors import Fault
+from leadflow.numbers import whole
 from scoring.editing.parts import Field
 from scoring.sla import (
     ACCEPT,
@@ -348,10 +349,10 @@ def reshaped(raw: Json, act: str) -> None:
     elif act == "some":
         raw["when"] = {"handoff": "letter", "op": "is", "value": "A"}
     for name in ("warn", "late"):
-        way, _, place = act.partition(":")
-        rows = raw.get(name) or []
-        if way == f"drop-{name}" and place.isdecimal() and int(place) < len(rows):
-            raw[name] = [row for i, row in enumerate(rows) if i != int(place)]
+        way, _, text = act.partition(":")
+        rows, place = raw.get(name) or [], whole(text)
+        if way == f"drop-{name}" and place is not None and place < len(rows):
+            raw[name] = [row for i, row in enumerate(rows) if i != place]
 
 
 def tidy(raw: Json) -> None:
@@ -392,11 +393,12 @@ def _read_warns(data: QueryDict, path: str, faults: list[Fault]) -> list[Json]:
         text = data.get(f"warn.{i}", "").strip().removesuffix("%").strip()
         if not text:
             continue
-        if not text.isdecimal() or not 1 <= int(text) <= 99:
+        share = whole(text, 1, 99)
+        if share is None:
             faults.append(Fault(path, f"“{text[:20]}” is no share: write a whole number from 1 to 99."))
             found.append(text)
         else:
-            found.append(int(text) / 100)
+            found.append(share / 100)
     sound = [share for share in found if not isinstance(share, str)]
     if any(after <= before for before, after in pairwise(sound)):
         faults.append(Fault(path, "Write the warnings in the order of their times, each once."))

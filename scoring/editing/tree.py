@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from leadflow import numbers
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import ActivityKind, Stage
 from scoring.conditions import nodes as n
@@ -395,7 +396,7 @@ def change(raw: Json, act: str, name: str, scope: str, choices: Choices) -> Json
     verb, _, target = act.partition(":")
     if target != name and not target.startswith(name + "."):
         return raw
-    way = [int(part) for part in target[len(name) :].split(".") if part.isdecimal()]
+    way = [place for part in target[len(name) :].split(".") if (place := numbers.whole(part)) is not None]
     first = start(SCOPES[scope][0] if scope == "criterion" else "score", choices)
     if verb == "cut":
         return _cut(raw, way)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from leadflow.accounts.models import User
+from leadflow.numbers import whole
 from scoring.models import PreviewRun
 from scoring.whatif import scan
 from scoring.whatif.bars import Bar
@@ -234,8 +235,8 @@ def cell(name: str) -> Cell | None:
     if name in plain:
         return plain[name]
     kind, _, rest = name.partition(":")
-    if kind in ("was", "now") and rest.isdecimal() and int(rest) in STEPS:
-        low = int(rest)
+    low = whole(rest)
+    if kind in ("was", "now") and low is not None and low in STEPS:
         upto = "" if low == STEPS[-1] else f" AND x.{kind} < {low + STEP}"
         least = "" if low == 0 else f" AND x.{kind} >= {low}"
         who = "in force" if kind == "was" else "by the draft"

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from leadflow.accounts.actors import person
 from leadflow.errors import BadInput, Fault, NotVisible
+from leadflow.numbers import whole
 from leadflow.web import PageRequest, csv_response
 from scoring import agreements
 from scoring.document import Document
@@ -167,16 +168,16 @@ def put_bar(request: PageRequest) -> HttpResponseBase:
     actor = person(user)
     draft = agreements.draft() or agreements.create_draft(actor)
     bar = bars.of(Document(draft.content))
-    wanted = request.POST.get("bar", "")
-    if bar is None or not wanted.isdecimal() or not bar.low <= int(wanted) <= bar.high:
+    wanted = whole(request.POST.get("bar"))
+    if bar is None or wanted is None or not bar.low <= wanted <= bar.high:
         raise BadInput("This bar cannot be put into the draft.", [Fault("bar", "Choose it on the slider.")])
-    lock = request.POST.get("lock_version", "")
-    same = request.POST.get("v") == str(draft.number) and lock.isdecimal()
+    lock = whole(request.POST.get("lock_version"))
+    same = request.POST.get("v") == str(draft.number)
     agreements.save_draft(
         draft,
-        bars.with_bar(draft.content, int(wanted)),
+        bars.with_bar(draft.content, wanted),
         actor,
-        int(lock) if same else draft.lock_version,
+        lock if same and lock is not None else draft.lock_version,
         what=f"The bar for sales: {bar.value} → {wanted} points",
     )
     messages.success(request, f"The draft of v{draft.number} asks for {wanted} points now.")
