@@ -34,10 +34,12 @@ _COUNTED = """
 """
 # Every living lead `l`, or those at even distances of the primary key, with its stored score `o`.
 _ALL = "leads_lead l"
-_PROBED = """(SELECT DISTINCT ON (found.id) found.* FROM
-    (SELECT min(id) AS low, max(id) AS high FROM leads_lead) ends,
+_PROBED = """(SELECT found.* FROM
+    (SELECT min(id) AS low, max(id) - min(id) AS width FROM leads_lead) ends,
     generate_series(0, %(probes)s - 1) AS step,
-    LATERAL (SELECT * FROM leads_lead WHERE id >= ends.low + (ends.high - ends.low) * step / %(probes)s
+    LATERAL (SELECT * FROM leads_lead WHERE id >= ends.low + ends.width * step / %(probes)s
+        -- Each its own, so that nobody is met twice; the last also meets the last lead.
+        AND id < ends.low + ends.width * (step + 1) / %(probes)s + (step = %(probes)s - 1)::int
         AND merged_into_id IS NULL AND erased_at IS NULL ORDER BY id LIMIT 1) found) l
 """
 _ABOUT = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'leads_lead'::regclass"
@@ -105,10 +107,10 @@ def split(test: str, args: Mapping[str, Any], base: int, band: tuple[int, int]) 
     if base <= BOUND:
         found = _told(test, _ALL, "TRUE", args)
         return Split([i for i, hit in found if hit], [i for i, hit in found if not hit], 1.0, 1.0)
-    spread = _told(test, _PROBED, "TRUE", {**args, "probes": PROBES})
-    every_one = base / len(spread) if spread else 1.0
     bounds = {"low_total": band[0], "high_total": band[1]}
     between = "o.total BETWEEN %(low_total)s AND %(high_total)s"
+    spread = _told(test, _PROBED, "TRUE", {**args, "probes": PROBES})
+    every_one = base / len(spread) if spread else 1.0
     with connection.cursor() as cursor:
         text = f"SELECT count(*) FROM (SELECT FROM scoring_leadscore o WHERE {between} LIMIT %(most)s) x"  # noqa: S608
         cursor.execute(text, {**bounds, "most": COUNTED + 1})
