@@ -117,6 +117,13 @@ def test_whatever_falls_due_is_seen_within_five_seconds(house):
     assert 0 <= float(longest) < 5
 
 
+def test_long_jobs_step_back_for_all_others(house):
+    niceness = {
+        name: os.getpriority(os.PRIO_PROCESS, house.child(name)) for name in ("bulk@", "flow@", "clock@")
+    }
+    assert niceness == {"bulk@": 10, "flow@": 0, "clock@": 0}
+
+
 @pytest.mark.parametrize(
     "part", ["-Q flow", "-Q clock", "leadflow beat", "gunicorn", "valkey-server", "pginstall/bin/postgres"]
 )
