@@ -143,24 +143,14 @@ def cohort(filters: Filters, extra: str = "", only: str = "") -> Relation:
     found = kept(filters)
     since = found.mark if found else None
     low, high = limits(filters)
-    where = ["NOT e.gone", "e.created_at <= %(at)s"]
-    bound: dict[str, Any] = {"low": low, "high": high, "at": filters.at, "mark": since}
-    bound["fresh_persona"] = ""
+    where, bound = narrowed(filters, since, "e")
+    bound |= {"low": low, "high": high}
+    where += ["NOT e.gone", "e.created_at <= %(at)s"]
     if only:
         where.append(only)
-    if filters.source:
-        where.append("e.first_source = %(source)s")
-        bound["source"] = "" if filters.source == NO_SOURCE else filters.source
-    if filters.campaign:
-        where.append("c.code = %(campaign)s")
-        bound["campaign"] = filters.campaign
     if filters.team:
         where.append("e.teams IS NOT NULL AND e.teams @> ARRAY[%(team)s]::bigint[]")
         bound["team"] = filters.team
-    if filters.persona:
-        where.append("(e.persona = %(persona)s OR e.lead_id = ANY(%(persona_leads)s))")
-        bound["persona"] = filters.persona
-        bound["persona_leads"] = of_persona(filters, since)
     steps = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
     text = f"""{_KEPT if found else _ONLY_LIVE},
     base AS (SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
@@ -168,6 +158,23 @@ def cohort(filters: Filters, extra: str = "", only: str = "") -> Relation:
              FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
              WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours, values are bound
     return Relation(text, bound)
+
+
+def narrowed(filters: Filters, since: datetime | None, row: str) -> tuple[list[str], dict[str, Any]]:
+    """What source, campaign and persona ask of the alias `row` and its campaign `c`; and what is bound."""
+    where = []
+    bound: dict[str, Any] = {"at": filters.at, "mark": since, "fresh_persona": ""}
+    if filters.source:
+        where.append(f"{row}.first_source = %(source)s")
+        bound["source"] = "" if filters.source == NO_SOURCE else filters.source
+    if filters.campaign:
+        where.append("c.code = %(campaign)s")
+        bound["campaign"] = filters.campaign
+    if filters.persona:
+        where.append(f"({row}.persona = %(persona)s OR {row}.lead_id = ANY(%(persona_leads)s))")
+        bound["persona"] = filters.persona
+        bound["persona_leads"] = of_persona(filters, since)
+    return where, bound
 
 
 def of_persona(filters: Filters, since: datetime | None) -> list[int]:

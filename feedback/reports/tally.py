@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -87,33 +86,20 @@ def relation(filters: Filters) -> Relation | None:
         return None
     low, high = journeys.limits(filters)
     span = _span(filters, low, max(low, high))
-    bound: dict[str, Any] = {
+    where, bound = journeys.narrowed(filters, kept.mark, "p")
+    bound |= {
         "low": span.low,
         "high": span.high,
         "first": span.first,
         "last": span.last,
         "from": span.start,
         "until": span.until,
-        "at": filters.at,
-        "mark": kept.mark,
-        "fresh_persona": "",
     }
-    where = ["true"]
-    if filters.source:
-        where.append("p.first_source = %(source)s")
-        bound["source"] = "" if filters.source == NO_SOURCE else filters.source
-    if filters.campaign:
-        where.append("c.code = %(campaign)s")
-        bound["campaign"] = filters.campaign
-    if filters.persona:
-        where.append("(p.persona = %(persona)s OR p.lead_id = ANY(%(persona_leads)s))")
-        bound["persona"] = filters.persona
-        bound["persona_leads"] = journeys.of_persona(filters, kept.mark)
     text = f"""{journeys.MOVED_AND_LIVE}, {_PARTS},
     base AS (SELECT coalesce(nullif(p.first_source, ''), '{NO_SOURCE}') AS source, c.code AS campaign,
                     p.first_campaign_id AS campaign_id, p.stage, {", ".join(f"p.{name}" for name in COUNTED)}
              FROM part p LEFT JOIN leads_campaign c ON c.id = p.first_campaign_id
-             WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours
+             WHERE {" AND ".join(where) or "true"})"""  # noqa: S608 the pieces are ours
     return Relation(text, bound)
 
 

@@ -6,7 +6,7 @@
 
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
-from statistics import median
+from statistics import NormalDist, median
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -393,15 +393,69 @@ def came_of_it(led: Ledgers, f: Filters) -> Lines:
         "Handed over": [len(now), len(was), None, None],
         "Revenue": [sum(r["revenue"] for r in now), sum(r["revenue"] for r in was), None, None],
     }
-    for name, measure in (
-        ("Accepted", "accepted"),
-        ("Rejected or returned", "refused"),
-        ("Reached", "reached"),
-        ("Opportunities", "opportunity"),
-        ("Customers", "customer"),
-    ):
+    for name, measure in CAME:
         (a,), (b,) = many(now, measure), many(was, measure)
         found[name] = [a, b, share(a, len(now)), share(b, len(was))]
+    return found
+
+
+CAME = (
+    ("Accepted", "accepted"),
+    ("Rejected or returned", "refused"),
+    ("Reached", "reached"),
+    ("Opportunities", "opportunity"),
+    ("Customers", "customer"),
+)
+# A normal value is so many deviations or fewer away 95 times of 100.
+FAR = NormalDist().inv_cdf(0.975)
+
+
+def likely(part: int, whole: int, up: bool) -> float:
+    """The true share farthest up or down of which `part` in `whole` would be no wonder, by halving."""
+    seen = part / whole
+    near, far = seen, float(up)
+    for _ in range(60):
+        middle = (near + far) / 2
+        wonder = abs(seen - middle) > FAR * (middle * (1 - middle) / whole) ** 0.5
+        near, far = (near, middle) if wonder else (middle, far)
+    return near
+
+
+def how_sure(led: Ledgers, f: Filters) -> Lines:
+    """After and before: each difference, what it is at least and at most, and whether chance would do it."""
+    now, was = handed(led, f), handed(led, f.before)
+    few = min(len(now), len(was)) < FEW
+
+    def verdict(clear: bool) -> str:
+        return "few" if few else "yes" if clear else "no"
+
+    # Of so many coins thrown, as many heads as there are handovers after.
+    both = len(now) + len(was)
+    odd = both > 0 and abs(len(now) - both / 2) > FAR * both**0.5 / 2
+    found: Lines = {"Handed over": [len(now) - len(was), None, None, verdict(odd)]}
+    for name, measure in CAME:
+        (a,), (b,) = many(now, measure), many(was, measure)
+        low, high = -100.0, 100.0
+        if now and was:
+            p, q = a / len(now), b / len(was)
+            down = (p - likely(a, len(now), False)) ** 2 + (likely(b, len(was), True) - q) ** 2
+            up = (likely(a, len(now), True) - p) ** 2 + (q - likely(b, len(was), False)) ** 2
+            low, high = 100 * (p - q - down**0.5), 100 * (p - q + up**0.5)
+        points = (share(a, len(now)) or 0) - (share(b, len(was)) or 0)
+        found[f"{name}, of a hundred"] = [points, low, high, verdict(low > 0 or high < 0)]
+    return found
+
+
+def parts_compared(led: Ledgers, f: Filters, by: str) -> Lines:
+    """After and before by grade or source: handed over, accepted of them, customers."""
+    sides = [parted(handed(led, one), by) for one in (f, f.before)]
+    found: Lines = {}
+    for name in {name for side in sides for name in side}:
+        found[name] = []
+        for side in sides:
+            rows = side.get(name, [])
+            accepted, customers = many(rows, "accepted", "customer")
+            found[name] += [len(rows), share(accepted, len(rows)), customers]
     return found
 
 

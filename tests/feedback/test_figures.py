@@ -178,6 +178,9 @@ def criteria_report(led, f):
 def change_report(led, f):
     report = change.build(f)
     same(report, "steps", plain.came_of_it(led, report.filters))
+    same(report, "sure", plain.how_sure(led, report.filters))
+    same(report, "grade", plain.parts_compared(led, report.filters, "grade"))
+    same(report, "source", plain.parts_compared(led, report.filters, "source"))
 
 
 def reps_report(led, f):
