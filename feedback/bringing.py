@@ -31,7 +31,7 @@ class Needs:
     also: tuple[str, ...] = ()
     # Nothing of the lead for longer than sales asks for.
     quiet: bool = False
-    # The points are for this grade: the total alone is enough already.
+    # The last of the points are for this grade: fewer are enough for the total.
     grade: str = ""
 
 
@@ -157,12 +157,12 @@ class _Reckoning:
         return f"{letter}{number}"
 
     def grade_needed(self, points: int) -> str:
-        """The grade for which so many points are needed where the total is high enough without them."""
+        """The grade for which so many points are needed where fewer would be enough for the total."""
         totals = [node for node in self.asked if isinstance(node, n.ScoreIs)]
-        here = self.said.groups["behaviour"]
-        if not points or not all(self._holds(node, self._total(here), here) for node in totals):
+        there = self.said.groups["behaviour"] + points
+        if not points or not all(self._holds(node, self._total(there - 1), there - 1) for node in totals):
             return ""
-        return self._grade(here + points)
+        return self._grade(there)
 
     def why_not(self) -> str:
         """Why no act is enough: who they are does not reach, or the points would not."""

@@ -76,10 +76,11 @@ def test_what_would_do_really_does(facts, mql, did, at):
     assert engine.explain_many([lead.pk], at)[lead.pk].thresholds.sql
 
 
-def test_points_for_the_grade_count_where_the_total_is_enough(mql, at):
-    lead = mql(WEBINAR, PRICING, ("page_view", 4, {"path": "/pricing/"}), **B)
+@pytest.mark.parametrize(("more", "grade"), [(1, "B2"), (0, "B3")], ids=["total enough", "total lacks fewer"])
+def test_points_for_the_grade_count_where_the_total_takes_fewer(more, grade, mql, at):
+    lead = mql(WEBINAR, PRICING, *[("page_view", 4, {"path": "/pricing/"})] * more, **B)
     said = engine.explain_many([lead.pk], at)[lead.pk]
-    assert (said.grade, said.total >= 55) == ("B2", True)
+    assert (said.grade, said.total >= 55) == (grade, bool(more))
     found = needs(lead, at)
     assert found.grade == "B1"
     assert found.points == 25 - said.groups["behaviour"]
