@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports.base import NO_SOURCE, ROOMY, Figure, Filters, Report, Table, percent, share
+from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
 from feedback.reports.keeping import LINES
 from leadflow.accounts.models import Team, User
 from leadflow.errors import BadInput, Fault
@@ -168,7 +168,7 @@ def ask(statement: str, filters: Filters, by: str = "source", **more: Any) -> li
     """Rows of a statement over `said`, the answers of the period."""
     bound = _bound(filters) | more
     with connection.cursor() as cursor:
-        cursor.execute(f"{ROOMY}{_base(by)} {statement}", bound)
+        cursor.execute(f"{_base(by)} {statement}", bound)
         return list(cursor.fetchall())
 
 

@@ -17,10 +17,6 @@ DEFAULT_DAYS = 28
 LONGEST = timedelta(days=366 * 5)
 
 
-# Before a long question: what it sorts and sums stays in memory; the server's bound is for the small ones.
-ROOMY = "SET LOCAL work_mem = '64MB'; "
-
-
 @dataclass(frozen=True)
 class Filters:
     """A period of whole days in the company's zone (`start` to `end`, both included), a team, a source.

@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from feedback.reports import journeys, spans
-from feedback.reports.base import FEW, ROOMY, Figure, Filters, Report, Table, in_hundred, percent, share
+from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
 from feedback.reports.cube import (
     ALL,
     Counts,
@@ -105,7 +105,7 @@ _STAGES = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"stage": 
 def _rows(statement: str, filters: Filters, **bound: Any) -> list[tuple[Any, ...]]:
     found = relation(filters)
     with connection.cursor() as cursor:
-        cursor.execute(f"{ROOMY}WITH {found.text} {statement}", {**found.bound, **bound})
+        cursor.execute(f"WITH {found.text} {statement}", {**found.bound, **bound})
         return list(cursor.fetchall())
 
 

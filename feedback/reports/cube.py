@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
-from feedback.reports.base import ROOMY, Filters
+from feedback.reports.base import Filters
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Lead
 
@@ -127,7 +127,7 @@ class Cube:
         counts: Counts = defaultdict(lambda: dict(nothing))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"{ROOMY}WITH {relation.text} SELECT {picked} FROM base {grouped} HAVING {having}",  # noqa: S608 ours
+                f"WITH {relation.text} SELECT {picked} FROM base {grouped} HAVING {having}",  # noqa: S608 ours
                 relation.bound,
             )
             for row in cursor.fetchall():
@@ -152,7 +152,7 @@ class Cube:
         where, bound = self._where(measure, dim, key)
         with connection.cursor() as cursor:
             cursor.execute(
-                f"{ROOMY}WITH {relation.text} SELECT DISTINCT lead_id FROM base WHERE {where}",  # noqa: S608 ours
+                f"WITH {relation.text} SELECT DISTINCT lead_id FROM base WHERE {where}",  # noqa: S608 ours
                 {**relation.bound, **bound},
             )
             return leads_of([row[0] for row in cursor.fetchall()])

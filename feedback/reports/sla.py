@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports.base import NO_SOURCE, ROOMY, Figure, Filters, Report, Table, percent, share
+from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
 from feedback.reports.cube import leads_of
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import PERSONA
@@ -185,7 +185,7 @@ def _count(base: str, filters: Filters, by: Sequence[str]) -> Counts:
         FROM (SELECT {_CODE} AS code, {", ".join(columns)} FROM base) coded
         GROUP BY GROUPING SETS ((code), {sets})"""  # noqa: S608 the pieces are ours
     with connection.cursor() as cursor:
-        cursor.execute(ROOMY + base + statement, _bound(filters))
+        cursor.execute(base + statement, _bound(filters))
         for code, one, key, n in cursor.fetchall():
             place = ("holder" if code & 1 else "lead", PROMISES[code >> 1 & 3], one, key)
             met = n if code & 8 else 0
@@ -213,9 +213,7 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
     statement = _base(filters, each=True) + _LEADS + _RESULTS[parts[2]] + _BY[by]
     with connection.cursor() as cursor:
-        cursor.execute(
-            ROOMY + statement, _bound(filters) | {"scope": parts[0], "promise": parts[1], "key": key}
-        )
+        cursor.execute(statement, _bound(filters) | {"scope": parts[0], "promise": parts[1], "key": key})
         return leads_of([row[0] for row in cursor.fetchall()])
 
 

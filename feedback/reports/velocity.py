@@ -5,7 +5,7 @@ from typing import Any
 from django.db import connection
 
 from feedback.reports import journeys
-from feedback.reports.base import FEW, ROOMY, Figure, Filters, Report, Table
+from feedback.reports.base import FEW, Figure, Filters, Report, Table
 from feedback.reports.cube import ALL, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population
 from feedback.reports.spans import LABELS, SHARES, holds, quantiles
@@ -51,7 +51,7 @@ def days(filters: Filters, *, by_source: bool = True) -> Days:
     head, sets = ("grouping(source), source", "(), (source)") if by_source else ("1, ''", "()")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{ROOMY}WITH {found.text} SELECT {head}, {_COLUMNS} FROM base "  # noqa: S608 ours
+            f"WITH {found.text} SELECT {head}, {_COLUMNS} FROM base "  # noqa: S608 ours
             f"GROUP BY GROUPING SETS ({sets})",
             found.bound,
         )
