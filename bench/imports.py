@@ -1,7 +1,8 @@
-"""A file of leads and one of activities, taken in with every check, beside a bare COPY of the same rows."""
+"""Leads by the API, a file of leads and one of activities, taken in with every check, beside bare COPY."""
 
 import csv
 import io
+import json
 import random
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
+from django.test import Client
 
 from bench.loading import execute
 from bench.run import INGEST, REPEATS, Result, result, seconds
 from leadflow import clock
+from leadflow.accounts import keys
 from leadflow.accounts.actors import SYSTEM
 from leadflow.jobs import runner
 from leadflow.jobs.models import Job
@@ -25,8 +28,8 @@ from leadflow.leads.models import ImportRun
 
 # So many rows of a file name the same company.
 OF_A_COMPANY = 5
-# The budget: a fifth of the speed of COPY.
-BUDGET = 5.0
+# The budget of a file: a fifth of the speed of COPY; over HTTP half of it.
+BUDGET, POSTED = 5.0, 2.0
 ROLES = ("CEO", "Head of Fleet", "Account Manager", "VP Sales", "Buyer")
 # The columns of a table that a file of leads says something for; the rest is the same for all.
 LEAD = (
@@ -39,12 +42,31 @@ ACTIVITY = (
     "source, external_id, kind_id, lead_id, first_lead_id, occurred_at, recorded_at, path, message_key,"
     " channel, result, properties"
 )
+# What somebody would write for new leads of new companies that are in a temporary table.
+BY_HAND = (
+    """INSERT INTO leads_company (name, name_key, name_words, domain, industry, industry_key, industry_words,
+        employees, country, country_key, city, is_target, is_competitor, is_partner, is_own, custom,
+        custom_keys, custom_words, created_at)
+    SELECT DISTINCT ON (email_domain) company, lower(company), lower(company), email_domain, '', '', '',
+        employees, '', '', '', false, false, false, false, '{}'::jsonb, '{}'::jsonb, '{}'::jsonb, created_at
+    FROM taken ON CONFLICT (domain) DO NOTHING""",
+    f"""INSERT INTO leads_lead (company_id, {LEAD})
+    SELECT c.id, {", ".join(f"t.{name.strip()}" for name in LEAD.split(","))}
+    FROM taken t JOIN leads_company c ON c.domain = t.email_domain ON CONFLICT (email_key) DO NOTHING""",  # noqa: S608
+    """INSERT INTO leads_leadkey (lead_id, source, external_id)
+    SELECT l.id, %(source)s, t.external_id FROM taken t JOIN leads_lead l USING (email_key)
+    ON CONFLICT (source, external_id) DO NOTHING""",
+    """INSERT INTO leads_stagechange (lead_id, from_stage, to_stage, at, known_at, cause)
+    SELECT l.id, '', l.stage, l.created_at, l.created_at, ''
+    FROM taken t JOIN leads_lead l USING (email_key)""",
+)
 Rows = list[list[str]]
 
 
 def imports() -> list[Result]:
-    """Both kinds of files."""
+    """Leads by the API, and both kinds of files."""
     return [
+        bulk(),
         _compared("leads", "leads of a file / COPY of its rows", _leads, ("leads_lead", LEAD), _lead),
         _compared(
             "activities",
@@ -54,6 +76,47 @@ def imports() -> list[Result]:
             _activity,
         ),
     ]
+
+
+def bulk() -> Result:
+    """New leads of new companies by one request, beside statements that write the same four tables."""
+    secret = keys.create_key(SYSTEM, "bench leads", ["leads:write"])[1]
+    client = Client(headers={"Authorization": f"Bearer {secret}"}, SERVER_NAME="localhost")
+    numbers = count(10_001)
+
+    def post(text: str) -> None:
+        answer = client.post("/api/v1/leads/bulk/", text, content_type="application/json")
+        assert answer.json()["created"] == INGEST, answer.content[:300]
+
+    def ours() -> Callable[[], None]:
+        n = next(numbers)
+        head, *rows = _leads(n)
+        told = [{**dict(zip(head, row, strict=True)), "source": f"s{n}"} for row in rows]
+        return partial(post, json.dumps(told))
+
+    def bare() -> Callable[[], None]:
+        n, now = next(numbers), clock.now().isoformat()
+        rows = _leads(n)[1:]
+        # Beside the columns of the lead: its id there, its company.
+        return partial(_by_hand, n, [[*_lead(row, now), row[0], *row[7:9]] for row in rows])
+
+    ours()()
+    bare()()
+    times = [seconds(ours()) for _ in range(REPEATS)]
+    by_hand = [seconds(bare()) for _ in range(REPEATS)]
+    return result("leads by the API / COPY and INSERT", INGEST, min(times), min(by_hand), POSTED)
+
+
+def _by_hand(n: int, rows: list[list[Any]]) -> None:
+    text = io.StringIO("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TEMP TABLE taken ON COMMIT DROP AS SELECT {LEAD}, ''::text AS external_id,"  # noqa: S608
+            " ''::text AS company, 0 AS employees FROM leads_lead LIMIT 0"
+        )
+        cursor.copy_expert("COPY taken FROM STDIN", text)
+        for statement in BY_HAND:
+            cursor.execute(statement, {"source": f"by hand {n}"})
 
 
 def _compared(
