@@ -346,6 +346,9 @@ def own(request: PageRequest) -> HttpResponse:
             done = desk.add_own(values, person(reader(request)))
         except BadInput as wrong:
             faults = _by_field(wrong)
+        except Conflict as taken:
+            # Somebody has this lead already: what was typed stays.
+            faults = {"": taken.message}
         else:
             detail = "Marketing sees that sales found this lead."
             return answered(request, done, "open", f"{done.lead} is yours.", detail=detail, undo=False)

@@ -263,6 +263,9 @@ def test_an_own_lead_comes_in_by_the_form(people, agreement, as_user) -> None:
     )
     assert _event(done)["action"] == "open"
     assert Handoff.objects.get().owner_id == people.sam.pk
+    again = sam.post("/queue/own/", {"name": "Kim Again", "email": "kim@own.example", "reason": "met"})
+    assert again.status_code == 422
+    assert 'value="Kim Again"' in again.content.decode()
 
 
 def test_an_empty_queue_teaches(people, as_user, agreement) -> None:
