@@ -145,7 +145,9 @@ def leads(request: PageRequest) -> HttpResponse:
         "stages": Stage.choices,
         "sources": sources(),
         "owners": User.objects.filter(role__in=(Role.REP, Role.SALES_MANAGER), is_active=True),
-        "campaign": Campaign.objects.filter(pk=whole(used.get("campaign")) or 0).first(),
+        "campaign": Campaign.objects.filter(pk=whole(used["campaign"]) or 0).first()
+        if "campaign" in used
+        else None,
         "can_export": _may_export(request),
         "can_import": isinstance(request.user, User)
         and request.user.role in [role.value for role in (*MARKETING, Role.ADMIN)],
