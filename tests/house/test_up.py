@@ -32,7 +32,7 @@ def house(tmp_path_factory) -> Iterator[Installation]:
 
 def test_it_says_its_address_and_how_the_first_admin_is_made(house):
     wait_until(lambda: f"http://localhost:{house.port}" in house.said(), 5, house.said)
-    assert "createsuperuser" in house.said()
+    wait_until(lambda: "createsuperuser" in house.said(), 5, house.said)
 
 
 def test_health_is_told_as_json(house):
