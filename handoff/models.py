@@ -113,7 +113,10 @@ class Handoff(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["lead"], name="one_open_handoff", condition=_OPEN),
+            # With the state in it: where each lead is can be told without reading a handoff.
+            models.UniqueConstraint(
+                fields=["lead"], include=["state"], name="one_open_handoff", condition=_OPEN
+            ),
             models.CheckConstraint(condition=_OPEN | Q(sla_tick_at__isnull=True), name="no_tick_when_closed"),
         ]
         indexes = [

@@ -86,19 +86,19 @@ MIDDLES = Cube(
     },
     {},
 )
-# The cohort has nobody merged or erased; its stages are those of now.
+# The cohort has nobody merged or erased; its stages are those of now. `{which}` of it are looked at.
 _COHORT = f"""
     FROM (SELECT lead_id AS id, stage, NULL::timestamptz AS erased_at, NULL::bigint AS merged_into_id
-          FROM base) l {audit.PLACE_JOINS}"""  # noqa: S608 the pieces are ours
-_IN_PLACE = f"SELECT l.id {_COHORT} WHERE ({audit.PLACE}) = %(place)s"
+          FROM base WHERE {{which}} OFFSET 0) l {audit.PLACE_JOINS}"""  # noqa: S608 the pieces are ours
+_IN_PLACE = f"SELECT l.id {_COHORT.format(which='true')} WHERE ({audit.PLACE}) = %(place)s"
 # Whose place is not that of the stage alone, with the place that the stage alone would be: they are few.
-_APART = f"""
-    SELECT {audit.PLACE}, CASE WHEN l.stage NOT IN ('sql', 'opportunity') THEN l.stage END, count(*) {_COHORT}
-    WHERE l.id IN (
+_SET_APART = """lead_id IN (
         SELECT lead_id FROM handoff_handoff WHERE state IN ('offered', 'accepted', 'working', 'opportunity')
         UNION SELECT lead_id FROM handoff_roomwait WHERE left_at IS NULL
-        UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL)
-    GROUP BY 1, 2"""  # noqa: S608
+        UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL)"""
+_APART = f"""
+    SELECT {audit.PLACE}, CASE WHEN l.stage NOT IN ('sql', 'opportunity') THEN l.stage END, count(*)
+    {_COHORT.format(which=_SET_APART)} GROUP BY 1, 2"""  # noqa: S608
 _STAGES = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"stage": Dim("Stage", "stage")})
 
 

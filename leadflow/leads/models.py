@@ -321,6 +321,11 @@ class Activity(models.Model):
                 name="activity_campaign",
                 condition=Q(campaign__isnull=False),
             ),
+            models.Index(
+                fields=["content", "occurred_at"],
+                name="activity_content",
+                condition=Q(content__isnull=False),
+            ),
         ]
 
 
