@@ -17,14 +17,21 @@ from handoff.models import Handoff
 from leadflow.accounts.models import Organisation
 
 DAYS = 28
+# Of the handoffs only those to be called are looked up, all of them together.
 _COUNTS = f"""
+    WITH due AS MATERIALIZED (
+        SELECT r.* FROM ({RESULTS}) r
+        WHERE r.result IN ('met', 'missed') AND r.promise IN ('acceptance', 'first_touch')
+          AND r.due >= %(before)s AND r.due <= %(at)s
+          AND (%(teams)s::bigint[] IS NULL OR r.team_id = ANY(%(teams)s::bigint[]))
+    ), h AS (
+        SELECT id, reached_at FROM handoff_handoff WHERE id = ANY(ARRAY(
+            SELECT DISTINCT handoff_id FROM due WHERE promise = 'first_touch'))
+    )
     SELECT r.scope, r.promise, CASE WHEN r.scope = 'holder' THEN r.holder_id END,
            r.due < %(start)s, count(*) FILTER (WHERE r.result = 'met'), count(*),
            count(*) FILTER (WHERE h.reached_at IS NOT NULL)
-    FROM ({RESULTS}) r JOIN handoff_handoff h ON h.id = r.handoff_id
-    WHERE r.result IN ('met', 'missed') AND r.promise IN ('acceptance', 'first_touch')
-      AND r.due >= %(before)s AND r.due <= %(at)s
-      AND (%(teams)s::bigint[] IS NULL OR r.team_id = ANY(%(teams)s::bigint[]))
+    FROM due r LEFT JOIN h ON h.id = r.handoff_id
     GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - made of our own text, values are bound
 _CALLED = f"""

@@ -98,7 +98,7 @@ _SET_APART = """lead_id IN (
         UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL)"""
 _APART = f"""
     SELECT {audit.PLACE}, CASE WHEN l.stage NOT IN ('sql', 'opportunity') THEN l.stage END, count(*)
-    {_COHORT.format(which=_SET_APART)} GROUP BY 1, 2"""  # noqa: S608
+    {_COHORT.format(which=_SET_APART)} GROUP BY 1, 2"""
 _STAGES = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"stage": Dim("Stage", "stage")})
 
 
