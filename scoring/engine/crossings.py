@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from django.db import connection
 
@@ -39,6 +40,8 @@ def follow(
     The leads are locked. `quiet`: those of which nothing loud was recorded.
     """
     counts = Counts()
+    # In the order of the leads, whatever plan found them: crossings are numbered as they are written.
+    acts = sorted(acts, key=attrgetter("lead"))
     # Who moves gets the level at once: a lead's row has many indexes, and is written once.
     moves = [
         stages.Move(a.lead, Stage(a.target), _why(a, causes), level=Level(a.level))
