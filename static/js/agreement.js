@@ -54,12 +54,16 @@
     if (next) next.focus({ preventScroll: !clash });
   }
 
+  /* The forms in which somebody typed. Not told by marks and classes: while what was swapped in settles, htmx
+     lends it those of what it replaces. */
+  var touched = new WeakSet();
+
   /* The server has looked at what stands in the form: its words go under their fields, Done is off meanwhile. */
   function judged(live) {
     var form = live.closest(".lf-edit"), wrong = live.querySelector("[data-invalid]");
     if (!form) return;
     form.querySelector("[name=act][value=save]").disabled = Boolean(wrong);
-    if (!form.dataset.touched) return;
+    if (!touched.has(live.closest("form"))) return;
     form.querySelectorAll(".lf-slot").forEach(function (slot) {
       var words = wrong && wrong.querySelector("[data-for='" + slot.id + "']");
       slot.textContent = words ? words.textContent : "";
@@ -73,8 +77,7 @@
   }
 
   document.addEventListener("input", function (event) {
-    var form = event.target.closest && event.target.closest(".lf-edit");
-    if (form) form.dataset.touched = "1";
+    if (event.target.form) touched.add(event.target.form);
   });
 
   document.addEventListener("DOMContentLoaded", function () {
