@@ -9,8 +9,6 @@ told beside it.
 `--share 0.1`: one post in ten is a demo request of a lead that had none; the others say what leads do all
 day, looked at a page or opened a mail, and each has its lead scored anew. The time is that of the demo
 requests.
-
-The first seconds are not counted: processes that have just started load what they use for the first time.
 """
 
 import argparse
@@ -29,8 +27,6 @@ from bench.run import Result, result, say
 from tests.house.installation import Installation, wait_until
 
 EACH_SECOND, SECONDS = 100, 20
-# Seconds of posts before those that count.
-WARMING = 4
 REPS, LINES = 5, 24
 # Seconds between two questions of one open queue, and between two looks for what has arrived.
 ASKED_EVERY, LOOKED_EVERY = 4.0, 0.05
@@ -49,12 +45,8 @@ BUDGET = 1.0
 
 @dataclass
 class Seen:
-    """When each lead was posted and when it had arrived; how long posts and questions took to be answered.
+    """When each lead was posted and when it had arrived; how long posts and questions took to be answered."""
 
-    `since`: the moment from which posts count.
-    """
-
-    since: float = 0.0
     posted: dict[int, float] = field(default_factory=dict)
     arrived: dict[int, float] = field(default_factory=dict)
     answered: list[float] = field(default_factory=list)
@@ -92,16 +84,14 @@ def main() -> None:
 
 def _measured(house: Installation, count: int, each_second: float, of_demos: float) -> dict[str, Any]:
     every = round(1 / of_demos)
-    number = count + int(WARMING * each_second)
-    leads, reps, secret = _made(number // every + (DAILY_LEADS if every > 1 else 0))
-    acts = _acts(leads, number, every)
+    leads, reps, secret = _made(count // every + (DAILY_LEADS if every > 1 else 0))
+    acts = _acts(leads, count, every)
     asking = sum(kind == DEMO for kind, _ in acts)
     seen, before = Seen(), used_by(house)
     over = threading.Event()
     watchers = [threading.Thread(target=_look, args=(reps, seen, over))]
     watchers += [threading.Thread(target=_ask, args=(house.port, cookie_of(rep), seen, over)) for rep in reps]
     start = time.time() + 1
-    seen.since = start + WARMING
     lines = [
         threading.Thread(target=_post, args=(house.port, secret, acts[n::LINES], start, n, each_second, seen))
         for n in range(LINES)
@@ -115,19 +105,19 @@ def _measured(house: Installation, count: int, each_second: float, of_demos: flo
     over.set()
     for thread in watchers:
         thread.join()
-    took = [seen.arrived[lead] - at for lead, at in seen.posted.items() if at >= seen.since]
+    took = [seen.arrived[lead] - at for lead, at in seen.posted.items()]
     return {
         "posts": count,
-        "demo_requests": len(took),
+        "demo_requests": asking,
         "refused": seen.refused,
-        "posts_a_second": round(number / (ended - start), 1),
+        "posts_a_second": round(count / (ended - start), 1),
         "post_answered_p50": share(seen.answered, 0.5),
         "post_answered_p95": share(seen.answered, 0.95),
         "queue_answered_p95": share(seen.asked, 0.95),
         "p50": share(took, 0.5),
         "p95": share(took, 0.95),
         "slowest": round(max(took), 3),
-        "processor_ms_a_post": each(before, used_by(house), number),
+        "processor_ms_a_post": each(before, used_by(house), count),
     }
 
 
@@ -200,8 +190,7 @@ def _post(
             "occurred_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         status = asked(line, "POST", "/api/v1/activities/", said, json.dumps(row))[0].status
-        if due >= seen.since:
-            seen.answered.append(time.time() - due)
+        seen.answered.append(time.time() - due)
         if status != http.HTTPStatus.ACCEPTED:
             seen.refused.append(status)
 
