@@ -281,7 +281,10 @@ def _write(ids: Sequence[int], at: datetime, zone: str) -> None:
     if not ids:
         return
     found, days = _personas(ids, at), keeping.days_of(ids, zone)
+    gave = [weekly.of(ids, zone) for weekly in keeping.WEEKLY]
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, {"ids": list(ids), "who": list(found), "keys": list(found.values())})
     keeping.sum_days(days, zone)
     keeping.keep_handoffs(ids)
+    for weekly, was in zip(keeping.WEEKLY, gave, strict=True):
+        weekly.move(was, ids, zone)

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from feedback.reports.spans import LABELS, holds
+from feedback.reports.weeks import Weekly
 
 STEPS = ("mql", "offered", "accepted", "opportunity", "customer")
 # The counts of a day: column → which leads of `LeadJourney` it counts.
@@ -60,6 +61,8 @@ def sum_all(zone: str) -> None:
             f"INSERT INTO feedback_journeyday ({_COLUMNS}) {SUMS.format(which='true')}",
             {"zone": zone},
         )
+    for weekly in WEEKLY:
+        weekly.rebuild(zone)
 
 
 # Handoffs ----------------------------------------------------------------------------------
@@ -131,8 +134,13 @@ def keep_handoffs(ids: Sequence[int]) -> None:
         cursor.execute(_UNPACK, {"ids": list(ids)})
 
 
+# The sums by week that are kept with them.
+WEEKLY: tuple[Weekly, ...] = ()
+
+
 def forget() -> None:
     """Throw all of it away."""
+    kept = ["feedback_journeyday", "feedback_handoverkept", "feedback_handoverlines"]
     with connection.cursor() as cursor:
-        for table in ("journeyday", "handoverkept", "handoverlines"):
-            cursor.execute(f"DELETE FROM feedback_{table}")  # noqa: S608 ours
+        for table in [*kept, *(weekly.table for weekly in WEEKLY)]:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608 ours
