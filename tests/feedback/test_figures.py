@@ -10,15 +10,16 @@ from types import SimpleNamespace
 import pytest
 from django.core.management import call_command
 from django.db import transaction
+from django.db.models.functions import Mod
 
 from feedback import reports
 from feedback.models import Dispute, Question
-from feedback.reports import answers, books, change, conversion, criteria, mutual, reps, sla, speed
+from feedback.reports import answers, books, change, conversion, criteria, journeys, mutual, reps, sla, speed
 from feedback.reports.base import Filters, Report
 from feedback.review import month
-from handoff.models import Handoff, Transition
+from handoff.models import Handoff, SlaResult, Transition
 from leadflow import clock
-from leadflow.leads.models import LeadMerge
+from leadflow.leads.models import Answer, Lead, LeadMerge, Outcome
 from scoring import agreements
 from scoring.models import Agreement
 from tests.conftest import NOW, make_people
@@ -77,13 +78,41 @@ def simulated() -> Filters:
 
 
 @pytest.fixture(scope="module", params=["generated", "simulated"])
-def company(request, django_db_setup, django_db_blocker):
+def written(request, django_db_setup, django_db_blocker):
     """Written once for all tests of this file, and taken back at its end."""
     with django_db_blocker.unblock(), transaction.atomic():
         with clock.use(NOW if request.param == "generated" else END):
-            filters = generated() if request.param == "generated" else simulated()
-            yield SimpleNamespace(name=request.param, filters=filters, ledgers=Ledgers())
+            yield generated() if request.param == "generated" else simulated()
         transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="module", params=["from the ledgers", "kept, then some changed"])
+def company(request, written):
+    """Read from the ledgers alone, or from what was kept before something came of every sixth lead."""
+    with transaction.atomic(), clock.use(written.at):
+        if request.param != "from the ledgers":
+            journeys.refresh(written.at)
+            change_some(written.at)
+        yield SimpleNamespace(filters=written, ledgers=Ledgers())
+        transaction.set_rollback(True)
+
+
+def change_some(at: datetime) -> None:
+    """A minute ago: another source, a talk, an answer taken back, a clock stopped, a deal; not kept yet."""
+    just_now = at - timedelta(minutes=1)
+    sixth = list(Lead.objects.annotate(rest=Mod("pk", 6)).filter(rest=0).values_list("pk", flat=True))
+    Lead.objects.filter(pk__in=sixth).update(changed_at=just_now)
+    Lead.objects.filter(pk__in=sixth[::2]).update(first_source="Elsewhere")
+    theirs = Handoff.objects.filter(lead_id__in=sixth)
+    theirs.update(changed_at=just_now)
+    theirs.exclude(accepted_at=None).filter(reached_at=None).update(reached_at=just_now)
+    Answer.objects.filter(lead_id__in=sixth[::3], kind="accepted", voided_at=None).update(voided_at=just_now)
+    SlaResult.objects.filter(handoff__in=theirs, finished_at=None).update(finished_at=just_now)
+    for handoff in theirs.exclude(accepted_at=None)[::3]:
+        Outcome.objects.create(
+            lead_id=handoff.lead_id, source="late", external_id=str(handoff.pk), kind="won", amount=500,
+            at=just_now, recorded_at=just_now,
+        )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
