@@ -240,7 +240,7 @@ def strays(at: datetime) -> Iterator[Stray]:
     with connection.cursor() as cursor:
         for name, statement in CHECKS.items():
             subject, _, problem = name.partition(": ")
-            cursor.execute(statement, {"at": at, "patience": PATIENCE_MINUTES})
+            cursor.execute(f"{statement} ORDER BY 1", {"at": at, "patience": PATIENCE_MINUTES})
             yield from (Stray(subject, row[0], problem) for row in cursor.fetchall())
 
 

@@ -16,6 +16,7 @@ from feedback.models import ReportRollup
 from feedback.reports import keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Relation
+from leadflow import clock
 from leadflow.accounts.models import Organisation
 from leadflow.leads.models import Lead
 from scoring import current, personas
@@ -192,7 +193,7 @@ def of_persona(filters: Filters, since: datetime | None) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(which, {"low": filters.low, "high": filters.high, "mark": since})
         ids = [row[0] for row in cursor.fetchall()]
-    return [lead for lead, key in _personas(ids, filters.at).items() if key == filters.persona]
+    return [lead for lead, key in _personas(ids, clock.now()).items() if key == filters.persona]
 
 
 def _personas(ids: Sequence[int], at: datetime) -> dict[int, str]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -19,7 +20,7 @@ from feedback.reports.base import Filters, Report
 from feedback.review import month
 from handoff.models import Handoff, SlaResult, Transition
 from leadflow import clock
-from leadflow.leads.models import Answer, Lead, LeadMerge, Outcome
+from leadflow.leads.models import Answer, Campaign, Lead, LeadMerge, Outcome
 from scoring import agreements
 from scoring.models import Agreement
 from tests.conftest import NOW, make_people
@@ -271,6 +272,40 @@ def test_no_report_is_without_its_check():
 @pytest.mark.parametrize("name", CHECKED)
 def test_a_report_equals_plain_python_over_the_exported_ledgers(company, name):
     CHECKED[name](company.ledgers, company.filters)
+
+
+def narrowed(f: Filters) -> list[Filters]:
+    """The period as it is, by each filter, longer than there are leads, and of the last days alone."""
+    team = Handoff.objects.exclude(team=None).earliest("pk").team_id
+    ways = [{"source": "Website"}, {"source": "Elsewhere"}, {"team": team}]
+    ways += [{"version": number} for number in Agreement.objects.values_list("number", flat=True)[:2]]
+    ways += [
+        {"campaign": code} for code in Campaign.objects.exclude(code="").values_list("code", flat=True)[:1]
+    ]
+    personas = Handoff.objects.order_by("pk").values_list("frozen__persona__key", flat=True)
+    ways += [{"persona": key} for key in sorted({key for key in personas if key})[:1]]
+    periods = [{}, {"start": f.start - timedelta(days=400)}, {"start": f.end - timedelta(days=9)}]
+    return [replace(f, **way) for way in (*periods, *ways)]
+
+
+def test_what_is_kept_changes_no_figure(company):
+    """Each report under each filter, from kept rows and again without any."""
+
+    def all_reports() -> dict[tuple[str, int], list[Any]]:
+        found = {}
+        for name, module in reports.ALL.items():
+            for n, filters in enumerate(narrowed(company.filters)):
+                report = module.build(filters)
+                tables = {table.key: table.records for table in report.tables}
+                found[name, n] = [report.population, report.say, tables, report.figures]
+        return found
+
+    if journeys.mark() is None:
+        return
+    kept = all_reports()
+    journeys.forget()
+    for place, report in all_reports().items():
+        assert report == kept[place], place
 
 
 def test_the_company_has_enough_to_count(company):
