@@ -415,6 +415,62 @@ class HandoverLines(models.Model):
     points = ArrayField(models.FloatField())
 
 
+class PromiseKept(models.Model):
+    """A promise of sales that ended, kept or missed, in one narrow row with what reports ask of its handoff.
+
+    Derived from `handoff.SlaResult` as `HandoverKept` is from the ledgers, at the same time and as
+    rebuildable; what still runs and what is void has no row. `promise` is the place in
+    `feedback.reports.dues.PROMISES`.
+    """
+
+    result_id = models.BigIntegerField(primary_key=True)
+    lead_id = models.BigIntegerField(db_index=True)
+    of_holder = models.BooleanField()
+    promise = models.PositiveSmallIntegerField()
+    met = models.BooleanField()
+    holder_id = models.BigIntegerField(null=True)
+    team_id = models.BigIntegerField(null=True)
+    agreement_id = models.BigIntegerField(null=True)
+    due = models.DateTimeField(db_index=True)
+    offered_at = models.DateTimeField()
+    reached_at = models.DateTimeField(null=True)
+    grade = models.CharField(max_length=2, blank=True)
+    first_source = models.CharField(max_length=80, blank=True)
+    first_campaign_id = models.BigIntegerField(null=True)
+    persona = models.CharField(max_length=40, blank=True)
+
+
+class PromiseWeek(models.Model):
+    """How many promises of sales fell due in a week and how many were kept, one row for each `key` of `by`.
+
+    The sum of `PromiseKept`, written in the same transactions. Each promise stands in it for everything
+    (`narrow` empty) and once for each filter that finds it, so that years under a filter are as few rows.
+    """
+
+    week = models.DateField()
+    narrow = models.CharField(max_length=8, blank=True)
+    value = models.CharField(max_length=80, blank=True)
+    by = models.CharField(max_length=5)
+    key = models.CharField(max_length=20)
+    of_holder = models.BooleanField()
+    promise = models.PositiveSmallIntegerField()
+    met = models.IntegerField()
+    missed = models.IntegerField()
+    reached = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["narrow", "value", "by", "week", "key", "of_holder", "promise"],
+                name="promiseweek_once",
+            )
+        ]
+        indexes = [
+            # What has come to nothing is taken out.
+            models.Index(fields=["week"], name="promiseweek_empty", condition=Q(met=0, missed=0))
+        ]
+
+
 class WeeklyMail(models.Model):
     """A report, with its filters, that a person gets by mail each week."""
 
