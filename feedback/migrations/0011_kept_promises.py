@@ -65,4 +65,9 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        # Promises that ended before have no rows yet: what is kept is made anew, reports read the ledgers
+        # until then.
+        migrations.RunSQL(
+            "DELETE FROM feedback_reportrollup WHERE report = 'journeys'", migrations.RunSQL.noop
+        ),
     ]

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Min
 
 from feedback.models import ReportRollup
-from feedback.reports import keeping
+from feedback.reports import dues, keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Relation
 from leadflow import clock
@@ -287,5 +287,6 @@ def _write(ids: Sequence[int], at: datetime, zone: str) -> None:
         cursor.execute(_WRITE, {"ids": list(ids), "who": list(found), "keys": list(found.values())})
     keeping.sum_days(days, zone)
     keeping.keep_handoffs(ids)
+    dues.keep(ids, zone)
     for weekly, was in zip(keeping.WEEKLY, gave, strict=True):
         weekly.move(was, ids, zone)

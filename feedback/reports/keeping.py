@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from feedback.reports import dues
 from feedback.reports.spans import LABELS, holds
 from feedback.reports.weeks import Weekly
 
@@ -63,6 +64,7 @@ def sum_all(zone: str) -> None:
         )
     for weekly in WEEKLY:
         weekly.rebuild(zone)
+    dues.sum_all(zone)
 
 
 # Handoffs ----------------------------------------------------------------------------------
@@ -141,6 +143,7 @@ WEEKLY: tuple[Weekly, ...] = ()
 def forget() -> None:
     """Throw all of it away."""
     kept = ["feedback_journeyday", "feedback_handoverkept", "feedback_handoverlines"]
+    kept += ["feedback_promisekept", "feedback_promiseweek"]
     with connection.cursor() as cursor:
         for table in [*kept, *(weekly.table for weekly in WEEKLY)]:
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608 ours
