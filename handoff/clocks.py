@@ -243,10 +243,11 @@ def oldest_due(at: datetime) -> timedelta | None:
 # Every promise that ended or is missed, whether the tick has come by already or not. Columns: handoff_id,
 # promise, scope, holder_id, team_id, due, finished_at, result, late_by. One parameter: %(at)s. Of the open
 # handoffs, which are many, only those with a running promise in the past, which are few, are opened out.
-RESULTS = """
+STANDING = """
     SELECT r.handoff_id, r.promise, r.scope, r.holder_id, r.team_id, r.due, r.finished_at, r.result, r.late_by
-    FROM handoff_slaresult r WHERE r.voided_at IS NULL
-    UNION ALL
+    FROM handoff_slaresult r WHERE r.voided_at IS NULL"""
+# Of them those whose tick has not come.
+UNTICKED = """
     SELECT h.id, p.promise, p.scope, h.owner_id, h.team_id, p.due, NULL, 'missed', 0
     FROM handoff_handoff h CROSS JOIN LATERAL (VALUES
         ('acceptance', 'holder', h.acceptance_due_at, h.state = 'offered'),
@@ -263,8 +264,8 @@ RESULTS = """
           WHEN 'accepted' THEN least(h.first_touch_due_at, h.lead_first_touch_due_at)
           ELSE least(h.followup_due_at, h.lead_followup_due_at) END < %(at)s
       AND NOT EXISTS (SELECT 1 FROM handoff_slaresult r WHERE r.handoff_id = h.id AND r.promise = p.promise
-                      AND r.scope = p.scope AND r.due = p.due AND r.voided_at IS NULL)
-"""
+                      AND r.scope = p.scope AND r.due = p.due AND r.voided_at IS NULL)"""
+RESULTS = f"{STANDING} UNION ALL {UNTICKED}"
 GROUPS = {
     "": "''",
     "promise": "r.promise",
