@@ -242,7 +242,8 @@ def oldest_due(at: datetime) -> timedelta | None:
 
 # Every promise that ended or is missed, whether the tick has come by already or not. Columns: handoff_id,
 # promise, scope, holder_id, team_id, due, finished_at, result, late_by. One parameter: %(at)s. Of the open
-# handoffs, which are many, only those with a running promise in the past, which are few, are opened out.
+# handoffs, which are many, only those with a running promise in the past, which are few, are opened out: the
+# index `handoff_running` holds them by the same words.
 STANDING = """
     SELECT r.handoff_id, r.promise, r.scope, r.holder_id, r.team_id, r.due, r.finished_at, r.result, r.late_by
     FROM handoff_slaresult r WHERE r.voided_at IS NULL"""
@@ -258,11 +259,10 @@ UNTICKED = """
         ('follow_up', 'lead', h.lead_followup_due_at, h.state = 'working')
     ) p(promise, scope, due, runs)
     WHERE h.state IN ('offered', 'accepted', 'working') AND p.runs AND p.due < %(at)s
-      AND CASE h.state
-          WHEN 'offered' THEN least(h.acceptance_due_at, h.lead_acceptance_due_at,
-                                    h.first_touch_due_at, h.lead_first_touch_due_at)
-          WHEN 'accepted' THEN least(h.first_touch_due_at, h.lead_first_touch_due_at)
-          ELSE least(h.followup_due_at, h.lead_followup_due_at) END < %(at)s
+      AND CASE WHEN h.state = 'offered' THEN least(h.acceptance_due_at, h.lead_acceptance_due_at,
+                                                   h.first_touch_due_at, h.lead_first_touch_due_at)
+               WHEN h.state = 'accepted' THEN least(h.first_touch_due_at, h.lead_first_touch_due_at)
+               ELSE least(h.followup_due_at, h.lead_followup_due_at) END < %(at)s
       AND NOT EXISTS (SELECT 1 FROM handoff_slaresult r WHERE r.handoff_id = h.id AND r.promise = p.promise
                       AND r.scope = p.scope AND r.due = p.due AND r.voided_at IS NULL)"""
 RESULTS = f"{STANDING} UNION ALL {UNTICKED}"

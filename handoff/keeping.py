@@ -17,23 +17,30 @@ from handoff.models import Handoff
 from leadflow.accounts.models import Organisation
 
 DAYS = 28
-# Of the handoffs only those to be called are looked up, all of them together.
+# A lead's own promises of both halves, the holders' of the second: nothing else is shown. Of the handoffs
+# only those to be called are looked up, all of them together.
 _COUNTS = f"""
     WITH due AS MATERIALIZED (
-        SELECT r.* FROM ({RESULTS}) r
+        SELECT r.handoff_id, r.scope, r.promise, r.holder_id, r.due < %(start)s AS earlier, r.result
+        FROM ({RESULTS}) r
         WHERE r.result IN ('met', 'missed') AND r.promise IN ('acceptance', 'first_touch')
-          AND r.due >= %(before)s AND r.due <= %(at)s
+          AND r.due >= %(before)s AND r.due <= %(at)s AND (r.scope = 'lead' OR r.due >= %(start)s)
           AND (%(teams)s::bigint[] IS NULL OR r.team_id = ANY(%(teams)s::bigint[]))
     ), h AS (
         SELECT id, reached_at FROM handoff_handoff WHERE id = ANY(ARRAY(
-            SELECT DISTINCT handoff_id FROM due WHERE promise = 'first_touch'))
+            SELECT DISTINCT handoff_id FROM due WHERE promise = 'first_touch' AND NOT earlier))
     )
     SELECT r.scope, r.promise, CASE WHEN r.scope = 'holder' THEN r.holder_id END,
-           r.due < %(start)s, count(*) FILTER (WHERE r.result = 'met'), count(*),
+           r.earlier, count(*) FILTER (WHERE r.result = 'met'), count(*),
            count(*) FILTER (WHERE h.reached_at IS NOT NULL)
     FROM due r LEFT JOIN h ON h.id = r.handoff_id
     GROUP BY 1, 2, 3, 4
 """  # noqa: S608 - made of our own text, values are bound
+_ANSWERED = f"""
+    SELECT count(*) FILTER (WHERE r.result = 'met'), count(*) FROM ({RESULTS}) r
+    WHERE r.result IN ('met', 'missed') AND r.promise = 'acceptance' AND r.scope = 'holder'
+      AND r.due >= %(start)s AND r.due <= %(at)s AND r.holder_id = %(rep)s
+"""  # noqa: S608
 _CALLED = f"""
     SELECT DISTINCT r.handoff_id FROM ({RESULTS}) r
     WHERE r.result IN ('met', 'missed') AND r.promise = 'first_touch' AND r.scope = 'holder'
@@ -76,11 +83,17 @@ class Weeks:
     before: Kept = Kept()
 
 
-def four_weeks(teams: Sequence[int] | None, at: datetime) -> Weeks:
-    """The four weeks that end today, of these teams (None: all); two queries."""
-    zone = ZoneInfo(Organisation.get().tz)
-    end = at.astimezone(zone).date()
-    start = end - timedelta(days=DAYS - 1)
+def days(at: datetime, zone: str = "") -> tuple[date, date]:
+    """First and last day of the four weeks that end today, in the company's zone (asked for unless given)."""
+    end = at.astimezone(ZoneInfo(zone or Organisation.get().tz)).date()
+    return end - timedelta(days=DAYS - 1), end
+
+
+def four_weeks(teams: Sequence[int] | None, at: datetime, zone: str = "") -> Weeks:
+    """The four weeks that end today, of these teams (None: all); one query, and one for the company's zone
+    unless it is given."""
+    zone = zone or Organisation.get().tz
+    start, end = days(at, zone)
     bound = {
         "at": at,
         "start": _midnight(start, zone),
@@ -104,15 +117,23 @@ def four_weeks(teams: Sequence[int] | None, at: datetime) -> Weeks:
     return Weeks(start, end, {rep: kept(rep, False) for rep in reps}, kept(0, False), kept(0, True))
 
 
+def answered(rep_id: int, at: datetime, zone: str = "") -> Share:
+    """How much of what one rep had to answer in the four weeks was answered in time, whatever team they had;
+    queries as `four_weeks`."""
+    zone = zone or Organisation.get().tz
+    with connection.cursor() as cursor:
+        cursor.execute(_ANSWERED, {"at": at, "start": _midnight(days(at, zone)[0], zone), "rep": rep_id})
+        return Share(*cursor.fetchone())
+
+
 def called(rep_id: int, at: datetime) -> QuerySet[Handoff]:
     """The handoffs whose first call by this rep fell due in the four weeks: reached, or not yet."""
-    zone = ZoneInfo(Organisation.get().tz)
-    start = at.astimezone(zone).date() - timedelta(days=DAYS - 1)
+    zone = Organisation.get().tz
     with connection.cursor() as cursor:
-        cursor.execute(_CALLED, {"at": at, "start": _midnight(start, zone), "rep": rep_id})
+        cursor.execute(_CALLED, {"at": at, "start": _midnight(days(at, zone)[0], zone), "rep": rep_id})
         ids = [row[0] for row in cursor.fetchall()]
     return Handoff.objects.filter(pk__in=ids).select_related("lead__company").order_by("-offered_at", "-pk")
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
+def _midnight(day: date, zone: str) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

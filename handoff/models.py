@@ -2,7 +2,8 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, When
+from django.db.models.functions import Least
 
 from leadflow import clock
 from leadflow.accounts.models import Team
@@ -26,6 +27,8 @@ class State(models.TextChoices):
 OPEN = (State.OFFERED, State.ACCEPTED, State.WORKING, State.OPPORTUNITY)
 CLOSED = (State.REJECTED, State.RETURNED, State.WON, State.LOST, State.WITHDRAWN)
 _OPEN = Q(state__in=[s.value for s in OPEN])
+# The states in which a promise can be running.
+PROMISED = (State.OFFERED, State.ACCEPTED, State.WORKING)
 
 
 class Promise(models.TextChoices):
@@ -132,6 +135,25 @@ class Handoff(models.Model):
                 fields=["owner", "team"],
                 name="handoff_asked",
                 condition=Q(state="offered", snoozed_until__isnull=True),
+            ),
+            # Of the open ones, which are many, those with a promise past due: `handoff.clocks.RESULTS` asks
+            # in these very words.
+            models.Index(
+                Case(
+                    When(
+                        state="offered",
+                        then=Least(
+                            "acceptance_due_at",
+                            "lead_acceptance_due_at",
+                            "first_touch_due_at",
+                            "lead_first_touch_due_at",
+                        ),
+                    ),
+                    When(state="accepted", then=Least("first_touch_due_at", "lead_first_touch_due_at")),
+                    default=Least("followup_due_at", "lead_followup_due_at"),
+                ),
+                name="handoff_running",
+                condition=Q(state__in=[s.value for s in PROMISED]),
             ),
         ]
 
@@ -456,7 +478,11 @@ class Notice(models.Model):
     read_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "-at"], name="notice_user")]
+        indexes = [
+            models.Index(fields=["user", "-at"], name="notice_user"),
+            # Every page's frame counts what is unread: few of all that was ever told.
+            models.Index(fields=["user"], name="notice_unread", condition=Q(read_at__isnull=True)),
+        ]
 
 
 class SavedView(models.Model):

@@ -436,11 +436,9 @@ def stuck() -> QuerySet[Outbox]:
     return rows.select_related("user", "endpoint").order_by("-id")
 
 
-def given_up() -> int:
-    """How many letters nobody tries any more."""
-    return Outbox.objects.filter(
-        attempts__gt=0, delivered_at=None, cancelled_at=None, next_try_at=None
-    ).count()
+def given_up() -> QuerySet[Outbox]:
+    """The letters that nobody tries any more."""
+    return Outbox.objects.filter(attempts__gt=0, delivered_at=None, cancelled_at=None, next_try_at=None)
 
 
 def send_again(ids: Iterable[int], at: datetime) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import EmptyPage, Page, PageNotAnInteger, Paginator
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import IntegerField, QuerySet, Subquery
 
 COUNTED = 10_000
 
@@ -67,6 +67,18 @@ def counts_of(lists: Mapping[str, QuerySet[Any]], most: int = COUNTED) -> dict[s
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(parts)}", bound)
         return dict(zip(lists, cursor.fetchone(), strict=True))
+
+
+class CountOf(Subquery):
+    """The number of rows as a column, so that several counts come in one query."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+
+def count_of(rows: QuerySet[Any]) -> CountOf:
+    """These rows counted as a column of another query; a slice is counted as far as it goes."""
+    return CountOf((rows if rows.query.is_sliced else rows.order_by()).values("pk"))
 
 
 def in_words(count: int, most: int = COUNTED) -> str:

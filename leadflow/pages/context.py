@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import IntegerField, QuerySet, Subquery, Value
+from django.db.models import QuerySet, Value
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest
 from django.utils import timezone
@@ -19,6 +19,7 @@ from handoff.queue import asked
 from leadflow import clock
 from leadflow.accounts.models import SALES, Organisation, Role, User
 from leadflow.leads.models import Lead, Stage
+from leadflow.paging import count_of
 from scoring.models import Agreement
 
 THEMES = (("auto", "Auto", "device-desktop"), ("light", "Light", "sun"), ("dark", "Dark", "moon"))
@@ -134,17 +135,6 @@ def _short(number: int) -> str:
     return f"{MOST - 1}+" if number >= MOST else str(number)
 
 
-class CountOf(Subquery):
-    """The number of rows as a column, so that all counts of the frame come in one query."""
-
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-
-def _count(rows: QuerySet[Any]) -> CountOf:
-    return CountOf((rows if rows.query.is_sliced else rows.order_by()).values("pk"))
-
-
 def _counts(user: User) -> dict[str, Any]:
     if user.role in SALES:
         waiting = RepAnswer.objects.filter(to=user, seen_at=None)
@@ -158,13 +148,13 @@ def _counts(user: User) -> dict[str, Any]:
     row = (
         Organisation.objects.filter(pk=1)
         .annotate(
-            unread=_count(Notice.objects.filter(user=user, read_at=None)),
-            queue=_count(Handoff.objects.filter(asked(user))[:MOST]),
+            unread=count_of(Notice.objects.filter(user=user, read_at=None)),
+            queue=count_of(Handoff.objects.filter(asked(user))[:MOST]),
             mqls=Value(0)
             if user.role in SALES
-            else _count(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)[:MOST]),
-            feedback=_count(waiting_rows),
-            replies=_count(RepAnswer.objects.filter(to=user, seen_at=None)),
+            else count_of(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)[:MOST]),
+            feedback=count_of(waiting_rows),
+            replies=count_of(RepAnswer.objects.filter(to=user, seen_at=None)),
             agreements=ArraySubquery(
                 going.values(json=JSONObject(number="number", state="state", since="in_force_at"))
             ),

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, Exists, Q
+from django.db.models.functions import JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -25,7 +27,7 @@ from leadflow.accounts.models import MARKETING, ApiKey, AuditEntry, Organisation
 from leadflow.accounts.templatetags.lf import num
 from leadflow.jobs.models import Job
 from leadflow.leads.models import Answer, Lead, Outcome
-from leadflow.paging import in_words
+from leadflow.paging import count_of, in_words
 from scoring.document import Document
 from scoring.editing import changes
 from scoring.models import Agreement
@@ -85,41 +87,126 @@ def home(request: HttpRequest) -> HttpResponse:
     assert isinstance(user, User)
     now = clock.now()
     agreement = _agreements()
-    says: dict[str, Callable[[User, datetime, dict[str, Agreement | None]], list[Sentence]]] = {
+    says: dict[str, Callable[[User, datetime, dict[str, Agreement | None], Desk], list[Sentence]]] = {
         Role.MARKETER: _marketing,
         Role.MARKETING_MANAGER: _marketing,
         Role.REP: _rep,
         Role.SALES_MANAGER: _manager,
         Role.ADMIN: _admin,
     }
-    waits = _waits(user, now, agreement)
-    zone = Organisation.get().tz
-    week = _last_week(now, zone)
+    desk = _desk(user, now)
+    waits = _waits(user, now, agreement, desk)
+    week = _last_week(now, desk.zone)
+    customers = _customers(now)
     context = {
         "today": timezone.localtime(now),
-        "sentences": says[user.role](user, now, agreement),
+        "sentences": says[user.role](user, now, agreement, desk),
         "waits": waits[:WAITS_SHOWN],
         "waits_more": max(0, len(waits) - WAITS_SHOWN),
-        "customers": _customers(now),
+        "customers": customers,
         # One week is read from the ledgers themselves: to ask for what is kept would be one look more.
-        "promises": _promises(Filters(*week, now, zone, mark=None), agreement["in_force"]),
+        "promises": _promises(Filters(*week, now, desk.zone, mark=None), agreement["in_force"]),
         "week": week,
-        "ticked_off": _ticked_off(user, now),
+        "ticked_off": desk.ticked_off,
         "can_import": user.role in (*MARKETING, Role.ADMIN),
-        "steps": _first_steps(agreement) if not _any_lead() else [],
-        "not_arrived": outbox.given_up() if user.is_admin else 0,
+        "steps": [] if desk.any_lead else _first_steps(agreement),
+        "not_arrived": desk.not_arrived,
     }
     return render(request, "pages/home.html", context)
+
+
+# The small things that only this page shows, asked for together --------------------------------
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The company's zone, and what is few or only counted; empty what this person's role does not ask for."""
+
+    zone: str = "UTC"
+    any_lead: bool = False
+    # The teams that the person belongs to or manages.
+    teams: list[int] = field(default_factory=list)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    disputes: list[dict[str, Any]] = field(default_factory=list)
+    pieces: list[dict[str, Any]] = field(default_factory=list)
+    # Who waits for room; tasks done since Monday.
+    waiting: int = 0
+    ticked_off: int = 0
+    # An admin's: people and keys, the states of the week's jobs, changes since yesterday, lost messages.
+    people: int = 0
+    keys: int = 0
+    jobs: list[str] = field(default_factory=list)
+    changes: int = 0
+    not_arrived: int = 0
+
+
+def _desk(user: User, now: datetime) -> Desk:
+    """One query, with a column for each."""
+    asked: dict[str, Any] = {"any_lead": Exists(Lead.objects.all()), "decisions": _decided(user)}
+    if user.role in (Role.SALES_MANAGER, Role.ADMIN):
+        asked["disputes"] = _disputed()
+    if user.role == Role.SALES_MANAGER:
+        mine = Team.objects.filter(Q(manager=user.pk) | Q(pk=user.team_id))
+        asked["teams"] = ArraySubquery(mine.order_by("pk").values("pk"))
+    if user.role in MARKETING:
+        monday = _day_start(now) - timedelta(days=timezone.localtime(now).weekday())
+        done = Task.objects.filter(done_by=user, done_at__gte=monday, done_at__lte=now)
+        asked |= {
+            "pieces": _wanted(),
+            "waiting": count_of(RoomWait.objects.filter(left_at=None)),
+            "ticked_off": count_of(done),
+        }
+    if user.role == Role.ADMIN:
+        jobs = Job.objects.filter(created_at__gte=now - timedelta(days=7))
+        asked |= {
+            "people": count_of(User.objects.filter(is_active=True)),
+            "keys": count_of(ApiKey.objects.filter(revoked_at=None)),
+            "jobs": ArraySubquery(jobs.order_by().values("state")),
+            "changes": count_of(AuditEntry.objects.filter(at__gte=now - timedelta(days=1))),
+            "not_arrived": count_of(outbox.given_up()),
+        }
+    row = Organisation.objects.filter(pk=1).annotate(**asked).values("tz", *asked).first()
+    if row is None:
+        Organisation.get()
+        return _desk(user, now)
+    return Desk(zone=row.pop("tz"), **row)
+
+
+def _decided(user: User) -> ArraySubquery:
+    rows = Decision.objects.filter(owner=user, done_at=None).order_by("due")[:WAITS_SHOWN]
+    return ArraySubquery(rows.values(json=JSONObject(text="text", due="due", month="review__month")))
+
+
+def _disputed() -> ArraySubquery:
+    rows = Dispute.objects.filter(settled_at=None).order_by("due_at")[:WAITS_SHOWN]
+    lead = "handoff__lead"
+    told = JSONObject(
+        name=f"{lead}__name",
+        email=f"{lead}__email",
+        lead="handoff__lead_id",
+        by="by__name",
+        comment="comment",
+        due="due_at",
+    )
+    return ArraySubquery(rows.values(json=told))
+
+
+def _wanted() -> ArraySubquery:
+    rows = Question.objects.filter(wanted_by__isnull=False, answered_at=None, group=None)
+    rows = rows.order_by("wanted_by", "pk")[:WAITS_SHOWN]
+    return ArraySubquery(rows.values(json=JSONObject(pk="pk", text="text", by="wanted_by")))
 
 
 # The three sentences ----------------------------------------------------------------------
 
 
-def _marketing(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
+def _marketing(
+    user: User, now: datetime, agreement: dict[str, Agreement | None], desk: Desk
+) -> list[Sentence]:
     return [_answers(now, agreement), _mqls(now), _version(user, agreement)]
 
 
-def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
+def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None], desk: Desk) -> list[Sentence]:
     mine = Handoff.objects.filter(owner=user, state__in=OPEN)
     row = mine.aggregate(
         offered=Count("pk", filter=Q(state=State.OFFERED)),
@@ -152,13 +239,18 @@ def _rep(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> l
     return [
         say("inbox", *first),
         second,
-        _in_time(_weeks(user, now), user.pk, "You answered"),
+        # A rep's own share goes with them when they change teams.
+        _in_time(
+            keeping.answered(user.pk, now, desk.zone),
+            keeping.days(now, desk.zone),
+            f"holder.acceptance.all.rep={user.pk}",
+            "You answered",
+        ),
     ]
 
 
-def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
-    team = _of_team(user)
-    row = team.filter(state__in=OPEN).aggregate(
+def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None], desk: Desk) -> list[Sentence]:
+    row = Handoff.objects.filter(team__in=desk.teams, state__in=OPEN).aggregate(
         offered=Count("pk", filter=Q(state=State.OFFERED)),
         late=Count("pk", filter=Q(sla_due_at__lte=now)),
         today=Count("pk", filter=Q(sla_due_at__gt=now, sla_due_at__lt=_tomorrow(now))),
@@ -174,17 +266,15 @@ def _manager(user: User, now: datetime, agreement: dict[str, Agreement | None]) 
         Part(_due_today(row["today"]), "/queue/"),
         ".",
     )
-    second = _in_time(_weeks(user, now), None, "Your team answered")
+    # The four weeks of the reader's teams, counted as on the board and in the report.
+    weeks = keeping.four_weeks(desk.teams or [0], now, desk.zone)
+    days = (weeks.start, weeks.end)
+    second = _in_time(weeks.total.answered, days, "lead.acceptance.all", "Your team answered")
     return [first, second, _version(user, agreement)]
 
 
-def _admin(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Sentence]:
-    people = User.objects.filter(is_active=True).count()
-    keys = ApiKey.objects.filter(revoked_at=None).count()
-    jobs = Counter(
-        Job.objects.filter(created_at__gte=now - timedelta(days=7)).values_list("state", flat=True)
-    )
-    changes = AuditEntry.objects.filter(at__gte=now - timedelta(days=1)).count()
+def _admin(user: User, now: datetime, agreement: dict[str, Agreement | None], desk: Desk) -> list[Sentence]:
+    people, keys, jobs, changes = desk.people, desk.keys, Counter(desk.jobs), desk.changes
     first = say(
         "users",
         Part(f"{num(people)} people", "/settings/people/"),
@@ -315,49 +405,39 @@ def _version(user: User, agreement: dict[str, Agreement | None]) -> Sentence:
     )
 
 
-def _weeks(user: User, now: datetime) -> keeping.Weeks:
-    """The four weeks of the reader's teams, counted as on the board and in the report."""
-    teams = set(Team.objects.filter(manager=user).values_list("pk", flat=True))
-    # A rep's own share goes with them when they change teams.
-    return keeping.four_weeks(None if user.role == Role.REP else sorted(teams | {user.team_id or 0}), now)
-
-
-def _in_time(weeks: keeping.Weeks, rep: int | None, who: str) -> Sentence:
+def _in_time(kept: keeping.Share, days: tuple[date, date], cell: str, who: str) -> Sentence:
     """Met ÷ (met + missed) of four weeks: a rep's own share, else the team's."""
-    kept = weeks.total if rep is None else weeks.reps.get(rep, keeping.Kept())
-    days = f"from={weeks.start}&to={weeks.end}"
-    if not kept.answered.whole:
+    shown = f"from={days[0]}&to={days[1]}"
+    if not kept.whole:
         return say(
             "clock",
             "No promise has fallen due in the last four weeks; ",
-            Part("see how they are counted", f"/reports/sla/?{days}"),
+            Part("see how they are counted", f"/reports/sla/?{shown}"),
             ".",
         )
-    cell = "lead.acceptance.all" if rep is None else f"holder.acceptance.all.rep={rep}"
     return say(
         "clock",
         f"{who} ",
         Part(
-            f"{num(kept.answered.part)} of {num(kept.answered.whole)} leads in time",
-            f"/reports/sla/leads/?cell={cell}&{days}",
+            f"{num(kept.part)} of {num(kept.whole)} leads in time",
+            f"/reports/sla/leads/?cell={cell}&{shown}",
         ),
-        f" in the last four weeks, {kept.answered.percent}%.",
+        f" in the last four weeks, {kept.percent}%.",
     )
 
 
 # What waits -----------------------------------------------------------------------------------
 
 
-def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None]) -> list[Wait]:
-    waits = (
-        _signatures(user, agreement) + _workshops(user) + _tasks(user) + _decisions(user) + _pulse(user, now)
-    )
+def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None], desk: Desk) -> list[Wait]:
+    waits = _signatures(user, agreement) + _workshops(user) + _tasks(user) + _decisions(desk)
+    waits += _pulse(user, now)
     if user.role in (Role.SALES_MANAGER, Role.ADMIN):
-        waits += _disputes()
+        waits += _disputes(desk)
     if user.role in (Role.REP, Role.SALES_MANAGER):
-        waits += _handoffs(user, now)
+        waits += _handoffs(user, now, desk)
     if user.role in MARKETING:
-        waits += _room() + _pieces_wanted()
+        waits += _room(desk) + _pieces_wanted(desk)
     far = now + timedelta(days=3650)
     return sorted(waits, key=lambda wait: wait.due or far)
 
@@ -395,19 +475,22 @@ def _workshops(user: User) -> list[Wait]:
     ]
 
 
-def _decisions(user: User) -> list[Wait]:
-    rows = Decision.objects.filter(owner=user, done_at=None).select_related("review").order_by("due")
-    return [
-        Wait(
-            "Decided in the review",
-            one.text,
-            f"review of {one.review.month:%B}",
-            timezone.make_aware(datetime.combine(one.due, time(17))),
-            f"/review/{one.review.month:%Y-%m}/#decisions",
-            "Open",
+def _decisions(desk: Desk) -> list[Wait]:
+    waits = []
+    for one in desk.decisions:
+        month = date.fromisoformat(one["month"])
+        due = datetime.combine(date.fromisoformat(one["due"]), time(17))
+        waits.append(
+            Wait(
+                "Decided in the review",
+                one["text"],
+                f"review of {month:%B}",
+                timezone.make_aware(due),
+                f"/review/{month:%Y-%m}/#decisions",
+                "Open",
+            )
         )
-        for one in rows[:WAITS_SHOWN]
-    ]
+    return waits
 
 
 def _pulse(user: User, now: datetime) -> list[Wait]:
@@ -453,31 +536,26 @@ _TASK_ACTS = {
 }
 
 
-def _disputes() -> list[Wait]:
-    rows = (
-        Dispute.objects.filter(settled_at=None)
-        .select_related("handoff__lead", "by")
-        .order_by("due_at")[:WAITS_SHOWN]
-    )
+def _disputes(desk: Desk) -> list[Wait]:
     return [
         Wait(
             "Decide a dispute",
-            str(row.handoff.lead),
-            f"{row.by.name}: “{row.comment}”",
-            row.due_at,
+            one["name"] or one["email"] or f"Lead {one['lead']}",
+            f"{one['by']}: “{one['comment']}”",
+            datetime.fromisoformat(one["due"]),
             "/feedback/",
             "Decide",
         )
-        for row in rows
+        for one in desk.disputes
     ]
 
 
-def _handoffs(user: User, now: datetime) -> list[Wait]:
+def _handoffs(user: User, now: datetime, desk: Desk) -> list[Wait]:
     rows = Handoff.objects.filter(state__in=OPEN, sla_due_at__lt=_tomorrow(now))
     rows = (
         rows.filter(owner=user)
         if user.role == Role.REP
-        else rows.filter(pk__in=_of_team(user).values("pk"), sla_due_at__lte=now)
+        else rows.filter(team__in=desk.teams, sla_due_at__lte=now)
     )
     waits = []
     for row in rows.select_related("lead", "lead__company", "owner").order_by("sla_due_at")[:WAITS_SHOWN]:
@@ -501,28 +579,25 @@ _LATE = {
 }
 
 
-def _pieces_wanted() -> list[Wait]:
+def _pieces_wanted(desk: Desk) -> list[Wait]:
     """Questions for which somebody of marketing promised a new piece."""
-    rows = Question.objects.filter(wanted_by__isnull=False, answered_at=None, group=None)
     return [
         Wait(
             "Write a piece",
-            f"“{row.text}”",
+            f"“{one['text']}”",
             "sales asks for it",
-            timezone.make_aware(datetime.combine(row.wanted_by, time(17))),
-            f"/feedback/questions/{row.pk}/",
+            timezone.make_aware(datetime.combine(date.fromisoformat(one["by"]), time(17))),
+            f"/feedback/questions/{one['pk']}/",
             "Answer",
         )
-        for row in rows.order_by("wanted_by", "pk")[:WAITS_SHOWN]
-        if row.wanted_by is not None
+        for one in desk.pieces
     ]
 
 
-def _room() -> list[Wait]:
-    waiting = RoomWait.objects.filter(left_at=None).count()
-    if not waiting:
+def _room(desk: Desk) -> list[Wait]:
+    if not desk.waiting:
         return []
-    what = f"{num(waiting)} ready people wait for room"
+    what = f"{num(desk.waiting)} ready people wait for room"
     return [
         Wait(
             "Sales is full",
@@ -560,14 +635,6 @@ def _last_week(now: datetime, zone: str) -> tuple[date, date]:
     return monday, monday + timedelta(days=6)
 
 
-def _ticked_off(user: User, now: datetime) -> int:
-    """How many tasks this person has done since Monday."""
-    if user.role not in MARKETING:
-        return 0
-    monday = _day_start(now) - timedelta(days=timezone.localtime(now).weekday())
-    return Task.objects.filter(done_by=user, done_at__gte=monday, done_at__lte=now).count()
-
-
 def _promises(filters: Filters, agreement: Agreement | None) -> list[dict[str, Any]]:
     """Both sides' promises of last week beside the figures that the agreement in force names: those of the
     report, by the days of the company."""
@@ -602,10 +669,6 @@ def _agreements() -> dict[str, Agreement | None]:
     return found
 
 
-def _any_lead() -> bool:
-    return Lead.objects.exists()
-
-
 def _first_steps(agreement: dict[str, Agreement | None]) -> list[dict[str, Any]]:
     """Day one: what to do first."""
     signed = agreement["in_force"] is not None
@@ -627,13 +690,6 @@ def _first_steps(agreement: dict[str, Agreement | None]) -> list[dict[str, Any]]
             "action": "Open the agreement",
         },
     ]
-
-
-def _of_team(user: User) -> QuerySet[Handoff]:
-    teams = Q(team__manager=user)
-    if user.team_id:
-        teams |= Q(team=user.team_id)
-    return Handoff.objects.filter(teams)
 
 
 def _day_start(now: datetime) -> datetime:
