@@ -278,6 +278,8 @@ class LeadJourney(models.Model):
     persona = models.CharField(max_length=40, blank=True)
     gone = models.BooleanField(default=False)
     stage = models.CharField(max_length=12, default="conversion")
+    # The state of its open handoff, empty without one: most places are told by this and the stage.
+    open_state = models.CharField(max_length=12, blank=True)
     mql_at = models.DateTimeField(null=True)
     offered_at = models.DateTimeField(null=True)
     accepted_at = models.DateTimeField(null=True)
@@ -309,6 +311,21 @@ class LeadJourney(models.Model):
                 fields=["created_at"],
                 name="leadjourney_handed",
                 condition=Q(gone=False, teams__isnull=False),
+                include=[
+                    "lead",
+                    "first_source",
+                    "first_campaign_id",
+                    "persona",
+                    "stage",
+                    "open_state",
+                    "teams",
+                    "mql_at",
+                    "offered_at",
+                    "accepted_at",
+                    "opportunity_at",
+                    "customer_at",
+                    "undated",
+                ],
             ),
             models.Index(
                 fields=["created_at"],
@@ -325,6 +342,7 @@ class LeadJourney(models.Model):
                     "first_campaign_id",
                     "persona",
                     "stage",
+                    "open_state",
                     "mql_at",
                     "offered_at",
                     "accepted_at",
@@ -341,8 +359,8 @@ class JourneyDay(models.Model):
     """How many leads came on a day, by what they came by and who they are, and how far they went since.
 
     The sum of `LeadJourney` without whoever is gone, written in the same transactions: years are a few
-    thousand rows. The spans count leads that went both steps of `feedback.reports.velocity`; `stages` says
-    where they stand.
+    thousand rows. The spans count leads that went both steps of `feedback.reports.velocity`; `stage` and
+    `open_state` say where they stand.
     """
 
     day = models.DateField()
@@ -350,6 +368,7 @@ class JourneyDay(models.Model):
     first_campaign_id = models.BigIntegerField(null=True)
     persona = models.CharField(max_length=40, blank=True)
     stage = models.CharField(max_length=12)
+    open_state = models.CharField(max_length=12, blank=True)
     leads = models.IntegerField()
     mql = models.IntegerField()
     offered = models.IntegerField()
@@ -365,6 +384,30 @@ class JourneyDay(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["day"], name="journeyday_day")]
+
+
+class SpanWeek(models.Model):
+    """How many leads that came in a week went from one step to another within how many days.
+
+    Of `LeadJourney` without whoever is gone, kept by difference (`feedback.reports.weeks`). `tenths`: the
+    length in tenths of a day as it is shown, whole days from ten on. `first_campaign_id` is 0 without one.
+    """
+
+    week = models.DateField()
+    first_source = models.CharField(max_length=80, blank=True)
+    first_campaign_id = models.BigIntegerField(default=0)
+    persona = models.CharField(max_length=40, blank=True)
+    span = models.CharField(max_length=12)
+    tenths = models.IntegerField()
+    n = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["week", "first_source", "first_campaign_id", "persona", "span", "tenths"],
+                name="spanweek_one",
+            )
+        ]
 
 
 class HandoverKept(models.Model):

@@ -7,12 +7,11 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports import journeys, spans
+from feedback.reports import journeys, middles, spans
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
 from feedback.reports.cube import (
     ALL,
     Counts,
-    Cube,
     Dim,
     Listed,
     Measure,
@@ -77,36 +76,33 @@ CUBE = Cohort(
     {"source": Dim("First source", "source")},
     "of those who became leads from {words}",
 )
-# By itself: middle values need their rows sorted, counts do not.
-MIDDLES = Cube(
-    relation,
-    {
-        f"days_{key}": Measure(f"{text}: both steps reached", spans.holds(key), custom=spans.quantiles(key))
-        for key, text in SPANS
-    },
-    {},
-)
-# The cohort has nobody merged or erased; its stages are those of now. `{which}` of it are looked at.
-_COHORT = f"""
-    FROM (SELECT lead_id AS id, stage, NULL::timestamptz AS erased_at, NULL::bigint AS merged_into_id
-          FROM base WHERE {{which}} OFFSET 0) l {audit.PLACE_JOINS}"""  # noqa: S608 the pieces are ours
-_IN_PLACE = f"SELECT l.id {_COHORT.format(which='true')} WHERE ({audit.PLACE}) = %(place)s"
-# Whose place is not that of the stage alone, with the place that the stage alone would be: they are few.
-_SET_APART = """lead_id IN (
-        SELECT lead_id FROM handoff_handoff WHERE state IN ('offered', 'accepted', 'working', 'opportunity')
-        UNION SELECT lead_id FROM handoff_roomwait WHERE left_at IS NULL
-        UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL)"""
+# Where a lead of the cohort is as far as stage and open handoff say; nobody in it is merged or erased.
+_STANDS = """CASE WHEN stage = 'excluded' THEN stage WHEN open_state <> '' THEN open_state
+    WHEN stage NOT IN ('sql', 'opportunity') THEN stage END"""
+_STANDING = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"place": Dim("Place", _STANDS)})
+# Whose place may be another, with their place: who waits for room or is to be repaired. They are few.
 _APART = f"""
-    SELECT {audit.PLACE}, CASE WHEN l.stage NOT IN ('sql', 'opportunity') THEN l.stage END, count(*)
-    {_COHORT.format(which=_SET_APART)} GROUP BY 1, 2"""
-_STAGES = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"stage": Dim("Stage", "stage")})
+    apart AS MATERIALIZED (SELECT l.id AS lead_id, ({audit.PLACE}) AS place {audit.PLACES_FROM}
+        WHERE l.id IN (SELECT lead_id FROM handoff_roomwait WHERE left_at IS NULL
+            UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL))"""  # noqa: S608
+_FEW = "SELECT lead_id FROM apart"
+_OF_FEW = ("waiting for room", "repair list")
+_IN_PLACE = f"""FROM base LEFT JOIN apart USING (lead_id)
+    WHERE CASE WHEN apart.lead_id IS NULL THEN {_STANDS} ELSE apart.place END = %(place)s"""
+_PAGE = "ORDER BY created_at DESC, lead_id DESC LIMIT %(size)s OFFSET %(start)s"
 
 
-def _rows(statement: str, filters: Filters, **bound: Any) -> list[tuple[Any, ...]]:
-    found = relation(filters)
+def _rows(statement: str, filters: Filters, few: str = "", **bound: Any) -> list[tuple[Any, ...]]:
+    found = journeys.cohort(filters, few=few)
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH {found.text} {statement}", {**found.bound, **bound})
+        cursor.execute(f"WITH {_APART}, {found.text} {statement}", {**found.bound, **bound})
         return list(cursor.fetchall())
+
+
+def _in_place(place: str, filters: Filters, page: str = "", **bound: Any) -> list[int]:
+    few = _FEW if place in _OF_FEW else ""
+    rows = _rows(f"SELECT lead_id {_IN_PLACE} {page}", filters, few, place=place, **bound)
+    return [row[0] for row in rows]
 
 
 @dataclass(frozen=True)
@@ -143,13 +139,17 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     place = cell.removeprefix("place=")
     if place not in PLACE_WORDS:
         raise BadInput("There is no such place.", [Fault("cell", "Open it from the report.")])
-    return leads_of([row[0] for row in _rows(_IN_PLACE, filters, place=place)])
+    return leads_of(_in_place(place, filters))
 
 
 def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
     """A page of the leads behind a cell, and how many there are."""
     if cell.startswith("place="):
-        return page_of_ids(drill(cell, filters), start, size)
+        place, filters = cell.removeprefix("place="), journeys.marked(filters)
+        if place not in PLACE_WORDS or journeys.kept(filters) is None:
+            return page_of_ids(drill(cell, filters), start, size)
+        total = _places(filters).get(place, 0)
+        return _in_place(place, filters, _PAGE, start=start, size=size), total
     return CUBE.listed(cell, filters, start, size)
 
 
@@ -173,7 +173,7 @@ def build(filters: Filters) -> Report:
     steps = _steps_table(total, before)
     report.tables = [
         steps,
-        _days_table(now.counts[ALL], MIDDLES.count(filters)[ALL], MIDDLES.count(filters.before)[ALL]),
+        _days_table(now.counts[ALL], _days_of(filters), _days_of(filters.before)),
         _places_table(filters, total["leads"]),
         _sources_table(now),
     ]
@@ -233,12 +233,16 @@ def _share(counts: dict[str, int], step: str, above: str, cell: str) -> Figure:
     return Figure(share(counts[step], whole), said, cell if counts[step] else "", small=small)
 
 
+def _days_of(filters: Filters) -> dict[str, list[float] | None]:
+    return middles.days(filters).get("", {})
+
+
 def _days_table(counts: dict[str, Any], now: dict[str, Any], was: dict[str, Any]) -> Table:
     rows = []
     for key, label in SPANS:
         count = counts[f"both_{key}"]
-        low, middle, high = (now[f"days_{key}"] or [None] * 5)[1:4]
-        earlier = (was[f"days_{key}"] or [None] * 5)[2]
+        low, middle, high = (now.get(key) or [None] * 5)[1:4]
+        earlier = (was.get(key) or [None] * 5)[2]
         half = (
             Figure(None)
             if low is None or high is None
@@ -260,7 +264,7 @@ def _days_table(counts: dict[str, Any], now: dict[str, Any], was: dict[str, Any]
         "How long it takes",
         ("Days from step to step", "Leads", "Middle lead", "Half of all", "Middle before"),
         rows,
-        note="Deals without a date are left out",
+        note=f"Deals without a date are left out. {spans.ROUNDED}",
         unseen=(1, 4),
     )
 
@@ -274,15 +278,15 @@ def _days(value: float | None, small: str, cell: str) -> Figure:
 
 
 def _places(filters: Filters) -> dict[str, int]:
-    """How many of the cohort are in each place now: where their stage says, but for those set apart."""
-    stages = {key: row["leads"] for (dim, key), row in _STAGES.count(filters, "stage").items() if dim}
+    """How many of the cohort are in each place now: as they stand, but for those set apart."""
     found: dict[str, int] = defaultdict(int)
-    for stage, n in stages.items():
-        if stage not in ("sql", "opportunity"):
-            found[stage] += n
-    for place, stage, n in _rows(_APART, filters):
-        if stage:
-            found[stage] -= n
+    for (dim, place), row in _STANDING.count(filters, "place").items():
+        if dim and place:
+            found[place] += row["leads"]
+    apart = f"SELECT {_STANDS}, apart.place, count(*) FROM base JOIN apart USING (lead_id) GROUP BY 1, 2"  # noqa: S608
+    for stands, place, n in _rows(apart, filters, _FEW):
+        if stands:
+            found[stands] -= n
         if place:
             found[place] += n
     return found

@@ -42,19 +42,21 @@ _LIVE = """
             FROM leads_outcome o JOIN leads_lead p ON p.id = o.lead_id
             WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
-    belongs AS (SELECT lead_id, array_agg(DISTINCT team_id) FILTER (WHERE team_id IS NOT NULL) AS teams
+    belongs AS (SELECT lead_id, array_agg(DISTINCT team_id) FILTER (WHERE team_id IS NOT NULL) AS teams,
+                       max(state) FILTER (
+                           WHERE state IN ('offered', 'accepted', 'working', 'opportunity')) AS open_state
             FROM handoff_handoff WHERE lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
     live AS (SELECT l.id AS lead_id, l.created_at, l.first_source, l.first_campaign_id,
                     l.merged_into_id IS NOT NULL OR l.erased_at IS NOT NULL AS gone, l.stage,
-                    mql.at AS mql_at,
+                    coalesce(belongs.open_state, '') AS open_state, mql.at AS mql_at,
                     said.offered_at, said.accepted_at, deal.opportunity_at, deal.customer_at,
                     coalesce(deal.undated, false) AS undated, belongs.teams
             FROM leads_lead l LEFT JOIN mql ON mql.lead_id = l.id LEFT JOIN said ON said.lead_id = l.id
             LEFT JOIN belongs ON belongs.lead_id = l.id
             LEFT JOIN deal ON deal.lead_id = l.id WHERE l.id IN (SELECT id FROM {ids}))"""
 _COLUMNS = (
-    "lead_id, created_at, first_source, first_campaign_id, gone, stage, mql_at, offered_at, accepted_at,"
-    " opportunity_at, customer_at, undated, teams"
+    "lead_id, created_at, first_source, first_campaign_id, gone, stage, open_state, mql_at, offered_at,"
+    " accepted_at, opportunity_at, customer_at, undated, teams"
 )
 # Leads about which anything was written since the mark.
 MOVED = """
@@ -69,7 +71,7 @@ MOVED_AND_LIVE = f"""
     {_LIVE.format(ids="fresh")}"""  # noqa: S608
 _KEPT = f"""{MOVED_AND_LIVE},
     every AS (
-        SELECT {_COLUMNS}, persona FROM feedback_leadjourney j
+        SELECT {_COLUMNS}, persona FROM {{rows}} j
         WHERE NOT gone AND created_at >= %(low)s AND created_at < %(high)s
           AND NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = j.lead_id)
         UNION ALL SELECT {_COLUMNS}, %(fresh_persona)s FROM live)"""  # noqa: S608
@@ -77,6 +79,10 @@ _ONLY_LIVE = f"""
     fresh AS MATERIALIZED (SELECT id FROM leads_lead WHERE created_at >= %(low)s AND created_at < %(high)s),
     {_LIVE.format(ids="fresh")},
     every AS (SELECT {_COLUMNS}, %(fresh_persona)s AS persona FROM live)"""  # noqa: S608
+_CAMPAIGN = "(SELECT one.id FROM leads_campaign one WHERE one.code = %(campaign)s)"
+# Of some leads alone: looked up one by one.
+_FEW = """({few}) picked(id) CROSS JOIN LATERAL (
+    SELECT * FROM feedback_leadjourney r WHERE r.lead_id = picked.id OFFSET 0)"""
 STEPS = ("mql", "offered", "accepted", "opportunity", "customer")
 
 
@@ -135,11 +141,12 @@ def limits(filters: Filters) -> tuple[datetime, datetime]:
     return max(filters.low, since or filters.high), min(filters.high, until or filters.high)
 
 
-def cohort(filters: Filters, extra: str = "", only: str = "") -> Relation:
+def cohort(filters: Filters, extra: str = "", only: str = "", few: str = "") -> Relation:
     """One row per person who became a lead in the period, as known at `filters.at`.
 
     Columns: lead_id, created_at, source, campaign (code), campaign_id, and for each step `<step>_at`, null
-    if not reached by then; `undated`. `extra` adds columns over `e` (the row) and %(at)s, `only` a condition.
+    if not reached by then; `undated`. `extra` adds columns over `e` (the row) and %(at)s, `only` a condition;
+    `few` selects the only `lead_id`s that are looked at, each once.
     """
     found = kept(filters)
     since = found.mark if found else None
@@ -149,27 +156,31 @@ def cohort(filters: Filters, extra: str = "", only: str = "") -> Relation:
     where += ["NOT e.gone", "e.created_at <= %(at)s"]
     if only:
         where.append(only)
+    if few:
+        where.append(f"e.lead_id IN ({few})")
     if filters.team:
         where.append("e.teams IS NOT NULL AND e.teams @> ARRAY[%(team)s]::bigint[]")
         bound["team"] = filters.team
     steps = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
-    text = f"""{_KEPT if found else _ONLY_LIVE},
+    rows = _FEW.format(few=few) if few else "feedback_leadjourney"
+    text = f"""{_KEPT.format(rows=rows) if found else _ONLY_LIVE},
     base AS (SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
-                    c.code AS campaign, e.first_campaign_id AS campaign_id, e.stage, {steps}, e.undated{extra}
+                    c.code AS campaign, e.first_campaign_id AS campaign_id, e.stage, e.open_state, {steps},
+                    e.undated{extra}
              FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
              WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours, values are bound
     return Relation(text, bound)
 
 
 def narrowed(filters: Filters, since: datetime | None, row: str) -> tuple[list[str], dict[str, Any]]:
-    """What source, campaign and persona ask of the alias `row` and its campaign `c`; and what is bound."""
+    """What source, campaign and persona ask of the alias `row`; and what is bound."""
     where = []
     bound: dict[str, Any] = {"at": filters.at, "mark": since, "fresh_persona": ""}
     if filters.source:
         where.append(f"{row}.first_source = %(source)s")
         bound["source"] = "" if filters.source == NO_SOURCE else filters.source
     if filters.campaign:
-        where.append("c.code = %(campaign)s")
+        where.append(f"{row}.first_campaign_id = {_CAMPAIGN}")
         bound["campaign"] = filters.campaign
     if filters.persona:
         where.append(f"({row}.persona = %(persona)s OR {row}.lead_id = ANY(%(persona_leads)s))")

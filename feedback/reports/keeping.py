@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from feedback.reports import dues
-from feedback.reports.spans import LABELS, holds
+from feedback.reports.spans import LABELS, WEEKS, holds
 from feedback.reports.weeks import Weekly
 
 STEPS = ("mql", "offered", "accepted", "opportunity", "customer")
@@ -20,7 +20,7 @@ COUNTED = {
     **{step: f"{step}_at IS NOT NULL" for step in STEPS},
     **{f"span_{key}": holds(key) for key in LABELS},
 }
-_BY = "first_source, first_campaign_id, persona, stage"
+_BY = "first_source, first_campaign_id, persona, stage, open_state"
 _DAY = "(created_at AT TIME ZONE %(zone)s)::date"
 # The sums as they would be counted now, of the days in `{which}`.
 SUMS = f"""
@@ -137,7 +137,7 @@ def keep_handoffs(ids: Sequence[int]) -> None:
 
 
 # The sums by week that are kept with them.
-WEEKLY: tuple[Weekly, ...] = ()
+WEEKLY: tuple[Weekly, ...] = (WEEKS,)
 
 
 def forget() -> None:

@@ -1,6 +1,6 @@
-"""Counts of a cohort from its kept days: the same numbers as over its leads, without reading them.
+"""Counts of a cohort from its kept days and weeks: the same numbers as over its leads, without reading them.
 
-The days' sums are taken, less the leads that went a step after the instant of looking or about which
+The kept sums are taken, less the leads that went a step after the instant of looking or about which
 something was written since the mark; those are counted one by one, as they were or are.
 """
 
@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -16,18 +17,19 @@ from feedback.reports import journeys
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import ALL, Counts, Cube, Listed, Measure, Relation, page_of_ids
 from feedback.reports.keeping import COUNTED, STEPS
+from feedback.reports.spans import gone
+from feedback.reports.weeks import within
 
 _CUT = ", ".join(f"CASE WHEN {step}_at <= %(at)s THEN {step}_at END AS {step}_at" for step in STEPS)
-_WHO = "lead_id, first_source, first_campaign_id, persona, stage, created_at"
+_WHO = "lead_id, first_source, first_campaign_id, persona, stage, open_state, created_at"
 _RAW = f"{_WHO}, {', '.join(f'{step}_at' for step in STEPS)}, undated"
 _STEPS = f"{_WHO}, {_CUT}, undated"
 _FULL = "created_at >= %(from)s AND created_at < %(until)s"
 _EDGE = """(created_at >= %(low)s AND created_at < least(%(from)s, %(high)s)
     OR created_at >= greatest(%(until)s, %(from)s, %(low)s) AND created_at < %(high)s)"""
 _NOT_MOVED = "NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = j.lead_id)"
-# `{kept}` from the mark's rows, `{live}` from the ledgers; `part` has one row per day and kind of lead, and
-# one or two per lead that does not stand in its day as it was.
-_PARTS = f"""
+# `one` has the leads that do not stand in the sums as they count: less than they gave (`w` -1), more (+1).
+_ONE = f"""
     off AS MATERIALIZED (
         SELECT lead_id FROM feedback_leadjourney WHERE NOT gone AND last_at > %(at)s AND {_FULL}
         UNION SELECT j.lead_id FROM feedback_leadjourney j JOIN moved ON moved.id = j.lead_id
@@ -42,64 +44,89 @@ _PARTS = f"""
         UNION ALL SELECT 1, {_STEPS} FROM feedback_leadjourney j
             WHERE NOT gone AND created_at <= %(at)s AND {_EDGE} AND {_NOT_MOVED}
         UNION ALL SELECT 1, {_STEPS.replace("persona", "%(fresh_persona)s")} FROM live
-            WHERE NOT gone AND created_at <= %(at)s),
-    part AS (
-        SELECT NULL::bigint AS lead_id, first_source, first_campaign_id, persona, stage, {", ".join(COUNTED)}
-        FROM feedback_journeyday WHERE day >= %(first)s AND day <= %(last)s
-        UNION ALL SELECT lead_id, first_source, first_campaign_id, persona, stage,
-            {", ".join(f"CASE WHEN {holds} THEN w ELSE 0 END" for holds in COUNTED.values())} FROM one)"""  # noqa: S608
+            WHERE NOT gone AND created_at <= %(at)s)"""  # noqa: S608
+# One row per day or week and kind of lead, and one or two per lead of `one`.
+_DAYS = f"""
+        SELECT NULL::bigint AS lead_id, first_source, first_campaign_id, persona, stage, open_state,
+            {", ".join(COUNTED)}
+        FROM feedback_journeyday WHERE day >= %(first)s AND day < %(end)s
+        UNION ALL SELECT lead_id, first_source, first_campaign_id, persona, stage, open_state,
+            {", ".join(f"CASE WHEN {holds} THEN w ELSE 0 END" for holds in COUNTED.values())} FROM one"""  # noqa: S608
+_WEEKS = f"""
+        SELECT NULL::bigint AS lead_id, first_source, first_campaign_id, persona, span, tenths, n
+        FROM feedback_spanweek WHERE week >= %(first)s AND week < %(end)s
+        UNION ALL SELECT lead_id, first_source, first_campaign_id, persona, span, tenths, w
+        FROM ({gone("lead_id, first_source, first_campaign_id, persona, w", "one")}) g"""  # noqa: S608
+
+_OF_ROWS = gone("source, n", "(SELECT *, 1 AS n FROM base) one")
 
 
-@dataclass(frozen=True)
-class _Span:
-    """The instants of a cohort: whole days among them come from their sums, the rest from the rows."""
-
-    low: datetime
-    high: datetime
-    first: date
-    last: date
-    start: datetime
-    until: datetime
-
-
-def _span(filters: Filters, low: datetime, high: datetime) -> _Span:
+def _days(filters: Filters, low: datetime, high: datetime) -> tuple[date, date]:
+    """The whole days between two instants, from the first until before the second."""
     zone = ZoneInfo(filters.zone)
-    first, last = low.astimezone(zone).date(), (high - timedelta(microseconds=1)).astimezone(zone).date()
-
-    def midnight(day: date) -> datetime:
-        return datetime.combine(day, time(), zone)
-
-    if midnight(first) < low:
+    first, end = low.astimezone(zone).date(), high.astimezone(zone).date()
+    if _midnight(first, zone) < low:
         first += timedelta(days=1)
-    if high < midnight(last + timedelta(days=1)):
-        last -= timedelta(days=1)
-    return _Span(low, high, first, last, midnight(first), midnight(last + timedelta(days=1)))
+    return first, max(first, end)
 
 
-def relation(filters: Filters) -> Relation | None:
-    """`base` with the columns source, campaign, campaign_id, stage and the counts of each row, to be summed.
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)
 
-    None where days are not kept, or not by what is asked (a team, another zone).
+
+_Parts = tuple[str, list[str], dict[str, Any]]
+
+
+def _parts(filters: Filters, parts: str, *, weeks: bool = False) -> _Parts | None:
+    """`part` with the kept sums and what is to be put right in them; the conditions on it; what is bound.
+
+    None where sums are not kept, or not by what is asked (a team, another zone).
     """
     kept = journeys.kept(filters)
     if kept is None or kept.zone != filters.zone or filters.team:
         return None
     low, high = journeys.limits(filters)
-    span = _span(filters, low, max(low, high))
+    high = max(low, high)
+    first, end = _days(filters, low, high)
+    if weeks:
+        whole = within(first, end)
+        first, end = whole.first, whole.until
     where, bound = journeys.narrowed(filters, kept.mark, "p")
-    bound |= {
-        "low": span.low,
-        "high": span.high,
-        "first": span.first,
-        "last": span.last,
-        "from": span.start,
-        "until": span.until,
-    }
-    text = f"""{journeys.MOVED_AND_LIVE}, {_PARTS},
+    zone = ZoneInfo(filters.zone)
+    bound |= {"low": low, "high": high, "first": first, "end": end}
+    bound |= {"from": _midnight(first, zone), "until": _midnight(end, zone)}
+    return f"{journeys.MOVED_AND_LIVE}, {_ONE}, part AS ({parts})", where, bound
+
+
+def relation(filters: Filters) -> Relation | None:
+    """`base` with the columns source, campaign, campaign_id, stage, open_state and the counts of each row, to
+    be summed.
+
+    None where days are not kept, or not by what is asked.
+    """
+    found = _parts(filters, _DAYS)
+    if found is None:
+        return None
+    text, where, bound = found
+    columns = ", ".join(f"p.{name}" for name in ("stage", "open_state", *COUNTED))
+    text += f""",
     base AS (SELECT coalesce(nullif(p.first_source, ''), '{NO_SOURCE}') AS source, c.code AS campaign,
-                    p.first_campaign_id AS campaign_id, p.stage, {", ".join(f"p.{name}" for name in COUNTED)}
+                    p.first_campaign_id AS campaign_id, {columns}
              FROM part p LEFT JOIN leads_campaign c ON c.id = p.first_campaign_id
              WHERE {" AND ".join(where) or "true"})"""  # noqa: S608 the pieces are ours
+    return Relation(text, bound)
+
+
+def lengths(filters: Filters) -> Relation:
+    """`lengths` with the columns source, span, tenths (of a day) and n leads of the cohort, to be summed."""
+    found = _parts(filters, _WEEKS, weeks=True)
+    if found is None:
+        rows = journeys.cohort(filters)
+        return Relation(f"{rows.text}, lengths AS ({_OF_ROWS})", rows.bound)
+    text, where, bound = found
+    text += f""",
+    lengths AS (SELECT coalesce(nullif(p.first_source, ''), '{NO_SOURCE}') AS source, p.span, p.tenths, p.n
+                FROM part p WHERE {" AND ".join(where) or "true"})"""  # noqa: S608 the pieces are ours
     return Relation(text, bound)
 
 

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from django.db import connection
-
-from feedback.reports import journeys
+from feedback.reports import journeys, middles
 from feedback.reports.base import FEW, Figure, Filters, Report, Table
 from feedback.reports.cube import ALL, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population
-from feedback.reports.spans import LABELS, SHARES, holds, quantiles
+from feedback.reports.middles import SHARES, Days
+from feedback.reports.spans import LABELS, ROUNDED, holds
 from feedback.reports.tally import Cohort
 from leadflow.charts import Series
 
@@ -39,33 +38,13 @@ CUBE = Cohort(
     "of those who became leads from {words}",
 )
 drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
-_COLUMNS = ", ".join(map(quantiles, LABELS))
-
-# (source, "" for all) → span → its five quantiles in days, None without any lead.
-Days = dict[str, dict[str, list[float] | None]]
-
-
-def days(filters: Filters, *, by_source: bool = True) -> Days:
-    """Within how many days a tenth, a quarter, half, three quarters and nine tenths were there."""
-    found = CUBE.relation(filters)
-    head, sets = ("grouping(source), source", "(), (source)") if by_source else ("1, ''", "()")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {found.text} SELECT {head}, {_COLUMNS} FROM base "  # noqa: S608 ours
-            f"GROUP BY GROUPING SETS ({sets})",
-            found.bound,
-        )
-        return {
-            "" if all_of else source: dict(zip(LABELS, numbers, strict=True))
-            for all_of, source, *numbers in cursor.fetchall()
-        }
 
 
 def build(filters: Filters) -> Report:
     """Days from step to step, now and before, and by source."""
     filters = journeys.marked(filters)
     counts = CUBE.count(filters, "source")
-    now, was = days(filters), days(filters.before, by_source=False)
+    now, was = middles.days(filters), middles.days(filters.before)
     total = counts[ALL]
     report = Report(
         NAME,
@@ -74,8 +53,8 @@ def build(filters: Filters) -> Report:
             f"{total['leads']:,} people who became leads from {filters.words}, each counted once", filters
         ),
         "Days from the first time a lead reached a step to the first time it reached the next, of leads that "
-        "reached both. Deals without a date are left out. A young cohort looks quick: its slow leads are "
-        f"still under way. {SAME_AGE}",
+        f"reached both. {ROUNDED} Deals without a date are left out. A young cohort looks quick: its slow "
+        f"leads are still under way. {SAME_AGE}",
         _say(total, now.get("", {}), was.get("", {})),
         filters,
         empty=not total["leads"],

@@ -85,7 +85,11 @@ class Whole:
 
 def whole(filters: Filters, *, before: date | None = None) -> Whole:
     """The whole weeks within the period, of those that ended before the day `before`."""
-    first = filters.start + timedelta(days=-filters.start.weekday() % 7)
     end = filters.end + timedelta(days=1)
-    end = min(end, before) if before else end
-    return Whole(first, max(first, end - timedelta(days=end.weekday())))
+    return within(filters.start, min(end, before) if before else end)
+
+
+def within(first: date, end: date) -> Whole:
+    """The whole weeks from the day `first` until before the day `end`."""
+    monday = first + timedelta(days=-first.weekday() % 7)
+    return Whole(monday, max(monday, end - timedelta(days=end.weekday())))

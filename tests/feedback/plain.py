@@ -157,17 +157,25 @@ SPANS = {
 
 
 def spans(rows: list[Row], name: str) -> list[float]:
-    """How many days each lead took from one step to another."""
+    """How many days each lead took from one step to another, each as it is shown."""
     start, end = SPANS[name]
     found = []
     for row in rows:
         steps = {"came": row["came"], **row["first"]}
         if start not in steps or end not in steps or (row["undated"] and end in ("opportunity", "customer")):
             continue
-        took = (steps[end] - steps[start]).total_seconds() / 86400
-        if took > 0 or (took == 0 and name != "Opportunity to customer"):
-            found.append(took)
+        took = steps[end] - steps[start]
+        if took > timedelta() or (not took and name != "Opportunity to customer"):
+            found.append(shown(took))
     return found
+
+
+def shown(took: timedelta) -> float:
+    """In days: the nearest tenth below ten, the nearest whole day from ten on, what lies between goes up."""
+    tenth = timedelta(hours=2, minutes=24)
+    if took < 100 * tenth:
+        return (took + tenth / 2) // tenth / 10
+    return float((took + timedelta(hours=12)).days)
 
 
 def steps_table(led: Ledgers, f: Filters) -> Lines:
