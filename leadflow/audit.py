@@ -186,8 +186,11 @@ CHECKS: dict[str, str] = {
         SELECT l.id FROM mark JOIN leads_lead l ON l.changed_at <= mark.at
         LEFT JOIN feedback_leadjourney j ON j.lead_id = l.id LEFT JOIN mql ON mql.lead_id = l.id
         LEFT JOIN said ON said.lead_id = l.id LEFT JOIN deal ON deal.lead_id = l.id
-        WHERE (j.created_at, j.first_source, j.stage, j.mql_at, j.offered_at, j.accepted_at, j.opportunity_at,
-               j.customer_at) IS DISTINCT FROM (l.created_at, l.first_source, l.stage, mql.at, said.offered,
+        LEFT JOIN handoff_handoff o ON o.lead_id = l.id
+             AND o.state IN ('offered', 'accepted', 'working', 'opportunity')
+        WHERE (j.created_at, j.first_source, j.stage, j.open_state, j.mql_at, j.offered_at, j.accepted_at,
+               j.opportunity_at, j.customer_at) IS DISTINCT FROM
+              (l.created_at, l.first_source, l.stage, coalesce(o.state, ''), mql.at, said.offered,
                said.accepted, deal.opportunity, deal.customer)
           AND NOT EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = l.id AND h.changed_at > mark.at)
           AND NOT EXISTS (SELECT 1 FROM leads_outcome o WHERE o.lead_id = l.id
@@ -204,7 +207,32 @@ CHECKS: dict[str, str] = {
             FROM feedback_leadjourney CROSS JOIN feedback_reportrollup r
             WHERE r.report = 'journeys' AND NOT gone GROUP BY 1) j ON j.day = d.day
         WHERE (d.leads, d.mql, d.offered, d.accepted, d.opportunity, d.customer) IS DISTINCT FROM
-              (j.leads, j.mql, j.offered, j.accepted, j.opportunity, j.customer)""",
+              (j.leads, j.mql, j.offered, j.accepted, j.opportunity, j.customer)
+          AND EXISTS (SELECT 1 FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'zone' IS NOT NULL)""",
+    # As long as no zone is said, sums wait to be made anew and nobody reads them.
+    "week: how long its leads took is not what their kept steps say": """
+        WITH zone AS (SELECT figures ->> 'zone' AS name FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'zone' IS NOT NULL),
+        took AS (
+            SELECT 'mql' AS span, j.*, mql_at - created_at AS time FROM feedback_leadjourney j
+            UNION ALL SELECT 'offered', j.*, offered_at - mql_at FROM feedback_leadjourney j
+            UNION ALL SELECT 'accepted', j.*, accepted_at - offered_at FROM feedback_leadjourney j
+            UNION ALL SELECT 'opportunity', j.*, opportunity_at - accepted_at FROM feedback_leadjourney j
+                      WHERE NOT undated
+            UNION ALL SELECT 'customer', j.*, nullif(customer_at - opportunity_at, interval '0')
+                      FROM feedback_leadjourney j WHERE NOT undated
+            UNION ALL SELECT 'whole', j.*, customer_at - created_at FROM feedback_leadjourney j
+                      WHERE NOT undated),
+        counted AS (
+            SELECT date_trunc('week', created_at AT TIME ZONE zone.name)::date AS week, first_source,
+                   coalesce(first_campaign_id, 0) AS first_campaign_id, persona, span,
+                   CASE WHEN time < interval '10 days' THEN round(extract(epoch FROM time) / 8640)
+                        ELSE 10 * round(extract(epoch FROM time) / 86400) END::int AS tenths, count(*) AS n
+            FROM took CROSS JOIN zone WHERE NOT gone AND time >= interval '0' GROUP BY 1, 2, 3, 4, 5, 6)
+        SELECT DISTINCT to_char(coalesce(w.week, c.week), 'YYYYMMDD')::bigint FROM feedback_spanweek w
+        FULL JOIN counted c USING (week, first_source, first_campaign_id, persona, span, tenths)
+        WHERE w.n IS DISTINCT FROM c.n AND EXISTS (SELECT 1 FROM zone)""",
     "handoff: what is kept of it is not what its ledgers say": """
         WITH mark AS (SELECT (figures ->> 'mark')::timestamptz AS at FROM feedback_reportrollup
                       WHERE report = 'journeys' AND figures ->> 'mark' IS NOT NULL),

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from feedback import reports
-from feedback.models import ContentUse, HandoverKept, HandoverLines, JourneyDay, LeadJourney
+from feedback.models import ContentUse, HandoverKept, HandoverLines, JourneyDay, LeadJourney, SpanWeek
 from feedback.reports import (
     books,
     change,
@@ -29,6 +29,7 @@ from feedback.reports.base import Filters, read_filters
 from feedback.reports.cube import ALL
 from handoff.models import Handoff
 from leadflow import audit, clock
+from leadflow.accounts.models import Organisation
 from leadflow.errors import BadInput
 from leadflow.leads.models import Activity, Answer, Lead, Outcome, StageChange
 from scoring import personas
@@ -330,11 +331,30 @@ def test_kept_rows_say_what_the_ledgers_say_whatever_happens_after(filters, at, 
     assert [s for s in audit.strays(later + timedelta(hours=1)) if "kept" in s.problem and s.id == lead.pk]
     JourneyDay.objects.filter(pk=JourneyDay.objects.latest("leads").pk).delete()
     HandoverKept.objects.filter(pk=HandoverKept.objects.first().pk).update(reached_at=later)
-    kept = {s.problem for s in audit.strays(later + timedelta(hours=1)) if "kept" in s.problem}
-    assert len(kept) == 3
+    kept = {s.subject for s in audit.strays(later + timedelta(hours=1)) if "kept" in s.problem}
+    assert {"lead", "day", "handoff"} <= kept
     journeys.forget()
     journeys.refresh(later + timedelta(hours=1))
     assert not [s for s in audit.strays(later + timedelta(hours=1)) if "kept" in s.problem]
+
+
+def test_weeks_that_were_spoilt_are_named_and_another_zone_makes_them_anew(filters, at):
+    def named():
+        return [(s.subject, s.id) for s in audit.strays(at) if "how long its leads took" in s.problem]
+
+    journeys.refresh(at)
+    assert not named()
+    spoilt = SpanWeek.objects.earliest("pk")
+    SpanWeek.objects.filter(pk=spoilt.pk).update(tenths=1234)
+    assert named() == [("week", int(f"{spoilt.week:%Y%m%d}"))]
+    Organisation.objects.update(tz="Asia/Tokyo")
+    journeys.refresh(at)
+    assert not named()
+    tokyo = Filters(*PERIOD, at, "Asia/Tokyo")
+    summed = middles.days(tokyo)
+    journeys.forget()
+    assert not SpanWeek.objects.exists()
+    assert middles.days(tokyo) == summed
 
 
 def test_filters_narrow_every_report(filters, people):
