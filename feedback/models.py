@@ -443,7 +443,13 @@ class HandoverKept(models.Model):
     revenue = models.DecimalField(max_digits=16, decimal_places=2, null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["offered_at"], name="handoverkept_offered", condition=Q(gone=False))]
+        indexes = [
+            models.Index(fields=["offered_at"], name="handoverkept_offered", condition=Q(gone=False)),
+            # Few leads are handed over again: their first handover of a period is looked for among these.
+            models.Index(
+                fields=["offered_at"], name="handoverkept_again", condition=Q(gone=False, alone=False)
+            ),
+        ]
 
 
 class HandoverLines(models.Model):

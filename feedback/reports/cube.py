@@ -5,8 +5,8 @@ A report names a relation (SQL that ends in a `base` with one row per lead), its
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -51,24 +51,31 @@ def page_of_ids(found: QuerySet[Lead], start: int, size: int) -> Listed:
 
 @dataclass(frozen=True)
 class Relation:
-    """`text`: common table expressions, of which `base` has a `lead_id`; `bound`: the values in them."""
+    """`text`: common table expressions, of which `base` has a `lead_id`; `bound`: the values in them.
+
+    `parts` are the expressions whose rows together are `base`: to count, each is read by itself, because a
+    plan gets more out of a table than out of a union.
+    """
 
     text: str
     bound: Mapping[str, Any]
+    parts: Sequence[str] = ("base",)
 
 
 @dataclass(frozen=True)
 class Measure:
     """Rows of `base` for which `holds` is true are counted; `words` say which leads that are.
 
-    With `sums` the expression is summed over them instead (money); `custom` is an aggregate of its own (a
-    middle value), of which the cell leads to the same leads. `days` names the count of `JourneyDay` that says
-    the same.
+    With `sums` the expression is summed over them instead (money). With `middle`, a wait in seconds, half of
+    them waited no longer than that; waits are rounded to what `base.lasting` shows of them. `custom` is an
+    aggregate of its own. The cell of each leads to the same leads. `days` names the count of `JourneyDay`
+    that says the same.
     """
 
     words: str
     holds: str = "true"
     sums: str = ""
+    middle: str = ""
     custom: str = ""
     days: str = ""
 
@@ -81,19 +88,74 @@ class Measure:
             return f"coalesce(sum({self.sums}) FILTER (WHERE {self.holds}), 0)"
         return f"count(*) FILTER (WHERE {self.holds})"
 
+    @property
+    def nothing(self) -> int | None:
+        """What it says of no rows."""
+        return None if self.middle or self.custom else 0
+
 
 @dataclass(frozen=True)
 class Dim:
-    """A text over `base` that parts its rows; `names` finds words for its keys, `label` heads its column."""
+    """A column over `base` that parts its rows; `names` finds words for its keys, `label` heads its column.
+
+    Keys are its values as text, `none` for a row without one.
+    """
 
     label: str
     column: str
     names: Callable[[Collection[str]], Mapping[str, str]] | None = None
+    none: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key of a row."""
+        return f"coalesce(({self.column})::text, '{self.none}')"
 
     def named(self, keys: Collection[str]) -> dict[str, str]:
         """Words for each key."""
         found = self.names(keys) if self.names else {}
         return {key: found.get(key, key) for key in keys}
+
+
+# A wait in whole minutes, tenths of an hour or of a day: as much of it as `base.lasting` shows.
+_SHOWN = """CASE WHEN seconds < 5400 THEN round(seconds / 60) * 60
+    WHEN seconds < 172800 THEN round(seconds / 360) * 360 ELSE round(seconds / 8640) * 8640 END"""
+# Half of the leads of each place waited no longer than `middle`; `fine` counts them by wait.
+_MIDDLE = """,
+    waits AS (SELECT {place}, wait, sum(n) AS n FROM fine WHERE wait IS NOT NULL {sets}),
+    ranked AS (
+        SELECT dim, key, wait, sum(n) OVER (PARTITION BY dim, key ORDER BY wait)::bigint AS until,
+               sum(n) OVER (PARTITION BY dim, key)::bigint AS whole FROM waits),
+    middles AS (
+        SELECT dim, key, ((min(wait) FILTER (WHERE until > (whole - 1) / 2))::float8
+               + min(wait) FILTER (WHERE until > whole / 2)) / 2 AS middle
+        FROM ranked GROUP BY dim, key)"""
+
+
+def _timed(part: str, wait: Measure | None, every: bool) -> str:
+    """The rows of a part with the `seconds` waited, reckoned once: `every` row, or only those that waited."""
+    if wait is None:
+        return part
+    seconds = f"CASE WHEN {wait.holds} THEN {wait.middle} END" if every else wait.middle
+    where = "" if every else f"WHERE {wait.holds}"
+    return f"(SELECT *, {seconds} AS seconds FROM {part} {where} OFFSET 0) timed"  # noqa: S608 ours
+
+
+def _sets(columns: Sequence[str], *within: str) -> str:
+    """Groups of all and along each column."""
+    sets = [", ".join(within), *(", ".join([column, *within]) for column in columns)]
+    return f"GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})" if columns or within else ""
+
+
+def _place(columns: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Which dimension (-1: of all) a group belongs to, and its key there."""
+    if not columns:
+        return ["-1 AS dim", "'' AS key"]
+    dim = " ".join(f"WHEN grouping({column}) = 0 THEN {n}" for n, column in enumerate(columns))
+    key = " ".join(
+        f"WHEN grouping({column}) = 0 THEN {key}" for column, key in zip(columns, keys, strict=True)
+    )
+    return [f"CASE {dim} ELSE -1 END AS dim", f"CASE {key} ELSE '' END AS key"]
 
 
 # (dimension, key) → measure → number; of all rows under ("", "").
@@ -112,36 +174,82 @@ class Cube:
     dims: Mapping[str, Dim]
     period: str = "{words}"
 
+    def only(self, *measures: str) -> "Cube":
+        """The same with fewer measures: for the period before, of which little is shown."""
+        return replace(self, measures={name: self.measures[name] for name in measures})
+
     def count(self, filters: Filters, *dims: str) -> Counts:
         """Every measure, of all and along each of `dims`."""
         return self.read(self.relation(filters), *dims)
 
     def read(self, relation: Relation, *dims: str, having: str = "true") -> Counts:
-        """The same over a relation, in one statement; only groups for which `having` holds."""
-        columns = [f"({self.dims[dim].column})::text" for dim in dims]
-        sets = ", ".join(["()", *(f"({column})" for column in columns)])
-        keys = [f"CASE WHEN grouping({c}) = 0 THEN {n} END, {c}" for n, c in enumerate(columns)]
-        picked = ", ".join([*keys, *(measure.column for measure in self.measures.values())])
-        grouped = f"GROUP BY GROUPING SETS ({sets})" if dims else ""
-        nothing = {name: None if measure.custom else 0 for name, measure in self.measures.items()}
+        """The same over a relation; of aggregates of their own only groups for which `having` holds.
+
+        One statement, and one more for each middle value after the first.
+        """
+        nothing = {name: one.nothing for name, one in self.measures.items()}
         counts: Counts = defaultdict(lambda: dict(nothing))
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"WITH {relation.text} SELECT {picked} FROM base {grouped} HAVING {having}",  # noqa: S608 ours
-                relation.bound,
-            )
-            for row in cursor.fetchall():
-                head, numbers = row[: 2 * len(dims)], row[2 * len(dims) :]
-                place = next(
-                    (
-                        (dims[head[n]], head[n + 1] or "")
-                        for n in range(0, len(head), 2)
-                        if head[n] is not None
-                    ),
-                    ALL,
-                )
-                counts[place] = dict(zip(self.measures, numbers, strict=True))
+        for names, statement in self._statements(relation, dims, having):
+            with connection.cursor() as cursor:
+                cursor.execute(f"WITH {relation.text}{statement}", relation.bound)
+                for dim, key, *numbers in cursor.fetchall():
+                    place = ALL if dim < 0 else (dims[dim], key)
+                    counts[place] |= zip(names, numbers, strict=True)
         return counts
+
+    def _statements(
+        self, relation: Relation, dims: Sequence[str], having: str
+    ) -> Iterator[tuple[list[str], str]]:
+        """Statements with the names of what they count; a row begins with its dimension's number and key."""
+        if any(one.custom for one in self.measures.values()):
+            yield list(self.measures), self._at_once(dims, having)
+            return
+        middles = [name for name, one in self.measures.items() if one.middle]
+        numbers = [name for name, one in self.measures.items() if not one.middle]
+        first = middles[:1]
+        if numbers:
+            yield [*numbers, *first], self._in_steps(relation, dims, numbers, *first)
+        for name in middles[1:] if numbers else middles:
+            yield [name], self._in_steps(relation, dims, [], name)
+
+    def _at_once(self, dims: Sequence[str], having: str) -> str:
+        columns = [self.dims[dim].key for dim in dims]
+        picked = [*_place(columns, columns), *(one.column for one in self.measures.values())]
+        return f" SELECT {', '.join(picked)} FROM base {_sets(columns)} HAVING {having}"  # noqa: S608 ours
+
+    def _in_steps(
+        self, relation: Relation, dims: Sequence[str], numbers: Sequence[str], middle: str = ""
+    ) -> str:
+        """Count by all dimensions (and the wait) together first: few rows, to be added up along each."""
+        columns = [f"d{n}" for n in range(len(dims))]
+        place = ", ".join(
+            _place(columns, [replace(self.dims[d], column=c).key for c, d in zip(columns, dims, strict=True)])
+        )
+        text = self._fine(relation, dims, numbers, middle)
+        if middle:
+            text += _MIDDLE.format(place=place, sets=_sets(columns, "wait"))
+        if not numbers:
+            return f"{text} SELECT dim, key, middle FROM middles"  # noqa: S608 ours
+        sums = ", ".join(f"coalesce(sum(m{n}), 0) AS m{n}" for n in range(len(numbers)))
+        counted = f"SELECT {place}, {sums} FROM fine {_sets(columns)}"  # noqa: S608 ours
+        if not middle:
+            return f"{text} {counted}"
+        return f"""{text}, counted AS ({counted})
+            SELECT counted.*, middle FROM counted LEFT JOIN middles USING (dim, key)"""  # noqa: S608 ours
+
+    def _fine(self, relation: Relation, dims: Sequence[str], numbers: Sequence[str], middle: str) -> str:
+        wait = self.measures[middle] if middle else None
+        keys = [f"{self.dims[dim].column} AS d{n}" for n, dim in enumerate(dims)]
+        keys += [f"({_SHOWN})::int AS wait"] if wait else []
+        grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}" if keys else ""
+        measures = [self.measures[name] for name in numbers]
+        counts = [f"{one.column}{'' if one.sums else '::int'} AS m{n}" for n, one in enumerate(measures)]
+        picked = ", ".join([*keys, *counts, "count(*)::int AS n"])
+        rows = " UNION ALL ".join(
+            f"SELECT {picked} FROM {_timed(part, wait, bool(numbers))} {grouped}"  # noqa: S608 ours
+            for part in relation.parts
+        )
+        return f", fine AS MATERIALIZED ({rows})"
 
     def drill(self, cell: str, filters: Filters) -> QuerySet[Lead]:
         """The leads behind a cell. Raises BadInput for a cell that is none."""
@@ -164,7 +272,7 @@ class Cube:
     def _where(self, measure: str, dim: str, key: str) -> tuple[str, dict[str, str]]:
         where = f"({self.measures[measure].holds})"
         if dim:
-            where += f" AND coalesce(({self.dims[dim].column})::text, '') = %(cell_key)s"
+            where += f" AND {self.dims[dim].key} = %(cell_key)s"
         return where, {"cell_key": key}
 
     def words(self, cell: str, filters: Filters) -> str:

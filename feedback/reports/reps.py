@@ -4,7 +4,7 @@ from feedback.reports import journeys
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, lasting, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Measure
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
-from feedback.reports.handovers import GRADE, REP, TEAM, handed_over
+from feedback.reports.handovers import GRADE, REP, ROUNDED, TEAM, WAITED, handed_over
 from leadflow.charts import Series, Tone
 
 NAME = "reps"
@@ -12,20 +12,13 @@ TITLE = "Reps"
 ASKS = "Who answers, calls and reaches the leads, beside what is accepted."
 ICON = "users"
 DAYS = 28
-_ANSWER = "extract(epoch FROM coalesce(answered_at, touched_at) - offered_at)"
-_TOUCH = "extract(epoch FROM touched_at - offered_at)"
-
-
-def _half(expression: str, holds: str) -> str:
-    return f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {expression}) FILTER (WHERE {holds})"
-
-
+_ANSWERED = "answered_at IS NOT NULL OR touched_at IS NOT NULL"
 CUBE = Cube(
     handed_over,
     {
         "leads": Measure("Leads handed over"),
         "open": Measure("Leads not answered yet", "answered_at IS NULL AND touched_at IS NULL"),
-        "answered": Measure("Leads answered", "answered_at IS NOT NULL OR touched_at IS NOT NULL"),
+        "answered": Measure("Leads answered", _ANSWERED),
         "accepted": Measure("Leads accepted", "accepted_at IS NOT NULL"),
         "refused": Measure("Leads rejected or returned", "refused_at IS NOT NULL"),
         "called": Measure("Leads called", "touched_at IS NOT NULL"),
@@ -35,25 +28,26 @@ CUBE = Cube(
         ),
         "opportunity": Measure("Opportunities", "opportunity_at IS NOT NULL"),
         "customer": Measure("Customers", "customer_at IS NOT NULL"),
+        "half_call": Measure("Leads called", "touched_at IS NOT NULL", middle=WAITED),
         "half_answer": Measure(
             "Leads answered",
-            "answered_at IS NOT NULL OR touched_at IS NOT NULL",
-            custom=_half(_ANSWER, "answered_at IS NOT NULL OR touched_at IS NOT NULL"),
-        ),
-        "half_call": Measure(
-            "Leads called", "touched_at IS NOT NULL", custom=_half(_TOUCH, "touched_at IS NOT NULL")
+            _ANSWERED,
+            middle="date_part('epoch', coalesce(answered_at, touched_at) - offered_at)",
         ),
     },
     {"rep": REP, "team": TEAM, "grade": GRADE},
     "handed over {words}",
 )
+# Of the period before only this is shown.
+_BEFORE = CUBE.only("leads", "reached")
 drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 
 
 def build(filters: Filters) -> Report:
     """Responsiveness by rep, team and grade."""
     filters = journeys.marked(filters)
-    now, was = CUBE.count(filters, "rep", "team", "grade"), CUBE.count(filters.before, "rep", "team", "grade")
+    dims = ("rep", "team", "grade")
+    now, was = CUBE.count(filters, *dims), _BEFORE.count(filters.before, *dims)
     total = now[ALL]
     report = Report(
         NAME,
@@ -61,7 +55,7 @@ def build(filters: Filters) -> Report:
         population(f"{total['leads']:,} leads handed to sales from {filters.words}, each once", filters),
         "A lead counts at the rep who has it, or had it last. Answered: accepted, rejected, returned or "
         "called. Reached: somebody talked to the lead; accepting is easy, so the two stand side by side. "
-        f"Times are by the clock. Of fewer than {FEW} leads no share is shown. {SAME_AGE}",
+        f"Times are by the clock. {ROUNDED} Of fewer than {FEW} leads no share is shown. {SAME_AGE}",
         _say(now, was),
         filters,
         empty=not total["leads"],

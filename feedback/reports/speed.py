@@ -15,7 +15,7 @@ from feedback.reports.base import (
 )
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
-from feedback.reports.handovers import SOURCE, TEAM, handed_over
+from feedback.reports.handovers import ROUNDED, SOURCE, TEAM, WAITED, handed_over
 from leadflow.charts import Series, Tone
 
 NAME = "speed"
@@ -33,10 +33,9 @@ STEPS = (
     ("late", "later", None),
 )
 NEVER = "never"
-_WAITED = "extract(epoch FROM touched_at - offered_at)"
 _STEP = (
     f"CASE WHEN touched_at IS NULL THEN '{NEVER}' "
-    + " ".join(f"WHEN {_WAITED} <= {below} THEN '{key}'" for key, _, below in STEPS if below)
+    + " ".join(f"WHEN {WAITED} <= {below} THEN '{key}'" for key, _, below in STEPS if below)
     + " ELSE 'late' END"
 )
 WORDS = {key: words for key, words, _ in STEPS} | {NEVER: "not called yet"}
@@ -49,12 +48,7 @@ CUBE = Cube(
         "accepted": Measure("Leads accepted", "accepted_at IS NOT NULL"),
         "opportunity": Measure("Opportunities", "opportunity_at IS NOT NULL"),
         "customer": Measure("Customers", "customer_at IS NOT NULL"),
-        "half": Measure(
-            "Leads called",
-            "touched_at IS NOT NULL",
-            custom=f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {_WAITED})"
-            " FILTER (WHERE touched_at IS NOT NULL)",
-        ),
+        "half": Measure("Leads called", "touched_at IS NOT NULL", middle=WAITED),
     },
     {
         "wait": Dim("First contact", _STEP, lambda keys: WORDS),
@@ -63,6 +57,8 @@ CUBE = Cube(
     },
     "handed over {words}",
 )
+# Of the period before only this is shown.
+_BEFORE = CUBE.only("leads", "called", "opportunity", "half")
 drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
 SHOWN = ("reached", "accepted", "opportunity", "customer")
 HEADS = ("Reached", "Accepted", "Opportunities", "Customers")
@@ -71,19 +67,17 @@ HEADS = ("Reached", "Accepted", "Opportunities", "Customers")
 def build(filters: Filters) -> Report:
     """What became of the leads of the period, by how soon the first contact came."""
     filters = journeys.marked(filters)
-    now, was = (
-        CUBE.count(filters, "wait", "source", "team"),
-        CUBE.count(filters.before, "wait", "source", "team"),
-    )
+    dims = ("wait", "source", "team")
+    now, was = CUBE.count(filters, *dims), _BEFORE.count(filters.before, *dims)
     total = now[ALL]
     report = Report(
         NAME,
         TITLE,
         population(f"{total['leads']:,} leads handed to sales from {filters.words}, each once", filters),
         "The wait is by the clock, nights and weekends included, from the first offer to the first contact, "
-        "as the lead lives it. Opportunities and customers are those that came after the offer. Leads that "
-        "are called at once may be better ones in the first place: compare grades before you conclude. "
-        f"{SAME_AGE}",
+        f"as the lead lives it. {ROUNDED} Opportunities and customers are those that came after the offer. "
+        "Leads that are called at once may be better ones in the first place: compare grades before you "
+        f"conclude. {SAME_AGE}",
         _say(now, was),
         filters,
         empty=not total["leads"],

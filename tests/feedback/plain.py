@@ -293,7 +293,11 @@ def many(rows: list[Row], *measures: str) -> list[int]:
 
 
 def half(rows: list[Row], what: str) -> float | None:
-    waits = [row[what] for row in rows if row[what] is not None]
+    """The middle of the waits, each rounded to whole minutes, tenths of an hour or tenths of a day."""
+    waits = []
+    for wait in (row[what] for row in rows if row[what] is not None):
+        unit = next(unit for unit, top in ((60, 5400), (360, 172_800), (8640, float("inf"))) if wait < top)
+        waits.append(round(wait / unit) * unit)
     return float(round(median(waits))) if waits else None
 
 
