@@ -254,6 +254,62 @@ CHECKS: dict[str, str] = {
                won.amount)
           AND NOT EXISTS (SELECT 1 FROM leads_outcome o WHERE o.lead_id = h.lead_id
                           AND (o.recorded_at > mark.at OR o.voided_at > mark.at))""",
+    # A promise names its row in the results.
+    "promise: what is kept of it is not what its result says": """
+        WITH mark AS (SELECT (figures ->> 'mark')::timestamptz AS at FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'mark' IS NOT NULL),
+        ended AS (
+            SELECT r.id, h.lead_id, r.scope = 'holder' AS of_holder,
+                   CASE r.promise WHEN 'acceptance' THEN 0 WHEN 'first_touch' THEN 1 ELSE 2 END AS promise,
+                   r.result = 'met' AS met, r.holder_id, r.team_id, h.agreement_id, r.due, h.first_offered_at,
+                   h.reached_at, h.grade, l.first_source, l.first_campaign_id
+            FROM handoff_slaresult r JOIN handoff_handoff h ON h.id = r.handoff_id
+            JOIN leads_lead l ON l.id = h.lead_id
+            WHERE r.voided_at IS NULL AND r.finished_at IS NOT NULL AND r.result <> 'cancelled')
+        SELECT coalesce(e.id, k.result_id) FROM ended e
+        FULL JOIN feedback_promisekept k ON k.result_id = e.id CROSS JOIN mark
+        WHERE (k.lead_id, k.of_holder, k.promise, k.met, k.holder_id, k.team_id, k.agreement_id, k.due,
+               k.offered_at, k.reached_at, k.grade, k.first_source, k.first_campaign_id) IS DISTINCT FROM
+              (e.lead_id, e.of_holder, e.promise, e.met, e.holder_id, e.team_id, e.agreement_id, e.due,
+               e.first_offered_at, e.reached_at, e.grade, e.first_source, e.first_campaign_id)
+          AND NOT EXISTS (SELECT 1 FROM leads_lead l WHERE l.id = coalesce(e.lead_id, k.lead_id)
+                          AND l.changed_at > mark.at)
+          AND NOT EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = coalesce(e.lead_id, k.lead_id)
+                          AND h.changed_at > mark.at)""",
+    "week: its sums of promises are not those of the kept ones": """
+        WITH zone AS (SELECT figures ->> 'zone' AS name FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'zone' IS NOT NULL),
+        kept AS (SELECT k.*, date_trunc('week', k.due AT TIME ZONE zone.name)::date AS week,
+                        extract(hour FROM k.offered_at AT TIME ZONE zone.name)::text AS hour
+                 FROM feedback_promisekept k CROSS JOIN zone),
+        counted AS (
+            SELECT week, '' AS narrow, '' AS value, 'all' AS by, '0' AS key, met, reached_at FROM kept
+            UNION ALL SELECT week, '', '', 'rep', coalesce(holder_id, 0)::text, met, reached_at FROM kept
+                      WHERE of_holder
+            UNION ALL SELECT week, '', '', 'team', coalesce(team_id, 0)::text, met, reached_at FROM kept
+                      WHERE NOT of_holder
+            UNION ALL SELECT week, '', '', 'grade', CASE grade WHEN '' THEN 'none' ELSE grade END, met,
+                      reached_at FROM kept WHERE NOT of_holder
+            UNION ALL SELECT week, '', '', 'hour', hour, met, reached_at FROM kept WHERE NOT of_holder
+            UNION ALL SELECT week, 'source', first_source, 'all', '0', met, reached_at FROM kept
+            UNION ALL SELECT week, 'campaign', first_campaign_id::text, 'all', '0', met, reached_at FROM kept
+                      WHERE first_campaign_id IS NOT NULL
+            UNION ALL SELECT week, 'persona', persona, 'all', '0', met, reached_at FROM kept
+                      WHERE persona <> ''
+            UNION ALL SELECT week, 'team', team_id::text, 'all', '0', met, reached_at FROM kept
+                      WHERE team_id IS NOT NULL
+            UNION ALL SELECT week, 'version', agreement_id::text, 'all', '0', met, reached_at FROM kept
+                      WHERE agreement_id IS NOT NULL),
+        anew AS (SELECT week, narrow, value, by, key, count(*) FILTER (WHERE met) AS met,
+                        count(*) FILTER (WHERE NOT met) AS missed, count(reached_at) AS reached
+                 FROM counted GROUP BY 1, 2, 3, 4, 5),
+        sums AS (SELECT week, narrow, value, by, key, sum(met) AS met, sum(missed) AS missed,
+                        sum(reached) AS reached
+                 FROM feedback_promiseweek WHERE narrow = '' OR by = 'all' GROUP BY 1, 2, 3, 4, 5)
+        SELECT DISTINCT to_char(week, 'YYYYMMDD')::bigint FROM sums s
+        FULL JOIN anew a USING (week, narrow, value, by, key)
+        WHERE (s.met, s.missed, s.reached) IS DISTINCT FROM (a.met, a.missed, a.reached)
+          AND EXISTS (SELECT 1 FROM zone)""",
     "place: the books of a day do not add up": """
         SELECT id FROM feedback_reportrollup WHERE report = 'places'
           AND (figures ->> 'opening')::int + (figures ->> 'in')::int - (figures ->> 'out')::int

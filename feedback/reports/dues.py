@@ -9,8 +9,6 @@ from django.db import connection
 
 # The place in here is how a promise is kept.
 PROMISES = ("acceptance", "first_touch", "follow_up")
-# By what promises are counted: those of the lead's own clock, and those of whoever had it.
-BY = {False: ("all", "team", "grade", "hour"), True: ("all", "rep")}
 NO_GRADE = "none"
 PLACE = f"array_position(ARRAY{list(PROMISES)}::text[], {{promise}}::text) - 1"
 
@@ -28,7 +26,8 @@ _FRESH = f"""
     WHERE k.lead_id = ANY(%(ids)s) AND r.result IN ('met', 'missed')
       AND r.finished_at IS NOT NULL AND r.voided_at IS NULL"""  # noqa: S608 ours
 # What a kept promise (of `{kept}`, which says by `sign` whether it comes or goes) gives to the sums.
-_KEYS = "week, narrow, value, by, key, of_holder, promise"
+KEYS = ("week", "narrow", "value", "by", "key", "of_holder", "promise")
+_KEYS = ", ".join(KEYS)
 _SUMS = f"""
     SELECT date_trunc('week', k.due AT TIME ZONE %(zone)s)::date AS week, f.narrow, f.value, b.by, b.key,
            k.of_holder, k.promise, sum(k.sign) FILTER (WHERE k.met) AS met,

@@ -147,29 +147,24 @@ def _reply(cell: str) -> tuple[str, str]:
 
 def by_week(filters: Filters) -> tuple[dict[date, Week], Week]:
     """How each promise was kept in each week of the period, and in the whole of it; three statements."""
-    handed, due, owed = CUBE.count(filters, "week"), sla.by_day(filters), replies.count(filters)
+    handed, due, owed = CUBE.count(filters, "week"), sla.by_week(filters), replies.count(filters)
     weeks: dict[date, Week] = {}
     monday = filters.start - timedelta(days=filters.start.weekday())
     last = min(filters.end, filters.at.date())
     while monday <= last:
         part = _part(filters, monday)
-        weeks[monday] = _kept(handed, _due(due, monday), owed, f"week={monday}", part)
+        weeks[monday] = _kept(handed, _due(due, "week", f"{monday}"), owed, f"week={monday}", part)
         monday += timedelta(days=7)
-    whole = {promise: due["lead", promise, "all", "0"] for promise in ("acceptance", "first_touch")}
-    return weeks, _kept(handed, whole, owed, "", filters)
+    return weeks, _kept(handed, _due(due, "all", "0"), owed, "", filters)
+
+
+def _due(due: sla.Counts, by: str, key: str) -> dict[str, sla.Count]:
+    return {promise: due["lead", promise, by, key] for promise in ("acceptance", "first_touch")}
 
 
 def _part(filters: Filters, monday: date) -> Filters:
     sunday = monday + timedelta(days=6)
     return replace(filters, start=max(filters.start, monday), end=min(filters.end, sunday))
-
-
-def _due(due: sla.Counts, monday: date) -> dict[str, sla.Count]:
-    days = [(monday + timedelta(days=n)).isoformat() for n in range(7)]
-    return {
-        promise: sum((due["lead", promise, "day", day] for day in days), sla.Count())
-        for promise in ("acceptance", "first_touch")
-    }
 
 
 def _kept(

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import QuerySet
 
+from feedback.reports import dues, journeys, weeks
 from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
 from feedback.reports.cube import leads_of
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import PERSONA
+from feedback.reports.weeks import Whole
 from handoff import clocks
 from leadflow.accounts.models import Team, User
 from leadflow.charts import Cell, Chart, Series, Tone
@@ -32,83 +34,133 @@ TITLE = "Promises kept"
 ASKS = "Does sales answer in time? By team, rep, grade and hour of arrival."
 ICON = "clock"
 DAYS = 28
-PROMISES = ("acceptance", "first_touch", "follow_up")
+PROMISES = dues.PROMISES
+SCOPES = ("lead", "holder")
 LABELS = {
     "acceptance": "Answered in time",
     "first_touch": "First contact in time",
     "follow_up": "Next contact in time",
 }
 PROMISED = {"acceptance": "answered_in_time_percent", "first_touch": "first_touch_in_time_percent"}
-NO_GRADE = "none"
+NO_GRADE = dues.NO_GRADE
 TONES: tuple[tuple[str, Tone], ...] = (("acceptance", "acc"), ("first_touch", "ok"))
 FEW = 20
 LATE_SHARE = 0.7
 
-# Over `h` and `l`: what each filter asks of the handoff behind a promise.
+# What each filter asks of a promise as it is kept (`k`), and of a live one (`h`: its handoff and lead).
 _WHERE = {
-    "team": "due.team_id = %(team)s",
-    "source": "l.first_source = %(source)s",
-    "campaign": "l.first_campaign_id = (SELECT id FROM leads_campaign WHERE code = %(campaign)s)",
-    "persona": PERSONA,
-    "version": "h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)",
+    "team": ("k.team_id = %(team)s", "due.team_id = %(team)s"),
+    "source": ("k.first_source = %(source)s", "h.first_source = %(source)s"),
+    "campaign": ("k.first_campaign_id = {campaign}", "h.first_campaign_id = {campaign}"),
+    "persona": ("k.persona = %(persona)s", PERSONA),
+    "version": ("k.agreement_id = {version}", "h.agreement_id = {version}"),
 }
+_IDS = {
+    "campaign": "(SELECT id FROM leads_campaign WHERE code = %(campaign)s)",
+    "version": "(SELECT id FROM scoring_agreement WHERE number = %(version)s)",
+}
+# Of a promise, kept or live (`k`), what is counted; `n` says how often.
+_ROW = f"""k.lead_id, k.of_holder, k.promise, k.met, k.holder_id, k.team_id,
+        coalesce(nullif(k.grade, ''), '{NO_GRADE}') AS grade,
+        (k.due AT TIME ZONE %(zone)s)::date AS day,
+        extract(hour FROM k.offered_at AT TIME ZONE %(zone)s)::int AS hour,
+        k.reached_at <= %(at)s AS reached"""
+_HELD = """SELECT h.id, h.lead_id, h.grade, h.first_offered_at, h.reached_at, h.frozen, h.agreement_id,
+                   l.first_source, l.first_campaign_id
+            FROM handoff_handoff h JOIN leads_lead l ON l.id = h.lead_id"""
+# What is not kept is little: its handoffs are looked up one by one. Without kept rows all are read together.
+_EACH = f"CROSS JOIN LATERAL ({_HELD} WHERE h.id = due.handoff_id OFFSET 0) h"
+_TOGETHER = f"JOIN ({_HELD}) h ON h.id = due.handoff_id"
+_LIVE = f"""due AS MATERIALIZED (
+        SELECT * FROM ({{results}}) r WHERE r.result IN ('met', 'missed')
+          AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s),
+    live AS (
+        SELECT h.lead_id, due.scope = 'holder' AS of_holder,
+               {dues.PLACE.format(promise="due.promise")} AS promise, due.result = 'met' AS met,
+               due.finished_at IS NULL AS running, due.holder_id, due.team_id, due.due, h.grade,
+               h.first_offered_at AS offered_at, h.reached_at
+        FROM due {{held}} WHERE {{asked}})"""  # noqa: S608 ours
+# What of the ledgers is not kept: of leads about which something was written since the mark all that ended,
+# and of everybody what still runs.
+_SINCE = f"""
+    {clocks.STANDING} AND r.finished_at IS NOT NULL AND r.handoff_id = ANY(ARRAY(
+        SELECT id FROM handoff_handoff WHERE lead_id = ANY(ARRAY(SELECT id FROM moved))))
+    UNION ALL {clocks.STANDING} AND r.finished_at IS NULL UNION ALL {clocks.UNTICKED}"""  # noqa: S608 ours
+_KEPT = f"""
+    UNION ALL SELECT {_ROW}, false AS running, 1 AS n FROM feedback_promisekept k
+    WHERE {{asked}} AND (k.due >= %(low)s AND k.due < {{first}} OR k.due >= {{until}} AND k.due < %(high)s)
+      AND k.due <= %(at)s AND NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = k.lead_id)
+    UNION ALL SELECT {_ROW}, false, -1 FROM feedback_promisekept k
+    WHERE {{asked}} AND k.due >= {{first}} AND k.due < {{until}}
+      AND k.lead_id = ANY(ARRAY(SELECT id FROM moved))"""  # noqa: S608 ours
 
 
-_HELD = "SELECT id, lead_id, grade, first_offered_at, reached_at, frozen, agreement_id FROM handoff_handoff"
-# All handoffs of the period are read together; of those behind one figure each by itself.
-_TOGETHER = f"""JOIN ({_HELD} WHERE id = ANY(ARRAY(SELECT DISTINCT handoff_id FROM due))) h
-            ON h.id = due.handoff_id"""  # noqa: S608 ours
-_EACH = f"CROSS JOIN LATERAL ({_HELD} WHERE id = due.handoff_id OFFSET 0) h"
+def _base(filters: Filters, summed: Whole) -> tuple[str, dict[str, Any]]:
+    """Every promise that fell due in the period but for what the sums of these weeks hold; with its values.
 
-
-def _base(filters: Filters, lean: bool = False, each: bool = False) -> str:
-    """Every promise that fell due in the period: handoff's own relation, so also those whose tick has not
-    come round yet; nothing that falls due after the instant of looking, or an early answer would count twice.
+    Nothing that falls due after the instant of looking, or an early answer would count twice. With kept rows
+    the ledgers are read only for what is not kept; leads that are in the sums and were written to since are
+    taken out of them (`n` is -1) and read anew.
     """
-    where = [condition for name, condition in _WHERE.items() if getattr(filters, name)]
-    if lean and all(name == "team" for name in _WHERE if getattr(filters, name)):
-        # Nothing is asked of the handoffs themselves: they are not read.
-        return f"""
-    WITH due AS (
-        SELECT r.*, r.finished_at IS NULL AS running FROM ({clocks.RESULTS}) r
-        WHERE r.result IN ('met', 'missed') AND r.scope = 'lead'
-          AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s
-    ), base AS (
-        SELECT due.*, (due.due AT TIME ZONE %(zone)s)::date AS day, false AS reached FROM due
-        {"WHERE" if where else ""} {" AND ".join(where)}
-    )"""  # noqa: S608 the pieces are ours, values are bound
-    return f"""
-    WITH due AS (
-        SELECT r.*, r.finished_at IS NULL AS running FROM ({clocks.RESULTS}) r
-        WHERE r.result IN ('met', 'missed') AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s
-    ), base AS (
-        SELECT due.*, h.lead_id, coalesce(nullif(h.grade, ''), 'none') AS grade,
-               (due.due AT TIME ZONE %(zone)s)::date AS day,
-               extract(hour FROM h.first_offered_at AT TIME ZONE %(zone)s)::int AS hour,
-               h.reached_at <= %(at)s AS reached
-        FROM due {_EACH if each else _TOGETHER}
-        {"JOIN leads_lead l ON l.id = h.lead_id" if filters.source or filters.campaign else ""}
-        {"WHERE" if where else ""} {" AND ".join(where)}
-    )"""  # noqa: S608 the pieces are ours, values are bound
+    found, names = journeys.kept(filters), _narrow(filters)
+    asked = [" AND ".join(["TRUE", *(_WHERE[name][n].format(**_IDS) for name in names)]) for n in (0, 1)]
+    bound = _bound(filters) | {"mark": found and found.mark, "first": summed.first, "until": summed.until}
+    held, results = (_EACH, _SINCE) if found else (_TOGETHER, clocks.RESULTS)
+    live = _LIVE.format(results=results, held=held, asked=asked[1])
+    first, until = (f"%({name})s::date::timestamp AT TIME ZONE %(zone)s" for name in ("first", "until"))
+    moved = f"moved AS MATERIALIZED ({journeys.MOVED})," if found else ""
+    kept = _KEPT.format(asked=asked[0], first=first, until=until) if found else ""
+    rows = f"SELECT {_ROW}, k.running, 1 AS n FROM live k {kept}"  # noqa: S608 ours, values are bound
+    return f"WITH {moved} {live}, base AS ({rows})", bound
+
+
+def _weeks_in_sums(filters: Filters) -> Whole:
+    """The weeks of the period that are read from the sums.
+
+    They are over by the instant of looking, which is not before the mark, in the zone of the sums; and know
+    one filter at a time.
+    """
+    found = journeys.kept(filters)
+    if not found or found.zone != filters.zone or filters.at < found.mark or len(_narrow(filters)) > 1:
+        return Whole(filters.start, filters.start)
+    return weeks.whole(filters, before=_day(filters.at, filters.zone))
+
+
+def _narrow(filters: Filters) -> list[str]:
+    return [name for name in _WHERE if getattr(filters, name)]
 
 
 # What a promise is, in one number: counting it once is quicker than counting each of its marks by itself.
-_CODE = (
-    "(scope <> 'lead')::int + 2 * CASE promise WHEN 'acceptance' THEN 0 WHEN 'first_touch' THEN 1 ELSE 2 END"
-    " + 8 * (result = 'met')::int + 16 * running::int + 32 * coalesce(reached, false)::int"
-)
+_CODE = "of_holder::int + 2 * promise + 8 * met::int + 16 * running::int + 32 * coalesce(reached, false)::int"
 _KEYS = {
     "team": "team_id",
     "rep": "holder_id",
     "grade": "grade",
-    "day": "day",
+    "week": "date_trunc('week', day)::date",
     "hour": "hour",
 }
-_LEADS = " SELECT DISTINCT lead_id FROM base WHERE scope = %(scope)s AND promise = %(promise)s"
+# The lead's own clock and the time that somebody had it are never mixed.
+_OF = {"lead": ("week", "team", "grade", "hour"), "holder": ("week", "rep")}
+_VALUES = {
+    "": "''",
+    "team": "%(team)s::text",
+    "source": "%(source)s",
+    "campaign": f"{_IDS['campaign']}::text",
+    "persona": "%(persona)s",
+    "version": f"{_IDS['version']}::text",
+}
+_SUMS = """
+    UNION ALL
+    SELECT of_holder::int + 2 * promise, CASE by WHEN 'all' THEN 'week' ELSE by END,
+           CASE by WHEN 'all' THEN week::text ELSE key END,
+           sum(met)::int, sum(missed)::int, 0, sum(reached)::int
+    FROM feedback_promiseweek WHERE narrow = %(narrow)s AND value = {value} AND by = ANY(%(sums)s)
+      AND week >= %(first)s AND week < %(until)s GROUP BY 1, 2, 3"""
+_LEADS = " SELECT DISTINCT lead_id FROM base WHERE of_holder = %(of_holder)s AND promise = %(promise)s"
 _RESULTS = {
     "all": "",
-    "met": " AND result = 'met'",
-    "missed": " AND result = 'missed'",
+    "met": " AND met",
+    "missed": " AND NOT met",
     "running": " AND running",
     "reached": " AND reached",
 }
@@ -117,7 +169,6 @@ _BY = {
     "team": " AND coalesce(team_id::text, '0') = %(key)s",
     "rep": " AND coalesce(holder_id::text, '0') = %(key)s",
     "grade": " AND grade = %(key)s",
-    "day": " AND day::text = %(key)s",
     "hour": " AND hour::text = %(key)s",
     "week": " AND day >= %(key)s::date AND day < %(key)s::date + 7",
 }
@@ -165,32 +216,44 @@ def _bound(filters: Filters) -> dict[str, Any]:
     }
 
 
-def by_day(filters: Filters) -> Counts:
-    """What fell due on each day by the lead's own clock, and in all; who was reached is not looked up."""
-    return _count(_base(filters, lean=True), filters, ("day",))
+def by_week(filters: Filters) -> Counts:
+    """What fell due in each week (its Monday; only days of the period) and in all."""
+    return _count(filters, ("week",))
 
 
 def attainment(filters: Filters) -> Counts:
     """Count every promise that fell due in the period, as known at `filters.at`; one statement."""
-    return _count(_base(filters), filters, tuple(_KEYS))
+    return _count(filters, tuple(_KEYS))
 
 
-def _count(base: str, filters: Filters, by: Sequence[str]) -> Counts:
+def _count(filters: Filters, by: Sequence[str]) -> Counts:
+    whole, narrow = _weeks_in_sums(filters), _narrow(filters)
+    base, bound = _base(filters, whole)
+    names = " ".join(f"WHEN grouping({one}) = 0 THEN '{one}'" for one in by)
+    keys = ", ".join(f"{one}::text" for one in by)
+    columns = ", ".join(f"{_KEYS[one]} AS {one}" for one in by)
+    sets = ", ".join(f"(code, {one})" for one in by)
+    statement = f"""{base}, counted AS (
+        SELECT code, CASE {names} END AS by, coalesce({keys}, '0') AS key, sum(n)::int AS n
+        FROM (SELECT {_CODE} AS code, n, {columns} FROM base) coded GROUP BY GROUPING SETS ({sets}))
+    SELECT code, by, key, CASE WHEN code & 8 > 0 THEN n ELSE 0 END, CASE WHEN code & 8 > 0 THEN 0 ELSE n END,
+           CASE WHEN code & 16 > 0 THEN n ELSE 0 END, CASE WHEN code & 32 > 0 THEN n ELSE 0 END
+    FROM counted"""  # noqa: S608 the pieces are ours, values are bound
+    if whole.first < whole.until:
+        name = narrow[0] if narrow else ""
+        statement += _SUMS.format(value=_VALUES[name])
+        bound |= {"narrow": name, "sums": ["all" if one == "week" else one for one in by]}
     counts: Counts = defaultdict(Count)
-    columns = [_KEYS[one] for one in by]
-    names = " ".join(f"WHEN grouping({_KEYS[one]}) = 0 THEN '{one}'" for one in by)
-    keys = ", ".join(f"{column}::text" for column in columns)
-    sets = ", ".join(f"(code, {column})" for column in columns)
-    statement = f"""SELECT code, CASE {names} ELSE 'all' END, coalesce({keys}, '0'), count(*)::int
-        FROM (SELECT {_CODE} AS code, {", ".join(columns)} FROM base) coded
-        GROUP BY GROUPING SETS ((code), {sets})"""  # noqa: S608 the pieces are ours
     with connection.cursor() as cursor:
-        cursor.execute(base + statement, _bound(filters))
-        for code, one, key, n in cursor.fetchall():
-            place = ("holder" if code & 1 else "lead", PROMISES[code >> 1 & 3], one, key)
-            met = n if code & 8 else 0
-            counts[place] += Count(met, n - met, n if code & 16 else 0, n if code & 32 else 0)
-    return counts
+        cursor.execute(statement, bound)
+        for code, one, key, *numbers in cursor.fetchall():
+            scope, promise, count = SCOPES[code & 1], PROMISES[code >> 1 & 3], Count(*numbers)
+            if one in _OF[scope]:
+                counts[scope, promise, one, key] += count
+            if one == "week":
+                counts[scope, promise, "all", "0"] += count
+    # Leads that moved elsewhere leave nothing behind.
+    return defaultdict(Count, {place: count for place, count in counts.items() if count.all})
 
 
 def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
@@ -203,17 +266,14 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     parts = cell.split(".", 3)
     by, _, key = (parts[3] if len(parts) == 4 else "all=").partition("=")
     known = (
-        len(parts) >= 3
-        and parts[0] in ("lead", "holder")
-        and parts[1] in PROMISES
-        and parts[2] in _RESULTS
-        and by in _BY
+        len(parts) >= 3 and parts[0] in SCOPES and parts[1] in PROMISES and parts[2] in _RESULTS and by in _BY
     )
-    if not known or (by in ("day", "week") and not _is_day(key)):
+    if not known or (by == "week" and not _is_day(key)):
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
-    statement = _base(filters, each=True) + _LEADS + _RESULTS[parts[2]] + _BY[by]
+    base, bound = _base(filters, Whole(filters.start, filters.start))
+    bound |= {"of_holder": parts[0] == "holder", "promise": PROMISES.index(parts[1]), "key": key}
     with connection.cursor() as cursor:
-        cursor.execute(statement, _bound(filters) | {"scope": parts[0], "promise": parts[1], "key": key})
+        cursor.execute(base + _LEADS + _RESULTS[parts[2]] + _BY[by], bound)
         return leads_of([row[0] for row in cursor.fetchall()])
 
 
@@ -238,6 +298,7 @@ def promised() -> dict[str, int]:
 
 def build(filters: Filters) -> Report:
     """The whole report, with the period before as it ended."""
+    filters = journeys.marked(filters)
     now, was = attainment(filters), attainment(replace(filters.before, at=filters.at))
     goal = promised()
     total = now[("lead", "acceptance", "all", "0")]
@@ -402,21 +463,14 @@ def _kept(count: Count, cell: str) -> Figure:
 
 
 def _weeks(filters: Filters, now: Counts) -> list[tuple[date, dict[str, Count]]]:
-    first = filters.start - timedelta(days=filters.start.weekday())
+    monday = filters.start - timedelta(days=filters.start.weekday())
     last = min(filters.end, _day(filters.at, filters.zone))
-    weeks: dict[date, dict[str, Count]] = {}
-    day = first
-    while day <= last:
-        weeks[day] = {promise: Count() for promise in PROMISES}
-        day += timedelta(days=7)
-    for (scope, promise, by, key), count in now.items():
-        if by != "day" or scope != "lead":
-            continue
-        on = date.fromisoformat(key)
-        week = weeks.get(on - timedelta(days=on.weekday()))
-        if week is not None:
-            week[promise] += count
-    return list(weeks.items())
+    found = []
+    while monday <= last:
+        key = monday.isoformat()
+        found.append((monday, {promise: now["lead", promise, "week", key] for promise in PROMISES}))
+        monday += timedelta(days=7)
+    return found
 
 
 def _day(at: datetime, zone: str) -> date:
