@@ -42,7 +42,7 @@ class Filters:
     version: int | None = None
     # Up to when kept rows hold (`journeys.marked`), so that a report asks once; ...: nobody has asked.
     mark: Any = field(default=..., compare=False, repr=False)
-    # With the mark: of the leads about which something was written since, those of the persona.
+    # With the mark: finds, once, of the leads about which something was written since those of the persona.
     persona_leads: Any = field(default=..., compare=False, repr=False)
 
     @property

@@ -7,6 +7,7 @@ ledgers themselves, so a report is exact at any instant; without any kept rows i
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -116,7 +117,8 @@ def _kept() -> Kept | None:
 def marked(filters: Filters) -> Filters:
     """The same filters with the mark in them: for a report that reads several cohorts."""
     found = kept(filters)
-    leads = of_persona(filters, found.mark) if found and filters.persona else ...
+    # Only reports on cohorts ask whose persona is another one today.
+    leads = cache(partial(of_persona, filters, found.mark)) if found and filters.persona else ...
     return replace(filters, mark=found, persona_leads=leads)
 
 
@@ -195,7 +197,7 @@ def of_persona(filters: Filters, since: datetime | None) -> list[int]:
     With a mark those of any period: they are few, and a report asks once for all its cohorts.
     """
     if filters.persona_leads is not ...:
-        return list(filters.persona_leads)
+        return list(filters.persona_leads())
     which = (
         MOVED
         if since
