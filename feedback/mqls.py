@@ -21,7 +21,7 @@ from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, Role
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
 from leadflow.leads import intake
-from leadflow.leads.models import Lead, Stage
+from leadflow.leads.models import Company, Lead, Stage
 from leadflow.paging import counts_of
 from scoring import current as applied
 from scoring import engine, personas
@@ -31,8 +31,8 @@ from scoring.models import Hold
 
 QUIET_DAYS = 21
 NEW_DAYS = 7
-# A tab counts so far.
-FEW = 1_000
+# A tab counts so far; the one that is open, and its pages, a little further.
+FEW, PAGED = 1_000, 2_500
 # So many points below the bar still count as close.
 CLOSE = 12
 LOOK_BACK, CROSSED = timedelta(days=180), 2_000
@@ -112,7 +112,14 @@ class Sieve:
         """Those of the leads that pass."""
         words = self.query.strip().casefold()
         if words:
-            leads = leads.filter(Q(name_key__contains=words) | Q(company__name_key__contains=words))
+            # Each part from an index of its own; a company that many are called like, as a question.
+            companies = list(
+                Company.objects.filter(name_key__contains=words).values_list("pk", flat=True)[: FEW + 1]
+            )
+            named = (
+                Q(company__in=companies) if len(companies) <= FEW else Q(company__name_key__contains=words)
+            )
+            leads = leads.filter(Q(name_key__contains=words) | named)
         if self.source:
             leads = leads.filter(first_source=self.source)
         if self.letter:
@@ -123,10 +130,13 @@ class Sieve:
         return leads
 
 
-def mqls(at: datetime, view: str, points: int | None, sieve: Sieve | None = None) -> QuerySet[Lead]:
-    """The MQLs of a view, without an order."""
+def mqls(
+    at: datetime, view: str, points: int | None, sieve: Sieve | None = None, few: Sequence[int] | None = None
+) -> QuerySet[Lead]:
+    """The MQLs of a view, without an order. `few`: who passes the sieve (`passing`), if that is known."""
     leads = Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None)
-    return (sieve or Sieve()).of(leads).filter(_view(view, at, points))
+    leads = (sieve or Sieve()).of(leads) if few is None else leads.filter(pk__in=few)
+    return leads.filter(_view(view, at, points))
 
 
 def _view(view: str, at: datetime, bar: int | None) -> Q:
@@ -149,9 +159,24 @@ def _view(view: str, at: datetime, bar: int | None) -> Q:
     return found & ~parked
 
 
-def counts(at: datetime, points: int | None, sieve: Sieve | None = None, most: int = FEW) -> dict[str, int]:
-    """How many MQLs each view holds, at most one more than `most`; one query."""
-    return counts_of({view: mqls(at, view, points, sieve) for view in VIEWS}, most)
+def passing(sieve: Sieve) -> list[int] | None:
+    """The MQLs that pass, where they are few: each view then looks at them alone. None: they are many."""
+    found = sieve.of(Lead.objects.filter(stage=Stage.MQL, erased_at=None, merged_into=None))
+    ids = list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
+    return ids if len(ids) <= FEW else None
+
+
+def counts(
+    at: datetime,
+    points: int | None,
+    sieve: Sieve | None = None,
+    shown: str = "",
+    few: Sequence[int] | None = None,
+) -> dict[str, int]:
+    """How many MQLs each view holds, at most one more than a tab counts, of the view that is `shown` one
+    more than its pages hold; one query. `few`: who passes the sieve, if they are few."""
+    lists = {view: mqls(at, view, points, sieve, few) for view in VIEWS}
+    return counts_of(lists, FEW, {shown: PAGED})
 
 
 def bar_points(now: Current | None = None) -> int | None:

@@ -24,7 +24,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
 from leadflow.numbers import whole
-from leadflow.paging import in_words, page_of, seen_of
+from leadflow.paging import in_words, page_of
 from leadflow.web import PageRequest, csv_response, with_toast
 from scoring import current as applied
 from scoring.conditions import nodes
@@ -64,16 +64,17 @@ def page(request: PageRequest) -> HttpResponseBase:
         request.GET.get("grade", "")[:1],
         request.GET.get("track", ""),
     )
-    found = mqls.mqls(at, view, points, sieve).select_related("company", "score")
+    few = mqls.passing(sieve) if sieve else None
+    found = mqls.mqls(at, view, points, sieve, few).select_related("company", "score")
     found = found.order_by(*mqls.SORTS.get(sort, mqls.SORTS["-score"]))
     # By score in the order of its index; nobody is MQL without a score.
     found = found.filter(score__isnull=False) if sort.endswith("score") else found
     if request.GET.get("format") == "csv":
         return _csv(found, at)
-    leads = page_of(found, request.GET.get("page"), PAGE)
-    counts = mqls.counts(at, points, sieve)
+    counts = mqls.counts(at, points, sieve, view, few)
+    leads = page_of(found, request.GET.get("page"), PAGE, seen=counts[view], most=mqls.PAGED, first_ids=True)
     counts_shown = {key: in_words(count, mqls.FEW) for key, count in counts.items()}
-    counts_shown[view] = in_words(seen_of(leads))
+    counts_shown[view] = in_words(counts[view], mqls.PAGED)
     context = {
         "page": leads,
         "rows": mqls.rows(list(leads.object_list), at, now),

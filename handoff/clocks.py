@@ -258,11 +258,11 @@ UNTICKED = """
         ('follow_up', 'holder', h.followup_due_at, h.state = 'working'),
         ('follow_up', 'lead', h.lead_followup_due_at, h.state = 'working')
     ) p(promise, scope, due, runs)
-    WHERE h.state IN ('offered', 'accepted', 'working') AND p.runs AND p.due < %(at)s
+    WHERE p.runs AND p.due < %(at)s
       AND CASE WHEN h.state = 'offered' THEN least(h.acceptance_due_at, h.lead_acceptance_due_at,
                                                    h.first_touch_due_at, h.lead_first_touch_due_at)
                WHEN h.state = 'accepted' THEN least(h.first_touch_due_at, h.lead_first_touch_due_at)
-               ELSE least(h.followup_due_at, h.lead_followup_due_at) END < %(at)s
+               WHEN h.state = 'working' THEN least(h.followup_due_at, h.lead_followup_due_at) END < %(at)s
       AND NOT EXISTS (SELECT 1 FROM handoff_slaresult r WHERE r.handoff_id = h.id AND r.promise = p.promise
                       AND r.scope = p.scope AND r.due = p.due AND r.voided_at IS NULL)"""
 RESULTS = f"{STANDING} UNION ALL {UNTICKED}"

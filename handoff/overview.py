@@ -376,8 +376,11 @@ def _silent(scope: Scope, now: datetime, terms: Document, hours: presence.Hours)
         asleep_since=Subquery(began[:1]),
         lost=ArraySubquery(lost.filter(about=OuterRef("pk")).order_by("id").values(told=told)),
     )
-    slept = Q(snooze_count__gt=0) & (Q(snoozed_until__isnull=False) | Q(last_act="wake"))
-    rows = rows.filter(slept | Q(pk__in=lost.filter(about__isnull=False).order_by().values("about")))
+    slept = Handoff.objects.filter(state__in=[s.value for s in OPEN], snooze_count__gt=0)
+    told_of = lost.filter(about__isnull=False)
+    few = slept.order_by().values("pk").union(told_of.order_by().values("about"), all=True)
+    asleep = Q(snooze_count__gt=0) & (Q(snoozed_until__isnull=False) | Q(last_act="wake"))
+    rows = rows.filter(asleep | Q(pk__in=told_of.order_by().values("about")), pk__in=few)
     rows = rows.select_related("lead__company", "owner").defer("frozen").order_by("changed_at", "pk")
     found = []
     for row in rows[: 2 * SHOWN]:

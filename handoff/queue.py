@@ -291,7 +291,7 @@ def opening(user: User, desk: Desk, at: datetime) -> datetime | None:
 
 
 def _number(rows: QuerySet[Any]) -> Subquery:
-    counted = rows.order_by().annotate(one=Value(1)).values("one").annotate(n=Count("pk")).values("n")
+    counted = rows.order_by().annotate(one=Value(1)).values("one").annotate(n=Count("*")).values("n")
     return Subquery(counted, output_field=IntegerField())
 
 

@@ -33,12 +33,24 @@ class Migration(migrations.Migration):
                             "first_touch_due_at", "lead_first_touch_due_at"
                         ),
                     ),
-                    default=django.db.models.functions.comparison.Least(
-                        "followup_due_at", "lead_followup_due_at"
+                    models.When(
+                        state="working",
+                        then=django.db.models.functions.comparison.Least(
+                            "followup_due_at", "lead_followup_due_at"
+                        ),
                     ),
                 ),
-                condition=models.Q(("state__in", ["offered", "accepted", "working"])),
                 name="handoff_running",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="handoff",
+            index=models.Index(
+                condition=models.Q(
+                    ("state__in", ["offered", "accepted", "working", "opportunity"]), ("snooze_count__gt", 0)
+                ),
+                fields=["team"],
+                name="handoff_slept",
             ),
         ),
         migrations.AddIndex(

@@ -154,8 +154,18 @@ class Lead(models.Model):
             models.Index(fields=["stage", "stage_since"], name="lead_stage"),
             models.Index(fields=["changed_at", "id"], name="lead_changed"),
             models.Index(fields=["created_at", "id"], name="lead_created"),
+            # The orders and the filter of the list that change with neither act nor score.
+            models.Index(fields=["name_key", "id"], name="lead_name"),
+            models.Index(fields=["stage_since", "id"], name="lead_since"),
+            models.Index(fields=["first_source", "stage"], name="lead_source"),
             models.Index(fields=["email_domain"], name="lead_domain"),
             models.Index(fields=["merged_into"], name="lead_merged", condition=Q(merged_into__isnull=False)),
+            # The few that no report counts.
+            models.Index(
+                fields=["id"],
+                name="lead_gone",
+                condition=Q(merged_into__isnull=False) | Q(erased_at__isnull=False),
+            ),
             GinIndex(OpClass("name_key", name="gin_trgm_ops"), name="lead_name_trgm"),
             GinIndex(
                 OpClass(Coalesce("email_key", models.Value("")), name="gin_trgm_ops"), name="lead_email_trgm"

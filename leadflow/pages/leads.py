@@ -139,7 +139,7 @@ def leads(request: PageRequest) -> HttpResponse:
         if params.get(key)
     }
     context = {
-        "page": page_of(rows, params.get("page")),
+        "page": page_of(rows, params.get("page"), first_ids=True),
         "sort": sort,
         "used": used,
         "stages": Stage.choices,
