@@ -5,7 +5,7 @@ from typing import Any
 from feedback.reports.base import Figure, Filters, Report, Table, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
-from feedback.reports.handovers import narrowed
+from feedback.reports.handovers import narrowed, of_leads
 from leadflow.accounts.models import Organisation
 from leadflow.charts import Series
 from leadflow.leads.models import Content
@@ -18,10 +18,23 @@ ICON = "file-text"
 DAYS = 56
 
 
+# Of what is asked of the leads themselves: they are looked up in the order of their index, all at once.
+_KNOWN = """
+    known AS MATERIALIZED (
+        SELECT l.id FROM leads_lead l
+        WHERE l.id = ANY(ARRAY(SELECT DISTINCT lead_id FROM met ORDER BY lead_id)) AND {asked}),"""
+_NOT_GONE = """m.lead_id NOT IN (SELECT unnest(ARRAY(
+        SELECT id FROM leads_lead WHERE merged_into_id IS NOT NULL OR erased_at IS NOT NULL)))"""
+
+
 def relation(filters: Filters) -> Relation:
-    """One row per piece of content and lead that got or read it in the period."""
-    where, bound = narrowed(filters)
-    text = f"""
+    """One row per piece of content and lead that got or read it in the period; `whole` has one per lead."""
+    handed = narrowed(filters, "m.lead_id")
+    known, where = "", _NOT_GONE
+    if filters.source or filters.campaign:
+        known = _KNOWN.format(asked=" AND ".join(of_leads(filters)))
+        where = "m.lead_id IN (SELECT id FROM known)"
+    text = f"""{handed.text}
     met AS MATERIALIZED (
         SELECT content_id, lead_id, min(at) AS met_at, bool_or(given) AS given,
                bool_or(NOT given) AS was_read FROM (
@@ -31,20 +44,21 @@ def relation(filters: Filters) -> Relation:
             SELECT content_id, lead_id, occurred_at, false FROM leads_activity
             WHERE content_id IS NOT NULL AND lead_id IS NOT NULL
               AND occurred_at >= %(low)s AND occurred_at < %(high)s AND occurred_at <= %(at)s) m
-        GROUP BY content_id, lead_id),
-    deal AS (
-        SELECT m.content_id, m.lead_id, bool_or(o.kind IN ('opportunity', 'won')) AS opportunity,
-               bool_or(o.kind = 'won') AS won, sum(o.amount) FILTER (WHERE o.kind = 'won') AS revenue
-        FROM met m JOIN leads_outcome o ON o.lead_id = m.lead_id AND o.at >= m.met_at
-        WHERE o.voided_at IS NULL AND o.replaced_by_id IS NULL AND o.at <= %(at)s GROUP BY 1, 2),
-    base AS (
-        SELECT m.lead_id, m.content_id::text AS content, m.given, m.was_read,
-               coalesce(d.opportunity, false) AS opportunity,
-               coalesce(d.won, false) AS won, coalesce(d.revenue, 0) AS revenue
-        FROM met m JOIN leads_lead l ON l.id = m.lead_id
-        LEFT JOIN leads_campaign c ON c.id = l.first_campaign_id
-        LEFT JOIN deal d USING (content_id, lead_id) WHERE {" AND ".join(where)})"""  # noqa: S608 ours
-    return Relation(text, bound)
+        GROUP BY content_id, lead_id), {known}
+    base AS MATERIALIZED (
+        SELECT m.lead_id, m.content_id AS content, m.given, m.was_read, count(o.id) > 0 AS opportunity,
+               coalesce(bool_or(o.kind = 'won'), false) AS won,
+               coalesce(sum(o.amount) FILTER (WHERE o.kind = 'won'), 0) AS revenue
+        FROM met m LEFT JOIN leads_outcome o ON o.lead_id = m.lead_id AND o.at >= m.met_at
+            AND o.kind IN ('opportunity', 'won') AND o.voided_at IS NULL AND o.replaced_by_id IS NULL
+            AND o.at <= %(at)s
+        WHERE {" AND ".join([where, *handed.parts])}
+        GROUP BY m.lead_id, m.content_id, m.given, m.was_read),
+    each AS (
+        SELECT lead_id, bool_or(given) AS given, bool_or(was_read) AS was_read,
+               bool_or(opportunity) AS opportunity, bool_or(won) AS won, sum(revenue) AS revenue
+        FROM base GROUP BY lead_id)"""  # noqa: S608 the pieces are ours
+    return Relation(text, handed.bound, whole="each")
 
 
 def _titles(keys: Any) -> dict[str, str]:
@@ -52,18 +66,14 @@ def _titles(keys: Any) -> dict[str, str]:
     return {str(pk): title for pk, title in found.values_list("pk", "title")}
 
 
-def _leads(words: str, holds: str) -> Measure:
-    return Measure(words, holds, custom=f"count(DISTINCT lead_id) FILTER (WHERE {holds})")
-
-
 CUBE = Cube(
     relation,
     {
-        "leads": _leads("Leads that got or read content", "true"),
-        "given": _leads("Leads that sales or a track gave it to", "given"),
-        "was_read": _leads("Leads that read it", "was_read"),
-        "opportunity": _leads("Opportunities after it", "opportunity"),
-        "won": _leads("Customers after it", "won"),
+        "leads": Measure("Leads that got or read content"),
+        "given": Measure("Leads that sales or a track gave it to", "given"),
+        "was_read": Measure("Leads that read it", "was_read"),
+        "opportunity": Measure("Opportunities after it", "opportunity"),
+        "won": Measure("Customers after it", "won"),
         "revenue": Measure("Customers after it", "won", sums="revenue"),
     },
     {"content": Dim("Content", "content", _titles)},
@@ -80,7 +90,7 @@ def build(filters: Filters) -> Report:
     report = Report(
         NAME,
         TITLE,
-        population(f"{total['leads'] or 0:,} leads that got or read content from {filters.words}", filters),
+        population(f"{total['leads']:,} leads that got or read content from {filters.words}", filters),
         "Given: by a rep in a handoff or by a step of a track. Read: an activity that names the content. A "
         "won deal counts for each piece that its lead met before, so revenue touched adds up to more than "
         f"all revenue: it says where content was present, not what it earned. {SAME_AGE}",
@@ -105,7 +115,7 @@ def build(filters: Filters) -> Report:
                 ),
                 Series(
                     f"{filters.before.words}, same age",
-                    [was["content", key]["won"] or 0 for key, _ in top],
+                    [was["content", key]["won"] for key, _ in top],
                     "was",
                 ),
             ],
@@ -124,7 +134,7 @@ def _say(now: Counts, was: Counts, unused: int) -> list[tuple[str, str]]:
     pieces = [
         ("Content was present in ", ""),
         (f"{total['won']:,}", "won" if total["won"] else ""),
-        (f" won deals, before {was[ALL]['won'] or 0:,}.", ""),
+        (f" won deals, before {was[ALL]['won']:,}.", ""),
     ]
     if rows[best]["won"]:
         title = _titles([best]).get(best, best)
@@ -154,7 +164,7 @@ def _table(now: Counts, was: Counts) -> Table:
                 ),
                 part_of(count["won"], count["leads"], cells["won"]),
                 Figure(float(count["revenue"]), f"{count['revenue']:,.0f}", cells["revenue"]),
-                Figure(before["won"] or 0, cell=f"before.won@content={key}" if before["won"] else ""),
+                Figure(before["won"], cell=f"before.won@content={key}" if before["won"] else ""),
             ]
         )
     currency = Organisation.get().currency

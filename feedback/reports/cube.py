@@ -54,12 +54,14 @@ class Relation:
     """`text`: common table expressions, of which `base` has a `lead_id`; `bound`: the values in them.
 
     `parts` are the expressions whose rows together are `base`: to count, each is read by itself, because a
-    plan gets more out of a table than out of a union.
+    plan gets more out of a table than out of a union. `whole` is one with the same columns and one row per
+    lead, where `base` has more of them: all leads are counted there.
     """
 
     text: str
     bound: Mapping[str, Any]
     parts: Sequence[str] = ("base",)
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,9 @@ def _timed(part: str, wait: Measure | None, every: bool) -> str:
     return f"(SELECT *, {seconds} AS seconds FROM {part} {where} OFFSET 0) timed"  # noqa: S608 ours
 
 
-def _sets(columns: Sequence[str], *within: str) -> str:
+def _sets(columns: Sequence[str], *within: str, all_of: bool = True) -> str:
     """Groups of all and along each column."""
-    sets = [", ".join(within), *(", ".join([column, *within]) for column in columns)]
+    sets = [", ".join([*one, *within]) for one in ([], *([column] for column in columns)) if one or all_of]
     return f"GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})" if columns or within else ""
 
 
@@ -231,7 +233,11 @@ class Cube:
         if not numbers:
             return f"{text} SELECT dim, key, middle FROM middles"  # noqa: S608 ours
         sums = ", ".join(f"coalesce(sum(m{n}), 0) AS m{n}" for n in range(len(numbers)))
-        counted = f"SELECT {place}, {sums} FROM fine {_sets(columns)}"  # noqa: S608 ours
+        apart = bool(columns and relation.whole)
+        counted = f"SELECT {place}, {sums} FROM fine {_sets(columns, all_of=not apart)}"  # noqa: S608 ours
+        if apart:
+            whole = ", ".join(self.measures[name].column for name in numbers)
+            counted += f" UNION ALL SELECT -1, '', {whole} FROM {relation.whole}"  # noqa: S608 ours
         if not middle:
             return f"{text} {counted}"
         return f"""{text}, counted AS ({counted})
@@ -247,7 +253,7 @@ class Cube:
         picked = ", ".join([*keys, *counts, "count(*)::int AS n"])
         rows = " UNION ALL ".join(
             f"SELECT {picked} FROM {_timed(part, wait, bool(numbers))} {grouped}"  # noqa: S608 ours
-            for part in relation.parts
+            for part in ([relation.whole] if relation.whole and not dims else relation.parts)
         )
         return f", fine AS MATERIALIZED ({rows})"
 

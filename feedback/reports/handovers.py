@@ -18,8 +18,7 @@ PERSONA = (
     " AND h.frozen -> 'persona' ->> 'ideal' IS DISTINCT FROM 'false'"
 )
 VERSION = "h.agreement_id = (SELECT id FROM scoring_agreement WHERE number = %(version)s)"
-
-
+_LEDGER = {"team": "h.team_id = %(team)s", "version": VERSION, "persona": PERSONA}
 # What is asked of a handoff as it is kept (`k`), or as its ledgers say now: the same columns.
 _ASKED = {
     "source": "k.first_source = %(source)s",
@@ -82,26 +81,37 @@ def handed_over(filters: Filters) -> Relation:
     return Relation(text, bound, parts)
 
 
-def narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
-    """What the filters ask of a lead `l` with first campaign `c`, wherever it stands; and the bound values.
-
-    Team, version and persona are those of any handover of the lead.
-    """
+def of_leads(filters: Filters) -> list[str]:
+    """What is asked of a lead `l` itself, wherever it stands."""
     where = ["l.merged_into_id IS NULL", "l.erased_at IS NULL"]
-    bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at}
     if filters.source:
         where.append("l.first_source = %(source)s")
-        bound["source"] = "" if filters.source == NO_SOURCE else filters.source
     if filters.campaign:
-        where.append("c.code = %(campaign)s")
-        bound["campaign"] = filters.campaign
-    asked = {"team": "h.team_id = %(team)s", "version": VERSION, "persona": PERSONA}
-    for name, condition in asked.items():
-        if getattr(filters, name):
-            handed = f"SELECT 1 FROM handoff_handoff h WHERE h.lead_id = l.id AND {condition}"  # noqa: S608
-            where.append(f"EXISTS ({handed})")
-            bound[name] = getattr(filters, name)
-    return where, bound
+        where.append("l.first_campaign_id = (SELECT id FROM leads_campaign WHERE code = %(campaign)s)")
+    return where
+
+
+def narrowed(filters: Filters, lead: str) -> Relation:
+    """The leads `lead` (a column) that had a handover with the team, version and persona asked, whenever:
+    `parts` are the conditions, `text` is what they read. Bound is what `of_leads` needs, too.
+    """
+    bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at}
+    bound |= {"source": "" if filters.source == NO_SOURCE else filters.source, "campaign": filters.campaign}
+    asked = [name for name in ("team", "version", "persona") if getattr(filters, name)]
+    if not asked:
+        return Relation("", bound, [])
+    bound |= {name: getattr(filters, name) for name in asked}
+    kept = journeys.kept(filters)
+    if kept is None:
+        of_ledger = "SELECT h.lead_id FROM handoff_handoff h WHERE {}"
+        return Relation("", bound, [f"{lead} IN ({of_ledger.format(_LEDGER[name])})" for name in asked])
+    bound["mark"] = kept.mark
+    known = f"SELECT k.lead_id FROM feedback_handoverkept k WHERE {_STILL} AND {{}}"  # noqa: S608 ours
+    moved = "SELECT h.lead_id FROM handoff_handoff h WHERE h.lead_id IN (SELECT id FROM moved) AND {}"
+    either = [f"{known.format(_ASKED[name])} UNION ALL {moved.format(_LEDGER[name])}" for name in asked]
+    return Relation(
+        f"moved AS MATERIALIZED ({journeys.MOVED}),", bound, [f"{lead} IN ({one})" for one in either]
+    )
 
 
 def teams(keys: Any) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population
-from feedback.reports.handovers import narrowed
+from feedback.reports.handovers import narrowed, of_leads
 from feedback.reports.sources import NO_CAMPAIGN
 from leadflow.accounts.models import Organisation
 from leadflow.charts import Series, Tone
@@ -19,8 +19,8 @@ DAYS = 91
 
 def relation(filters: Filters) -> Relation:
     """One row per lead that became a customer in the period: its first and its last touch."""
-    where, bound = narrowed(filters)
-    text = f"""
+    handed = narrowed(filters, "w.lead_id")
+    text = f"""{handed.text}
     won AS MATERIALIZED (
         SELECT lead_id, min(at) AS won_at,
                sum(amount) FILTER (WHERE at >= %(low)s AND at < %(high)s) AS revenue
@@ -39,8 +39,8 @@ def relation(filters: Filters) -> Relation:
             JOIN leads_campaign g ON g.id = a.campaign_id
             WHERE a.lead_id = w.lead_id AND a.occurred_at <= w.won_at
             ORDER BY a.occurred_at DESC, a.id DESC LIMIT 1) t ON true
-        WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours
-    return Relation(text, bound)
+        WHERE {" AND ".join([*of_leads(filters), *handed.parts])})"""  # noqa: S608 the pieces are ours
+    return Relation(text, handed.bound)
 
 
 def _campaigns(keys: Any) -> dict[str, str]:
