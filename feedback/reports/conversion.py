@@ -1,6 +1,7 @@
 """From lead to customer: one cohort of entry, each lead counted once in every step it reached."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.db.models import QuerySet
 
 from feedback.reports import journeys, middles, spans
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, percent, share
+from feedback.reports.behind import Part
 from feedback.reports.cube import (
     ALL,
     Counts,
@@ -87,9 +89,8 @@ _APART = f"""
             UNION SELECT lead_id FROM feedback_task WHERE kind = 'repair' AND done_at IS NULL))"""  # noqa: S608
 _FEW = "SELECT lead_id FROM apart"
 _OF_FEW = ("waiting for room", "repair list")
-_IN_PLACE = f"""FROM base LEFT JOIN apart USING (lead_id)
-    WHERE CASE WHEN apart.lead_id IS NULL THEN {_STANDS} ELSE apart.place END = %(place)s"""
-_PAGE = "ORDER BY created_at DESC, lead_id DESC LIMIT %(size)s OFFSET %(start)s"
+_IN_PLACE = f"""CASE WHEN lead_id IN ({_FEW})
+    THEN (SELECT apart.place FROM apart WHERE apart.lead_id = base.lead_id) ELSE {_STANDS} END = %(place)s"""  # noqa: S608
 
 
 def _rows(statement: str, filters: Filters, few: str = "", **bound: Any) -> list[tuple[Any, ...]]:
@@ -99,10 +100,14 @@ def _rows(statement: str, filters: Filters, few: str = "", **bound: Any) -> list
         return list(cursor.fetchall())
 
 
-def _in_place(place: str, filters: Filters, page: str = "", **bound: Any) -> list[int]:
+def _in_place(place: str, filters: Filters) -> list[int]:
     few = _FEW if place in _OF_FEW else ""
-    rows = _rows(f"SELECT lead_id {_IN_PLACE} {page}", filters, few, place=place, **bound)
-    return [row[0] for row in rows]
+    statement = f"SELECT lead_id FROM base WHERE {_IN_PLACE}"  # noqa: S608 ours
+    return [row[0] for row in _rows(statement, filters, few, place=place)]
+
+
+def _part(place: str, filters: Filters) -> Part:
+    return Part(filters, _IN_PLACE, {"place": place}, f"{_APART},")
 
 
 @dataclass(frozen=True)
@@ -129,28 +134,39 @@ def funnel(filters: Filters) -> Funnel:
     return Funnel(CUBE.count(filters, "source"))
 
 
+def _place(cell: str) -> str:
+    place = cell.removeprefix("place=")
+    if place not in PLACE_WORDS:
+        raise BadInput("There is no such place.", [Fault("cell", "Open it from the report.")])
+    return place
+
+
 def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     """The leads behind a step, or `place=name`; `before.` takes the earlier cohort.
 
     Raises BadInput for a cell that is none.
     """
-    if not cell.startswith("place="):
-        return CUBE.drill(cell, filters)
-    place = cell.removeprefix("place=")
-    if place not in PLACE_WORDS:
-        raise BadInput("There is no such place.", [Fault("cell", "Open it from the report.")])
-    return leads_of(_in_place(place, filters))
+    if cell.startswith("place="):
+        return leads_of(_in_place(_place(cell), filters))
+    return CUBE.drill(cell, filters)
 
 
 def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
     """A page of the leads behind a cell, and how many there are."""
-    if cell.startswith("place="):
-        place, filters = cell.removeprefix("place="), journeys.marked(filters)
-        if place not in PLACE_WORDS or journeys.kept(filters) is None:
-            return page_of_ids(drill(cell, filters), start, size)
-        total = _places(filters).get(place, 0)
-        return _in_place(place, filters, _PAGE, start=start, size=size), total
-    return CUBE.listed(cell, filters, start, size)
+    if not cell.startswith("place="):
+        return CUBE.listed(cell, filters, start, size)
+    place, filters = _place(cell), journeys.marked(filters)
+    if place in _OF_FEW:
+        return page_of_ids(drill(cell, filters), start, size)
+    total = _places(filters).get(place, 0)
+    return _part(place, filters).page(start, size, total), total
+
+
+def walked(cell: str, filters: Filters) -> Iterator[list[int]]:
+    """The ids of the leads behind a cell, the newest first, a chunk at a time."""
+    if not cell.startswith("place="):
+        return CUBE.walked(cell, filters)
+    return _part(_place(cell), journeys.marked(filters)).chunks()
 
 
 def build(filters: Filters) -> Report:

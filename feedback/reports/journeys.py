@@ -76,15 +76,21 @@ _KEPT = f"""{MOVED_AND_LIVE},
         WHERE NOT gone AND created_at >= %(low)s AND created_at < %(high)s
           AND NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = j.lead_id)
         UNION ALL SELECT {_COLUMNS}, %(fresh_persona)s FROM live)"""  # noqa: S608
-_ONLY_LIVE = f"""
+LIVE_ALONE = f"""
     fresh AS MATERIALIZED (SELECT id FROM leads_lead WHERE created_at >= %(low)s AND created_at < %(high)s),
-    {_LIVE.format(ids="fresh")},
+    {_LIVE.format(ids="fresh")}"""  # noqa: S608
+_ONLY_LIVE = f"""{LIVE_ALONE},
     every AS (SELECT {_COLUMNS}, %(fresh_persona)s AS persona FROM live)"""  # noqa: S608
 _CAMPAIGN = "(SELECT one.id FROM leads_campaign one WHERE one.code = %(campaign)s)"
 # Of some leads alone: looked up one by one.
 _FEW = """({few}) picked(id) CROSS JOIN LATERAL (
     SELECT * FROM feedback_leadjourney r WHERE r.lead_id = picked.id OFFSET 0)"""
 STEPS = ("mql", "offered", "accepted", "opportunity", "customer")
+# The columns of a cohort over its rows `e`, as known at an instant.
+_CUT = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
+ROW = f"""SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
+        {{campaign}} AS campaign, e.first_campaign_id AS campaign_id, e.stage, e.open_state, {_CUT},
+        e.undated"""
 
 
 @dataclass(frozen=True)
@@ -151,27 +157,29 @@ def cohort(filters: Filters, extra: str = "", only: str = "", few: str = "") -> 
     `few` selects the only `lead_id`s that are looked at, each once.
     """
     found = kept(filters)
-    since = found.mark if found else None
-    low, high = limits(filters)
-    where, bound = narrowed(filters, since, "e")
-    bound |= {"low": low, "high": high}
-    where += ["NOT e.gone", "e.created_at <= %(at)s"]
+    where, bound = wanted(filters, found)
     if only:
         where.append(only)
     if few:
         where.append(f"e.lead_id IN ({few})")
+    rows = _FEW.format(few=few) if few else "feedback_leadjourney"
+    text = f"""{_KEPT.format(rows=rows) if found else _ONLY_LIVE},
+    base AS ({ROW.format(campaign="c.code")}{extra}
+             FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
+             WHERE {" AND ".join(where)})"""
+    return Relation(text, bound)
+
+
+def wanted(filters: Filters, found: Kept | None) -> tuple[list[str], dict[str, Any]]:
+    """What is asked of the rows `e` of a cohort; and what is bound."""
+    low, high = limits(filters)
+    where, bound = narrowed(filters, found.mark if found else None, "e")
+    bound |= {"low": low, "high": high}
+    where += ["NOT e.gone", "e.created_at <= %(at)s"]
     if filters.team:
         where.append("e.teams IS NOT NULL AND e.teams @> ARRAY[%(team)s]::bigint[]")
         bound["team"] = filters.team
-    steps = ", ".join(f"CASE WHEN e.{step}_at <= %(at)s THEN e.{step}_at END AS {step}_at" for step in STEPS)
-    rows = _FEW.format(few=few) if few else "feedback_leadjourney"
-    text = f"""{_KEPT.format(rows=rows) if found else _ONLY_LIVE},
-    base AS (SELECT e.lead_id, e.created_at, coalesce(nullif(e.first_source, ''), '{NO_SOURCE}') AS source,
-                    c.code AS campaign, e.first_campaign_id AS campaign_id, e.stage, e.open_state, {steps},
-                    e.undated{extra}
-             FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
-             WHERE {" AND ".join(where)})"""  # noqa: S608 the pieces are ours, values are bound
-    return Relation(text, bound)
+    return where, bound
 
 
 def narrowed(filters: Filters, since: datetime | None, row: str) -> tuple[list[str], dict[str, Any]]:

@@ -5,16 +5,15 @@ something was written since the mark; those are counted one by one, as they were
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db import connection
-
 from feedback.reports import journeys
 from feedback.reports.base import NO_SOURCE, Filters
+from feedback.reports.behind import Part
 from feedback.reports.cube import ALL, Counts, Cube, Listed, Measure, Relation, page_of_ids
 from feedback.reports.keeping import COUNTED, STEPS
 from feedback.reports.spans import gone
@@ -166,16 +165,18 @@ class Cohort(Cube):
         measure, dim, key = self._read(cell)
         one = self.measures[measure]
         filters = journeys.marked(filters)
-        if not one.days or relation(filters) is None:
+        if not one.days:
             return page_of_ids(self.drill(cell, filters), start, size)
         counts = replace(self, measures={measure: one}).count(filters, *([dim] if dim else []))
         total = counts.get((dim, key) if dim else ALL, {}).get(measure, 0)
-        where, bound = self._where(measure, dim, key)
-        rows = self.relation(filters)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"WITH {rows.text} SELECT lead_id FROM base WHERE {where}"  # noqa: S608 ours
-                " ORDER BY created_at DESC, lead_id DESC LIMIT %(size)s OFFSET %(start)s",
-                {**rows.bound, **bound, "size": size, "start": start},
-            )
-            return [row[0] for row in cursor.fetchall()], total
+        return self._part(cell, filters).page(start, size, total), total
+
+    def walked(self, cell: str, filters: Filters) -> Iterator[list[int]]:
+        """The ids behind a cell, the newest first, a chunk at a time."""
+        if cell.startswith("before."):
+            return self.walked(cell.removeprefix("before."), filters.before)
+        return self._part(cell, journeys.marked(filters)).chunks()
+
+    def _part(self, cell: str, filters: Filters) -> Part:
+        where, bound = self._where(*self._read(cell))
+        return Part(filters, where, bound)
