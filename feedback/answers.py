@@ -21,8 +21,9 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from feedback.models import Dispute, Enrolment, RepAnswer
-from feedback.reports.answers import GAVE, Terms
+from feedback.reports.answers import Terms
 from feedback.reports.base import Filters
+from feedback.reports.lines import GAVE
 from handoff.models import Handoff, State
 from leadflow import clock
 from leadflow.accounts import telling

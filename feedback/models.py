@@ -14,6 +14,13 @@ from leadflow.leads.models import Content, Lead
 USER = settings.AUTH_USER_MODEL
 
 
+class BigNumber(models.Field):  # type: ignore[type-arg]
+    """A whole number of any length."""
+
+    def db_type(self, connection: object) -> str:
+        return "numeric"
+
+
 class Dispute(models.Model):
     """Marketing's objection to a rejection: once per handoff, within 30 days."""
 
@@ -445,6 +452,8 @@ class HandoverKept(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["offered_at"], name="handoverkept_offered", condition=Q(gone=False)),
+            # Those of which something came after an instant.
+            models.Index(Greatest("accepted_at", "refused_at", "customer_at"), name="handoverkept_last"),
             # Few leads are handed over again: their first handover of a period is looked for among these.
             models.Index(
                 fields=["offered_at"], name="handoverkept_again", condition=Q(gone=False, alone=False)
@@ -452,16 +461,93 @@ class HandoverKept(models.Model):
         ]
 
 
-class HandoverLines(models.Model):
-    """What each criterion gave a lead when it was handed over: the frozen explanation without its words.
+class LinePlace(models.Model):
+    """Where the lines of a rule stand in the numbers of `HandoverLines`: those that gave points, or `took`
+    some. Numbered from 0 as rules are met; a place never changes."""
 
-    A frozen explanation never changes, so neither does a row; it is taken out of `Handoff.frozen` by
-    `feedback.reports.journeys`, because unpacking tens of thousands of those takes seconds.
+    place = models.PositiveSmallIntegerField(primary_key=True)
+    criterion = models.CharField(max_length=40)
+    took = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["criterion", "took"], name="lineplace_once")]
+
+
+class HandoverLines(models.Model):
+    """What each rule gave a lead when it was handed over, as one number (`feedback.reports.lines`), and the
+    `places` of the rules in it.
+
+    A frozen explanation never changes, so neither does a row; it is taken out of `Handoff.frozen` with the
+    kept handoffs, because unpacking tens of thousands of those takes seconds.
     """
 
     handoff = models.OneToOneField(Handoff, primary_key=True, on_delete=models.CASCADE, related_name="+")
-    criteria = ArrayField(models.CharField(max_length=40))
-    points = ArrayField(models.FloatField())
+    lines = BigNumber(default=0)
+    places = ArrayField(models.PositiveSmallIntegerField(), default=list)
+
+
+class HandedWeek(models.Model):
+    """The leads handed over once, by the week of the offer and what came of them: how many, and their lines
+    added up. `by` and `key` say which filter finds them; without any both are empty."""
+
+    week = models.DateField()
+    by = models.CharField(max_length=10, blank=True)
+    key = models.CharField(max_length=80, blank=True)
+    accepted = models.BooleanField()
+    refused = models.BooleanField()
+    customer = models.BooleanField()
+    n = models.BigIntegerField()
+    lines = BigNumber()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["by", "key", "week", "accepted", "refused", "customer"], name="handedweek_once"
+            )
+        ]
+
+
+class AnswerKept(models.Model):
+    """An answer of sales with what reports ask of it in one narrow row: accepted, rejected or given back, not
+    taken back. `places` are those of the rules that gave or took points (null: not kept); the rest is as
+    in its lead, its handoff and the persona frozen there ("~" behind one that it only looked like)."""
+
+    answer_id = models.BigIntegerField(primary_key=True)
+    lead_id = models.BigIntegerField(db_index=True)
+    handoff_id = models.BigIntegerField(db_index=True)
+    kind = models.CharField(max_length=10)
+    reason_key = models.CharField(max_length=20, blank=True)
+    reason_kind = models.CharField(max_length=20, blank=True)
+    rep_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField(db_index=True)
+    first_source = models.CharField(max_length=80, blank=True)
+    first_campaign_id = models.BigIntegerField(null=True)
+    persona = models.CharField(max_length=80, blank=True)
+    persona_name = models.TextField(blank=True)
+    team_id = models.BigIntegerField(null=True)
+    agreement_id = models.BigIntegerField(null=True)
+    places = ArrayField(models.PositiveSmallIntegerField(), null=True)
+
+
+class AnswerWeek(models.Model):
+    """Answers of sales by week, kind and reason: how many, and the lines of their handoffs added up. `by` and
+    `key` as in `HandedWeek`, besides of reps and of rules that gave points."""
+
+    week = models.DateField()
+    by = models.CharField(max_length=10, blank=True)
+    key = models.CharField(max_length=80, blank=True)
+    kind = models.CharField(max_length=10)
+    reason_key = models.CharField(max_length=20, blank=True)
+    judged = models.BooleanField()
+    n = models.BigIntegerField()
+    lines = BigNumber()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["by", "key", "week", "kind", "reason_key", "judged"], name="answerweek_once"
+            )
+        ]
 
 
 class PromiseKept(models.Model):

@@ -15,6 +15,7 @@ from feedback import answers as said
 from feedback import letters, promised, rules
 from feedback.reports import answers
 from feedback.reports.base import Report, read_filters
+from feedback.reports.counted import BY
 from feedback.reports.origins import sources
 from leadflow import clock
 from leadflow.accounts.actors import person
@@ -68,7 +69,7 @@ def feedback(request: PageRequest) -> HttpResponseBase:
         "tab": "answers",
         "by_links": [
             (label, changed_query(request.GET, {"by": key, "page": None}), key == (filters.by or "source"))
-            for key, label in answers.BY.items()
+            for key, label in BY.items()
         ],
         "unseen": said.unseen(user) if user.in_sales else [],
         "marketing": user.in_marketing or user.is_admin,

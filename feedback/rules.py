@@ -7,11 +7,12 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from feedback import answers as said
+from feedback import answers as answering
 from feedback.models import RepAnswer
-from feedback.reports import answers
-from feedback.reports.answers import Acceptance, Terms
+from feedback.reports import counted, said, summed, wasted
+from feedback.reports.answers import Terms
 from feedback.reports.base import Filters
+from feedback.reports.counted import Acceptance
 from leadflow import clock
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import User
@@ -54,13 +55,13 @@ class RuleNumbers:
 
 def numbers(filters: Filters, criterion: str, terms: Terms) -> RuleNumbers:
     """Points wasted by one rule, by reason, and acceptance of the leads with it and without it."""
-    now = answers.count(filters)
-    lines = answers.points_of(filters, criterion)
-    taken = lines.accepted
-    all_rejected = answers.rejected_with(filters, criterion)
+    filters = summed.known(filters)
+    now, given = counted.count(filters), said.points(filters)
+    lines = wasted.of_rule(given, criterion)
+    text = terms.criteria.get(criterion) or said.words(filters, [criterion])[criterion]
     return RuleNumbers(
         criterion,
-        terms.criteria.get(criterion, lines.text or criterion),
+        text,
         int(lines.points),
         lines.rejected,
         now.judged,
@@ -68,8 +69,8 @@ def numbers(filters: Filters, criterion: str, terms: Terms) -> RuleNumbers:
             (reason, terms.reasons.get(reason, reason), n, now.sum(kind="rejected", reason=reason))
             for reason, n in sorted(lines.by_reason.items(), key=lambda item: (-item[1], item[0]))
         ],
-        Acceptance(taken, all_rejected),
-        Acceptance(now.acceptance.accepted - taken, now.acceptance.rejected - all_rejected),
+        Acceptance(lines.accepted, lines.refused),
+        Acceptance(now.acceptance.accepted - lines.accepted, now.acceptance.rejected - lines.refused),
     )
 
 
@@ -112,7 +113,7 @@ def open_draft(criterion: str, actor: Actor, *, at: datetime | None = None) -> A
 
 def who_said_no(filters: Filters, criterion: str) -> list[tuple[User, int]]:
     """The reps who rejected leads that had points from a rule, and how many each; the most first."""
-    found = Counter(dict(answers.rejections_by_rep(filters, criterion)))
+    found = Counter(dict(wasted.rejections_by_rep(filters, criterion)))
     people = User.objects.filter(is_active=True).in_bulk(list(found))
     return [(people[pk], n) for pk, n in found.most_common() if pk in people]
 
@@ -130,13 +131,13 @@ def tell(
 
     Raises Forbidden (not marketing), BadInput for an empty text or nobody.
     """
-    words = said.checked(actor, text)
+    words = answering.checked(actor, text)
     at = at or clock.now()
     people = [(user, n) for user, n in who_said_no(filters, criterion) if user.pk in set(to)]
     if not people or actor.user is None:
         raise BadInput("Nobody is chosen.", [Fault("to", "Choose who should hear it.")])
     with transaction.atomic():
-        said.send(
+        answering.send(
             [
                 RepAnswer(
                     to=user, by=actor.user, text=words.replace(COUNT, str(n)), criterion=criterion[:20], at=at

@@ -1,12 +1,15 @@
 """How each criterion of the agreement does: whom it gave points, and what sales said of those leads."""
 
+from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
-from feedback.reports import journeys, keeping
+from feedback.reports import summed
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, part_of, share
-from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
+from feedback.reports.cube import Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population
 from feedback.reports.handovers import handed_over
+from feedback.reports.lines import Given, gave, given
 from leadflow.charts import Series
 from scoring import agreements
 from scoring.document import Document
@@ -22,34 +25,107 @@ NEARLY_ALL = 0.85
 CLEAR = 10
 
 
-def relation(filters: Filters) -> Relation:
-    """One row per lead handed over and criterion that gave or took points, as they stood at the offer."""
-    every = handed_over(filters)
-    handed = every.text.replace("base AS (", "handed AS MATERIALIZED (")
-    base = f"base AS (SELECT p.*, line.criterion, line.points FROM handed p {keeping.LINES})"  # noqa: S608 ours
-    return Relation(f"{handed}, {base}", every.bound)
-
-
 def _names(keys: Any) -> dict[str, str]:
     document = _document(None)
     return {c.id: c.text for c in document.criteria} if document else {}
 
 
+# What came of a lead handed over, as the sums by week part them.
+KEYS = ("accepted", "refused", "customer")
+TABLE = "feedback_handedweek"
+# Everybody handed over stands beside the rules.
+EVERYBODY = ""
+_HAD = f"{', '.join(f'{key}_at IS NOT NULL AS {key}' for key in KEYS)}"
+_CUT = _HAD.replace("_at IS NOT NULL", "_at <= %(at)s IS TRUE")
+# Of leads handed over once, those that are not as the sums have them: something was written about them since
+# the mark, or a step came later than the instant of looking.
+_STRAYS = """
+    late AS MATERIALIZED (SELECT handoff_id FROM feedback_handoverkept
+        WHERE greatest(accepted_at, refused_at, customer_at) > %(at)s),
+    stray AS MATERIALIZED (
+        SELECT k.handoff_id, k.lead_id, k.accepted_at, k.refused_at, k.customer_at
+        FROM feedback_handoverkept k WHERE k.alone AND NOT k.gone AND {inside} AND {asked}
+          AND (k.lead_id = ANY(ARRAY(SELECT id FROM moved))
+               OR k.handoff_id = ANY(ARRAY(SELECT handoff_id FROM late)))),"""
+_OF_STRAYS = f"""
+    UNION ALL SELECT -1, handoff_id, {_HAD} FROM stray
+    UNION ALL SELECT 1, handoff_id, {_CUT} FROM stray WHERE lead_id NOT IN (SELECT id FROM moved)"""  # noqa: S608
+# Measure → its words, and the leads that it counts of those to whom the rule gave points.
 MEASURES = {
-    "leads": Measure("Leads to whom it gave points", "points > 0"),
-    "accepted": Measure("Leads to whom it gave points, accepted", "points > 0 AND accepted_at IS NOT NULL"),
-    "refused": Measure(
+    "leads": ("Leads to whom it gave points", "gave"),
+    "accepted": ("Leads to whom it gave points, accepted", "gave AND accepted_at IS NOT NULL"),
+    "refused": (
         "Leads to whom it gave points, rejected or returned",
-        "points > 0 AND refused_at IS NOT NULL AND accepted_at IS NULL",
+        "gave AND refused_at IS NOT NULL AND accepted_at IS NULL",
     ),
-    "customer": Measure("Leads to whom it gave points, customers", "points > 0 AND customer_at IS NOT NULL"),
-    "taken": Measure("Leads from whom it took points", "points < 0"),
-    "points": Measure("Leads to whom it gave points", "points > 0", sums="points"),
+    "customer": ("Leads to whom it gave points, customers", "gave AND customer_at IS NOT NULL"),
+    "taken": ("Leads from whom it took points", "took"),
+    "points": ("Leads to whom it gave points", "gave"),
 }
-CUBE = Cube(relation, MEASURES, {"criterion": Dim("Criterion", "criterion", _names)}, "handed over {words}")
-# Of the period before only this is shown.
-_BEFORE = Cube(relation, {"leads": MEASURES["leads"]}, CUBE.dims)
-EVERYBODY = Cube(
+
+Counts = dict[str, dict[str, Any]]
+
+
+def count(filters: Filters) -> Counts:
+    """By rule, and under EVERYBODY of all leads handed over: each of MEASURES; one statement."""
+    counts: Counts = defaultdict(lambda: dict.fromkeys(MEASURES, 0) | {"points": Decimal(0)})
+    for (accepted, refused, customer), one in _given(filters).items():
+        parts = {
+            "leads": True,
+            "accepted": accepted,
+            "refused": refused and not accepted,
+            "customer": customer,
+        }
+        for rule, n in [(EVERYBODY, one.handoffs), *one.gave.items()]:
+            for measure, holds in parts.items():
+                counts[rule][measure] += n if holds else 0
+        for rule, points in one.points.items():
+            counts[rule]["points"] += points
+        for rule, n in one.took.items():
+            counts[rule]["taken"] += n
+    return counts
+
+
+def _given(filters: Filters) -> dict[tuple[bool, bool, bool], Given]:
+    filters = summed.known(filters)
+    every, sums = handed_over(filters), summed.sums(filters, TABLE, KEYS)
+    if sums is None:
+        part = f"part AS (SELECT 1 AS w, handoff_id, {_HAD} FROM base)"  # noqa: S608 ours
+        return given(f"{every.text}, {part}", "part", KEYS, every.bound)
+    inside = sums.inside.format(at="k.offered_at")
+    strays = _STRAYS.format(inside=inside, asked=summed.holds(filters))
+    part = f"""part AS (
+        SELECT 1 AS w, handoff_id, {_HAD} FROM several
+        UNION ALL SELECT 1, handoff_id, {_HAD} FROM single WHERE {sums.beside.format(at="offered_at")}
+        {_OF_STRAYS})"""  # noqa: S608 ours
+    bound = {**every.bound, **summed.values(filters), **sums.bound}
+    return given(f"{every.text}, {strays} {part}", "part", KEYS, bound, sums.selects)
+
+
+def holders(filters: Filters) -> Relation:
+    """One row per lead handed over, with whether the rule bound as `cell_key` gave or took points."""
+    every = handed_over(filters)
+    text = f"""{every.text.replace("base AS (", "handed AS (")},
+        base AS (SELECT p.*, {gave("cell_key", "p")} AS gave, {gave("cell_key", "p", took=True)} AS took
+                 FROM (SELECT h.*, v.places FROM handed h
+                       LEFT JOIN feedback_handoverlines v ON v.handoff_id = h.handoff_id) p)"""  # noqa: S608
+    return Relation(text, every.bound)
+
+
+class _Rules(Cube):
+    """The leads behind a figure of one rule."""
+
+    def _where(self, measure: str, dim: str, key: str) -> tuple[str, dict[str, str]]:
+        return self.measures[measure].holds, {"cell_key": key}
+
+
+CUBE = _Rules(
+    holders,
+    {name: Measure(text, holds) for name, (text, holds) in MEASURES.items()},
+    {"criterion": Dim("Criterion", "criterion", _names)},
+    "handed over {words}",
+)
+_ALL = Cube(
     handed_over,
     {
         "leads": Measure("Leads handed over"),
@@ -64,12 +140,12 @@ EVERYBODY = Cube(
 
 def drill(cell: str, filters: Filters) -> Any:
     """The leads behind a cell; those without a criterion in it are of everybody handed over."""
-    return (CUBE if "@" in cell else EVERYBODY).drill(cell, filters)
+    return (CUBE if "@" in cell else _ALL).drill(cell, filters)
 
 
 def words(cell: str, filters: Filters) -> str:
     """What a cell counts."""
-    return (CUBE if "@" in cell else EVERYBODY).words(cell, filters)
+    return (CUBE if "@" in cell else _ALL).words(cell, filters)
 
 
 def _document(number: int | None) -> Document | None:
@@ -79,12 +155,9 @@ def _document(number: int | None) -> Document | None:
 
 def build(filters: Filters) -> Report:
     """Each criterion of the version, with what sales answered where it gave points and where not."""
-    filters = journeys.marked(filters)
-    every, now, was = (
-        EVERYBODY.count(filters)[ALL],
-        CUBE.count(filters, "criterion"),
-        _BEFORE.count(filters.before, "criterion"),
-    )
+    filters = summed.known(filters)
+    now, was = count(filters), count(filters.before)
+    every = now[EVERYBODY]
     document = _document(filters.version)
     texts = {c.id: (c.text, c.group) for c in document.active_criteria} if document else {}
     report = Report(
@@ -99,7 +172,7 @@ def build(filters: Filters) -> Report:
         filters,
         empty=not every["leads"],
     )
-    keys = [*texts, *sorted({k for d, k in now if d} - set(texts))]
+    keys = [*texts, *sorted(set(now) - {EVERYBODY, *texts})]
     rows = [_row(key, texts.get(key), every, now, was) for key in keys]
     rows.sort(key=lambda row: -(row[3].value if isinstance(row[3].value, int) else 0))
     heads = (
@@ -115,8 +188,8 @@ def build(filters: Filters) -> Report:
         "Gave points to, before",
     )
     report.tables = [Table("criteria", "By criterion", ("Criterion", *heads), rows)]
-    shown = [key for key in keys if _answered(now["criterion", key]) >= FEW]
-    shown.sort(key=lambda key: -(_rate(now["criterion", key]) or 0))
+    shown = [key for key in keys if _answered(now[key]) >= FEW]
+    shown.sort(key=lambda key: -(_rate(now[key]) or 0))
     if shown:
         report.charts = [
             chart_of(
@@ -127,7 +200,7 @@ def build(filters: Filters) -> Report:
                 [
                     Series(
                         "Accepted",
-                        [_rate(now["criterion", key]) for key in shown[:20]],
+                        [_rate(now[key]) for key in shown[:20]],
                         "acc",
                         [report.link(f"accepted@criterion={key}") for key in shown[:20]],
                     )
@@ -142,19 +215,19 @@ def build(filters: Filters) -> Report:
     return report
 
 
-def _answered(count: dict[str, int]) -> int:
-    return count["accepted"] + count["refused"]
+def _answered(count: dict[str, Any]) -> int:
+    return int(count["accepted"] + count["refused"])
 
 
-def _rate(count: dict[str, int]) -> float | None:
+def _rate(count: dict[str, Any]) -> float | None:
     return share(count["accepted"], _answered(count))
 
 
-def _without(every: dict[str, int], count: dict[str, int]) -> dict[str, int]:
-    return {measure: every[measure] - count[measure] for measure in every}
+def _without(every: dict[str, Any], count: dict[str, Any]) -> dict[str, Any]:
+    return {measure: every[measure] - count[measure] for measure in ("leads", *KEYS)}
 
 
-def finding(every: dict[str, int], count: dict[str, int]) -> tuple[str, str]:
+def finding(every: dict[str, Any], count: dict[str, Any]) -> tuple[str, str]:
     """What there is to say of a criterion: (words, tone)."""
     if not every["leads"]:
         return "", ""
@@ -174,9 +247,9 @@ def finding(every: dict[str, int], count: dict[str, int]) -> tuple[str, str]:
 
 
 def _row(
-    key: str, text: tuple[str, str] | None, every: dict[str, int], now: Counts, was: Counts
+    key: str, text: tuple[str, str] | None, every: dict[str, Any], now: Counts, was: Counts
 ) -> list[Figure]:
-    count, before = now["criterion", key], was["criterion", key]
+    count, before = now[key], was[key]
     rest = _without(every, count)
     said, tone = finding(every, count)
     cells = {m: f"{m}@criterion={key}" if count[m] else "" for m in MEASURES}
@@ -200,10 +273,10 @@ def _row(
     ]
 
 
-def _say(every: dict[str, int], now: Counts, texts: dict[str, tuple[str, str]]) -> list[tuple[str, str]]:
+def _say(every: dict[str, Any], now: Counts, texts: dict[str, tuple[str, str]]) -> list[tuple[str, str]]:
     if not every["leads"]:
         return [("No lead was handed to sales in this period.", "")]
-    found = {key: finding(every, now["criterion", key])[0] for key in texts}
+    found = {key: finding(every, now[key])[0] for key in texts}
     nobody = sum(1 for words in found.values() if words == "nobody had it")
     flat = [
         k for k, words in found.items() if words in ("makes no difference", "sales takes these less often")
@@ -211,8 +284,8 @@ def _say(every: dict[str, int], now: Counts, texts: dict[str, tuple[str, str]]) 
     good = [k for k, words in found.items() if words == "sales takes these more often"]
     pieces: list[tuple[str, str]] = []
     if good:
-        key = max(good, key=lambda k: (_rate(now["criterion", k]) or 0, k))
-        count = now["criterion", key]
+        key = max(good, key=lambda k: (_rate(now[k]) or 0, k))
+        count = now[key]
         rest = _without(every, count)
         pieces += [
             (f"“{texts[key][0]}” tells best: of {_answered(count):,} such leads, sales accepted ", ""),

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from feedback.reports import dues
+from feedback.reports import dues, lines, told
 from feedback.reports.spans import LABELS, WEEKS, holds
 from feedback.reports.weeks import Weekly
 
@@ -106,43 +106,23 @@ _KEEP_HANDOFFS = f"""
     WHERE ({", ".join("k." + name.strip() for name in _KEPT.split(","))}) IS DISTINCT FROM
         ({", ".join("excluded." + name.strip() for name in _KEPT.split(","))})"""  # noqa: S608
 
-# What each criterion gave at an offer, unpacked from the frozen explanation; such rows never change.
-UNPACKED = """
-    SELECT h.id AS handoff_id, array_agg(x.criterion ORDER BY n) AS criteria,
-           array_agg(x.points ORDER BY n) AS points
-    FROM handoff_handoff h CROSS JOIN LATERAL (
-        SELECT piece ->> 'criterion' AS criterion, (piece ->> 'points')::float8 AS points, n
-        FROM jsonb_array_elements(CASE jsonb_typeof(h.frozen -> 'explanation') WHEN 'array'
-             THEN h.frozen -> 'explanation' ELSE '[]'::jsonb END) WITH ORDINALITY AS e(piece, n)
-        WHERE piece ->> 'criterion' NOT IN ('', 'limit', 'rounding')) x
-    WHERE {which} GROUP BY h.id"""
-# The lines of the handoffs of a relation `p`; of one that is not unpacked yet the explanation itself is read.
-LINES = f"""
-    LEFT JOIN feedback_handoverlines kept ON kept.handoff_id = p.handoff_id
-    LEFT JOIN LATERAL ({UNPACKED.format(which="h.id = p.handoff_id AND kept.handoff_id IS NULL")}) new ON true
-    CROSS JOIN LATERAL unnest(coalesce(kept.criteria, new.criteria), coalesce(kept.points, new.points))
-        AS line(criterion, points)"""
-_NEW = """h.lead_id = ANY(%(ids)s) AND NOT EXISTS
-        (SELECT 1 FROM feedback_handoverlines k WHERE k.handoff_id = h.id)"""
-_UNPACK = f"""
-    INSERT INTO feedback_handoverlines (handoff_id, criteria, points)
-    {UNPACKED.format(which=_NEW)} ON CONFLICT DO NOTHING"""
-
 
 def keep_handoffs(ids: Sequence[int]) -> None:
-    """Bring the kept handoffs of these leads up to the ledgers."""
+    """Bring the kept handoffs of these leads, their lines and what was answered up to the ledgers."""
     with connection.cursor() as cursor:
         cursor.execute(_KEEP_HANDOFFS, {"ids": list(ids)})
-        cursor.execute(_UNPACK, {"ids": list(ids)})
+    lines.keep(ids)
+    told.keep(ids)
 
 
 # The sums by week that are kept with them.
-WEEKLY: tuple[Weekly, ...] = (WEEKS,)
+WEEKLY: tuple[Weekly, ...] = (WEEKS, lines.HANDED, told.WEEKS)
 
 
 def forget() -> None:
     """Throw all of it away."""
     kept = ["feedback_journeyday", "feedback_handoverkept", "feedback_handoverlines"]
+    kept += ["feedback_lineplace", "feedback_answerkept"]
     kept += ["feedback_promisekept", "feedback_promiseweek"]
     with connection.cursor() as cursor:
         for table in [*kept, *(weekly.table for weekly in WEEKLY)]:

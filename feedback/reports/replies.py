@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from feedback.reports import answers
+from feedback.reports import said
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.handovers import PERSONA, VERSION
 from leadflow.errors import BadInput, Fault
@@ -31,7 +31,7 @@ _COUNTS = """
     UNION ALL
     SELECT 'reason', date_trunc('week', a.at AT TIME ZONE %(zone)s)::date::text, count(*),
            count(*) FILTER (WHERE a.reason_key <> '')
-    FROM said JOIN leads_answer a ON a.id = said.id WHERE a.kind IN ('rejected', 'returned') GROUP BY 2"""
+    FROM told a WHERE a.kind IN ('rejected', 'returned') GROUP BY 2"""
 _LEADS = """
     SELECT DISTINCT lead_id FROM base
     WHERE promise = %(promise)s AND lead_id IS NOT NULL
@@ -59,7 +59,7 @@ def drill(promise: str, week: str, filters: Filters) -> QuerySet[Lead]:
 
 
 def _rows(statement: str, filters: Filters, **more: Any) -> list[tuple[Any, ...]]:
-    """Rows of a statement over `base` (what marketing owed) and `said` (sales' answers)."""
+    """Rows of a statement over `base` (what marketing owed) and `told` (sales' answers)."""
     where = " AND ".join(["TRUE", *(said for name, said in _WHERE.items() if getattr(filters, name))])
     due = "due_at >= %(low)s AND due_at < %(high)s AND due_at <= %(at)s"
     owed = f"""
@@ -75,4 +75,4 @@ def _rows(statement: str, filters: Filters, **more: Any) -> list[tuple[Any, ...]
         FROM promised p LEFT JOIN handoff_handoff h ON h.id = p.handoff_id
         LEFT JOIN leads_lead l ON l.id = coalesce(p.lead_id, h.lead_id)
         WHERE {where})"""  # noqa: S608 the pieces are ours, values are bound
-    return answers.ask(f"{owed} {statement}", filters, **more)
+    return said.ask(f"{owed} {statement}", filters, **more)

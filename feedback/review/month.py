@@ -13,8 +13,11 @@ from feedback.models import ContentUse, Dispute, PulseRound, Question
 from feedback.pulse import figures as pulse
 from feedback.pulse.rounds import next_month
 from feedback.questions import groups
-from feedback.reports import answers, cracks, mutual
+from feedback.reports import answers, counted, cracks, mutual
 from feedback.reports.base import FEW, Filters, Report
+from feedback.reports.said import points
+from feedback.reports.summed import known
+from feedback.reports.wasted import points_wasted
 from leadflow import clock
 from leadflow.accounts.models import Organisation
 from leadflow.accounts.templatetags.lf import money
@@ -113,7 +116,7 @@ def last_full() -> date:
 def filters_of(month: date, zone: str = "") -> Filters:
     """The whole of a month."""
     last = next_month(month) - timedelta(days=1)
-    return Filters(month, last, clock.now(), zone or Organisation.get().tz)
+    return known(Filters(month, last, clock.now(), zone or Organisation.get().tz))
 
 
 def agenda(month: date, *, whole_page: bool = False) -> Agenda:
@@ -124,7 +127,7 @@ def agenda(month: date, *, whole_page: bool = False) -> Agenda:
     """
     org = Organisation.get()
     filters = filters_of(month, org.tz)
-    said, customers = answers.count(filters), months.customers(filters)
+    said, customers = counted.count(filters), months.customers(filters)
     weeks, whole = mutual.by_week(filters)
     felt = next((one for one in pulse.rounds() if one.round.month == month), None)
     goals = mutual.promised()
@@ -149,11 +152,11 @@ def figures(month: date) -> dict[str, float | None]:
     filters = filters_of(month)
     felt = next((one for one in pulse.rounds() if one.round.month == month), None)
     whole = mutual.by_week(filters)[1]
-    return _figures(answers.count(filters), whole, months.customers(filters), felt)
+    return _figures(counted.count(filters), whole, months.customers(filters), felt)
 
 
 def _figures(
-    said: answers.Answers, whole: mutual.Week, customers: Sequence[months.Customer], felt: pulse.Round | None
+    said: counted.Answers, whole: mutual.Week, customers: Sequence[months.Customer], felt: pulse.Round | None
 ) -> dict[str, float | None]:
     gap = felt.total.lines[0].gap if felt and felt.total.shown else None
     return {
@@ -182,7 +185,7 @@ def words(key: str, value: float | None, currency: str) -> str:
 # The four questions ------------------------------------------------------------------------------------
 
 
-def _lousy(filters: Filters, said: answers.Answers) -> Topic:
+def _lousy(filters: Filters, said: counted.Answers) -> Topic:
     terms, got = answers.current_terms(), said.acceptance
     if not got.answered:
         return Topic("lousy", TOPICS["lousy"], "Sales answered no lead in this month.")
@@ -210,7 +213,7 @@ def _lousy(filters: Filters, said: answers.Answers) -> Topic:
             f"/feedback/rules/{one.criterion}/?{urlencode(filters.query)}",
             f"{one.points:.0f} points; {one.hint}".rstrip("; "),
         )
-        for one in answers.points_wasted(filters, said, terms.reasons)[:TOP]
+        for one in points_wasted(filters, said, terms.reasons, points(filters))[:TOP]
     ]
     return Topic(
         "lousy",

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from feedback.reports import answers
+from feedback.reports import answers, counted, said, told, wasted
 from feedback.reports.base import Filters
 from handoff.models import Handoff
 from leadflow.leads.models import Answer
@@ -38,7 +38,7 @@ def test_the_matrix_equals_a_plain_count(filters, by):
         (a.kind, a.reason_key, a.lead.first_source if by == "source" else str(a.rep_id))
         for a in plain_answers(filters)
     )
-    assert Counter(answers.count(grouped).counts) == wanted
+    assert Counter(counted.count(grouped).counts) == wanted
     assert sum(wanted.values()) > 60
 
 
@@ -51,10 +51,10 @@ def test_points_wasted_equal_a_plain_sum(filters):
                 continue
             if row.kind == "accepted":
                 taken[line["criterion"]] += 1
-            elif row.kind == "rejected" and row.reason_kind in answers.QUALITY:
+            elif row.kind == "rejected" and row.reason_kind in told.QUALITY:
                 points[line["criterion"]] += value
                 leads[line["criterion"]] += 1
-    found = answers.points_wasted(filters, answers.count(filters), {})
+    found = wasted.points_wasted(filters, counted.count(filters), {}, said.points(filters))
     assert {w.criterion: w.points for w in found} == dict(points)
     assert {w.criterion: w.rejected for w in found} == dict(leads)
     assert {w.criterion: w.accepted for w in found} == {k: taken[k] for k in points}
@@ -83,10 +83,10 @@ def test_few_answers_are_not_judged(at, people, agreement_in_force):
 
 
 def test_the_interval_holds_the_share_and_narrows(filters):
-    small, large = answers.Acceptance(15, 5), answers.Acceptance(750, 250)
+    small, large = counted.Acceptance(15, 5), counted.Acceptance(750, 250)
     assert small.interval[0] < 75 < small.interval[1]
     assert large.interval == (72, 78)
-    assert answers.Acceptance(0, 0).interval == (0, 100)
+    assert counted.Acceptance(0, 0).interval == (0, 100)
 
 
 def test_the_band_comes_from_the_agreement(filters, agreement_in_force):

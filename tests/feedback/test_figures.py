@@ -15,7 +15,19 @@ from django.db.models.functions import Mod
 
 from feedback import reports
 from feedback.models import Dispute, Question
-from feedback.reports import answers, books, change, conversion, criteria, journeys, mutual, reps, sla, speed
+from feedback.reports import (
+    answers,
+    books,
+    change,
+    conversion,
+    counted,
+    criteria,
+    journeys,
+    mutual,
+    reps,
+    sla,
+    speed,
+)
 from feedback.reports.base import Filters, Report
 from feedback.review import month
 from handoff.models import Handoff, SlaResult, Transition
@@ -237,7 +249,7 @@ def cracks_report(led, f):
 
 def answers_report(led, f):
     counts = plain.refusals(led, f)
-    assert answers.count(f).counts == counts
+    assert counted.count(f).counts == counts
     report = answers.build(f)
     noes = {}
     for (kind, reason, _), n in counts.items():
@@ -325,7 +337,7 @@ def test_the_same_figure_on_two_pages_is_the_same_number(company):
     for promise in ("acceptance", "first_touch"):
         count = due["lead", promise, "all", "0"]
         assert (whole[promise].part, whole[promise].whole) == (count.met, count.all)
-    said = answers.count(f)
+    said = counted.count(f)
     assert whole["reason"].whole == said.noes()
     funnel = conversion.build(f)
     steps = {row[0].value: row[1].value for row in funnel.table("steps").rows}
@@ -337,7 +349,7 @@ def test_the_same_figure_on_two_pages_is_the_same_number(company):
     offered = speed.CUBE.count(f)["", ""]
     everybody = reps.build(f).table("rep").foot
     assert whole["leads"].part == offered["leads"] == everybody[1].value
-    assert offered["accepted"] == criteria.EVERYBODY.count(f)["", ""]["accepted"]
+    assert offered["accepted"] == criteria.count(f)[criteria.EVERYBODY]["accepted"]
     figures = month.figures(date(2026, 10, 1))
     october = mutual.by_week(month.filters_of(date(2026, 10, 1)))[1]
     assert figures["leads"] == october["leads"].part
@@ -354,7 +366,7 @@ def test_a_source_or_campaign_narrows_both_pages_alike(company):
     mine = [led.leads[lead]["first_campaign_id"] == campaign["id"] for lead in noes]
     wanted[replace(f, campaign=campaign["code"])] = sum(mine)
     for only, count in wanted.items():
-        assert mutual.by_week(only)[1]["reason"].whole == answers.count(only).noes() == count, only
+        assert mutual.by_week(only)[1]["reason"].whole == counted.count(only).noes() == count, only
 
 
 def sources_foot(f):

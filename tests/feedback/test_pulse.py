@@ -6,7 +6,7 @@ import pytest
 
 from feedback.models import PulseAnswer, PulseRound
 from feedback.pulse import figures, rounds
-from feedback.reports import answers
+from feedback.reports import counted
 from feedback.review import month
 from handoff.models import Notice, Outbox
 from leadflow import clock
@@ -84,7 +84,7 @@ def test_measured_acceptance_is_that_of_the_feedback_screen(team, people, at):
         rounds.answer(user, YES, at)
     seen = next(one for one in figures.rounds()[0].teams if one.team == people.north)
     filters = month.filters_of(rounds.month_of(at))
-    said = answers.count(type(filters)(**{**filters.__dict__, "team": people.north.pk})).acceptance
+    said = counted.count(type(filters)(**{**filters.__dict__, "team": people.north.pk})).acceptance
     assert said.answered > 5
     assert (seen.lines[0].part, seen.lines[0].whole) == (said.accepted, said.answered)
     assert seen.lines[0].gap == 100 - round(100 * said.accepted / said.answered)

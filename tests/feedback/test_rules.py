@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from feedback import rules
 from feedback.models import RepAnswer
-from feedback.reports import answers
+from feedback.reports import answers, counted, said, told, wasted
 from feedback.reports.base import read_filters
 from handoff import outbox
 from handoff.models import Handoff, Notice
@@ -30,25 +30,25 @@ def gave(handoff_id, criterion):
 
 def test_a_rules_numbers_are_those_of_the_ledgers(past):
     found = rules.numbers(past, "f1", answers.current_terms())
-    said = [
+    answered = [
         row
         for row in Answer.objects.filter(kind__in=("accepted", "rejected"), voided_at=None, at__lte=past.at)
         if past.low <= row.at < past.high
     ]
-    having = [row for row in said if gave(row.handoff_id, "f1")]
+    having = [row for row in answered if gave(row.handoff_id, "f1")]
     assert found.having.accepted == sum(row.kind == "accepted" for row in having) > 0
     assert found.having.rejected == sum(row.kind == "rejected" for row in having) > 0
-    assert found.without.answered == len(said) - len(having)
-    judged = [row for row in having if row.kind == "rejected" and row.reason_kind in answers.QUALITY]
+    assert found.without.answered == len(answered) - len(having)
+    judged = [row for row in having if row.kind == "rejected" and row.reason_kind in told.QUALITY]
     assert found.rejected == len(judged)
     assert sum(n for _, _, n, _ in found.reasons) == len(judged)
 
 
 def test_columns_add_up_and_their_cells_list_as_many_leads(past, people, as_user):
     mia = as_user(people.mia)
-    for by in answers.BY:
+    for by in counted.BY:
         filters = read_filters({**WIDE, "by": by})
-        now = answers.count(filters)
+        now = counted.count(filters)
         if by != "criterion":
             assert sum(now.of(key).answered for key in now.columns) == now.acceptance.answered
         key = now.columns[0]
@@ -61,7 +61,7 @@ def test_columns_add_up_and_their_cells_list_as_many_leads(past, people, as_user
 def test_a_filter_narrows_figures_and_stream_alike(name, past, people, as_user):
     value = {"rep": str(people.sam.pk), "criterion": "f1"}[name]
     filters = read_filters({**WIDE, name: value})
-    report = answers.count(filters).acceptance.answered
+    report = counted.count(filters).acceptance.answered
     page = as_user(people.mia).get("/feedback/", {**WIDE, name: value})
     told = page.context["page"].paginator.count
     assert report <= told < Answer.objects.exclude(kind="offered").count()
@@ -85,9 +85,10 @@ def test_one_click_opens_a_draft_at_the_rule_with_its_numbers(past, people, as_u
 
 def test_reps_hear_each_with_their_own_number_until_they_have_read_it(past, people, as_user, at):
     terms = answers.current_terms()
-    rule = answers.points_wasted(past, answers.count(past), terms.reasons)[0].criterion
+    given = said.points(past)
+    rule = wasted.points_wasted(past, counted.count(past), terms.reasons, given)[0].criterion
     told = rules.who_said_no(past, rule)
-    assert sum(n for _, n in told) == answers.points_of(past, rule).rejected > 0
+    assert sum(n for _, n in told) == wasted.of_rule(given, rule).rejected > 0
     mia = as_user(people.mia)
     query = "?from=2026-08-01&to=2026-11-24"
     assert told[0][0].name in mia.get(f"/feedback/rules/{rule}/tell/{query}").content.decode()
