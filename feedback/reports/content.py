@@ -22,7 +22,8 @@ DAYS = 56
 _KNOWN = """
     known AS MATERIALIZED (
         SELECT l.id FROM leads_lead l
-        WHERE l.id = ANY(ARRAY(SELECT DISTINCT lead_id FROM met ORDER BY lead_id)) AND {asked}),"""
+        WHERE l.id = ANY(ARRAY(SELECT DISTINCT lead_id FROM met m WHERE {handed} ORDER BY lead_id))
+          AND {asked}),"""
 _NOT_GONE = """m.lead_id NOT IN (SELECT unnest(ARRAY(
         SELECT id FROM leads_lead WHERE merged_into_id IS NOT NULL OR erased_at IS NOT NULL)))"""
 
@@ -30,9 +31,11 @@ _NOT_GONE = """m.lead_id NOT IN (SELECT unnest(ARRAY(
 def relation(filters: Filters) -> Relation:
     """One row per piece of content and lead that got or read it in the period; `whole` has one per lead."""
     handed = narrowed(filters, "m.lead_id")
-    known, where = "", _NOT_GONE
+    known, where = "", " AND ".join([_NOT_GONE, *handed.parts])
     if filters.source or filters.campaign:
-        known = _KNOWN.format(asked=" AND ".join(of_leads(filters)))
+        known = _KNOWN.format(
+            handed=" AND ".join(handed.parts) or "true", asked=" AND ".join(of_leads(filters))
+        )
         where = "m.lead_id IN (SELECT id FROM known)"
     text = f"""{handed.text}
     met AS MATERIALIZED (
@@ -45,18 +48,20 @@ def relation(filters: Filters) -> Relation:
             WHERE content_id IS NOT NULL AND lead_id IS NOT NULL
               AND occurred_at >= %(low)s AND occurred_at < %(high)s AND occurred_at <= %(at)s) m
         GROUP BY content_id, lead_id), {known}
+    deal AS MATERIALIZED (
+        SELECT lead_id, at, kind = 'won' AS won, amount FROM leads_outcome
+        WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
+          AND at >= %(low)s AND at <= %(at)s),
     base AS MATERIALIZED (
-        SELECT m.lead_id, m.content_id AS content, m.given, m.was_read, count(o.id) > 0 AS opportunity,
-               coalesce(bool_or(o.kind = 'won'), false) AS won,
-               coalesce(sum(o.amount) FILTER (WHERE o.kind = 'won'), 0) AS revenue
-        FROM met m LEFT JOIN leads_outcome o ON o.lead_id = m.lead_id AND o.at >= m.met_at
-            AND o.kind IN ('opportunity', 'won') AND o.voided_at IS NULL AND o.replaced_by_id IS NULL
-            AND o.at <= %(at)s
-        WHERE {" AND ".join([where, *handed.parts])}
-        GROUP BY m.lead_id, m.content_id, m.given, m.was_read),
+        SELECT m.lead_id, m.content_id AS content, m.given, m.was_read, count(d.at) > 0 AS opportunity,
+               coalesce(bool_or(d.won), false) AS won,
+               coalesce(sum(d.amount) FILTER (WHERE d.won), 0) AS revenue
+        FROM met m LEFT JOIN deal d ON d.lead_id = m.lead_id AND d.at >= m.met_at
+        WHERE {where} GROUP BY m.lead_id, m.content_id, m.given, m.was_read),
     each AS (
         SELECT lead_id, bool_or(given) AS given, bool_or(was_read) AS was_read,
-               bool_or(opportunity) AS opportunity, bool_or(won) AS won, sum(revenue) AS revenue
+               bool_or(opportunity) AS opportunity, bool_or(won) AS won,
+               sum(revenue) FILTER (WHERE won) AS revenue
         FROM base GROUP BY lead_id)"""  # noqa: S608 the pieces are ours
     return Relation(text, handed.bound, whole="each")
 
