@@ -40,7 +40,7 @@ def reports(leads: int) -> list[Result]:
     while journeys.mark() is None:
         journeys.refresh(clock.now())
     books.refresh(clock.now())
-    kept = ("leadjourney", "journeyday", "handoverkept", "handoverlines", "answerkept")
+    kept = ("leadjourney", "journeyday", "handoverkept", "handoverlines", "answerkept", "spanweek")
     for table in (
         "leads_lead",
         "handoff_handoff",

@@ -16,12 +16,12 @@ _ROW = journeys.ROW.format(campaign="(SELECT c.code FROM leads_campaign c WHERE 
 # Not an anti join: that would forget the order in which the rows come out of their index.
 _KEPT = f"""
     SELECT created_at, lead_id FROM ({_ROW} FROM feedback_leadjourney e
-        WHERE {{where}} AND e.created_at >= %(low)s AND e.created_at < %(high)s
+        WHERE NOT e.gone AND {{where}} AND e.created_at >= %(low)s AND e.created_at < %(high)s
           AND e.lead_id NOT IN (SELECT id FROM moved)) base
     WHERE {{holds}} {{order}} LIMIT %(start)s + %(size)s"""  # noqa: S608
 _LIVE = f"""
-    SELECT created_at, lead_id FROM ({_ROW} FROM (SELECT *, %(fresh_persona)s AS persona FROM live) e
-        WHERE {{where}}) base
+    SELECT created_at, lead_id FROM ({_ROW} FROM (
+            SELECT *, %(fresh_persona)s AS persona FROM live WHERE NOT gone) e WHERE {{where}}) base
     WHERE {{holds}}"""  # noqa: S608
 _Row = tuple[datetime, int]
 

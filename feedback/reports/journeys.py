@@ -17,6 +17,7 @@ from feedback.models import ReportRollup
 from feedback.reports import dues, keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Relation
+from feedback.reports.once import once
 from leadflow import clock
 from leadflow.accounts.models import Organisation
 from leadflow.leads.models import Lead
@@ -59,6 +60,8 @@ _COLUMNS = (
     "lead_id, created_at, first_source, first_campaign_id, gone, stage, open_state, mql_at, offered_at,"
     " accepted_at, opportunity_at, customer_at, undated, teams"
 )
+# What a cohort reads: no more than stands in the index of its rows.
+_READ = ", ".join(name for name in _COLUMNS.split(", ") if name not in ("gone", "teams"))
 # Leads about which anything was written since the mark.
 MOVED = """
     SELECT id FROM leads_lead WHERE changed_at > %(mark)s
@@ -72,15 +75,15 @@ MOVED_AND_LIVE = f"""
     {_LIVE.format(ids="fresh")}"""  # noqa: S608
 _KEPT = f"""{MOVED_AND_LIVE},
     every AS (
-        SELECT {_COLUMNS}, persona FROM {{rows}} j
+        SELECT {_READ}, persona{{teams}} FROM {{rows}} j
         WHERE NOT gone AND created_at >= %(low)s AND created_at < %(high)s
           AND NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = j.lead_id)
-        UNION ALL SELECT {_COLUMNS}, %(fresh_persona)s FROM live)"""  # noqa: S608
+        UNION ALL SELECT {_READ}, %(fresh_persona)s{{teams}} FROM live WHERE NOT gone)"""  # noqa: S608
 LIVE_ALONE = f"""
     fresh AS MATERIALIZED (SELECT id FROM leads_lead WHERE created_at >= %(low)s AND created_at < %(high)s),
     {_LIVE.format(ids="fresh")}"""  # noqa: S608
 _ONLY_LIVE = f"""{LIVE_ALONE},
-    every AS (SELECT {_COLUMNS}, %(fresh_persona)s AS persona FROM live)"""  # noqa: S608
+    every AS (SELECT {_READ}, %(fresh_persona)s AS persona{{teams}} FROM live WHERE NOT gone)"""  # noqa: S608
 _CAMPAIGN = "(SELECT one.id FROM leads_campaign one WHERE one.code = %(campaign)s)"
 # Of some leads alone: looked up one by one.
 _FEW = """({few}) picked(id) CROSS JOIN LATERAL (
@@ -142,11 +145,14 @@ def limits(filters: Filters) -> tuple[datetime, datetime]:
     """From when to when a cohort became leads: the period, as far as its version was in force."""
     if not filters.version:
         return filters.low, filters.high
-    found = Agreement.objects.filter(number=filters.version, in_force_at__isnull=False).values_list(
-        "in_force_at", "superseded_at"
-    )
-    since, until = found.first() or (None, None)
+    since, until = _in_force(filters.version)
     return max(filters.low, since or filters.high), min(filters.high, until or filters.high)
+
+
+@once
+def _in_force(version: int) -> tuple[datetime | None, datetime | None]:
+    found = Agreement.objects.filter(number=version, in_force_at__isnull=False)
+    return found.values_list("in_force_at", "superseded_at").first() or (None, None)
 
 
 def cohort(filters: Filters, extra: str = "", only: str = "", few: str = "") -> Relation:
@@ -163,7 +169,8 @@ def cohort(filters: Filters, extra: str = "", only: str = "", few: str = "") -> 
     if few:
         where.append(f"e.lead_id IN ({few})")
     rows = _FEW.format(few=few) if few else "feedback_leadjourney"
-    text = f"""{_KEPT.format(rows=rows) if found else _ONLY_LIVE},
+    every = (_KEPT if found else _ONLY_LIVE).format(rows=rows, teams=", teams" if filters.team else "")
+    text = f"""{every},
     base AS ({ROW.format(campaign="c.code")}{extra}
              FROM every e LEFT JOIN leads_campaign c ON c.id = e.first_campaign_id
              WHERE {" AND ".join(where)})"""
@@ -171,11 +178,11 @@ def cohort(filters: Filters, extra: str = "", only: str = "", few: str = "") -> 
 
 
 def wanted(filters: Filters, found: Kept | None) -> tuple[list[str], dict[str, Any]]:
-    """What is asked of the rows `e` of a cohort; and what is bound."""
+    """What is asked of the rows `e` of a cohort, of which none is gone; and what is bound."""
     low, high = limits(filters)
     where, bound = narrowed(filters, found.mark if found else None, "e")
     bound |= {"low": low, "high": high}
-    where += ["NOT e.gone", "e.created_at <= %(at)s"]
+    where.append("e.created_at <= %(at)s")
     if filters.team:
         where.append("e.teams IS NOT NULL AND e.teams @> ARRAY[%(team)s]::bigint[]")
         bound["team"] = filters.team

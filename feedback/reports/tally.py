@@ -24,9 +24,16 @@ _WHO = "lead_id, first_source, first_campaign_id, persona, stage, open_state, cr
 _RAW = f"{_WHO}, {', '.join(f'{step}_at' for step in STEPS)}, undated"
 _STEPS = f"{_WHO}, {_CUT}, undated"
 _FULL = "created_at >= %(from)s AND created_at < %(until)s"
-_EDGE = """(created_at >= %(low)s AND created_at < least(%(from)s, %(high)s)
-    OR created_at >= greatest(%(until)s, %(from)s, %(low)s) AND created_at < %(high)s)"""
+_EDGES = (
+    "created_at >= %(low)s AND created_at < least(%(from)s, %(high)s)",
+    "created_at >= greatest(%(until)s, %(from)s, %(low)s) AND created_at < %(high)s",
+)
 _NOT_MOVED = "NOT EXISTS (SELECT 1 FROM moved WHERE moved.id = j.lead_id)"
+_AT_EDGES = " ".join(
+    f"UNION ALL SELECT 1, {_STEPS} FROM feedback_leadjourney j"  # noqa: S608 ours
+    f" WHERE NOT gone AND created_at <= %(at)s AND {edge} AND {_NOT_MOVED}"
+    for edge in _EDGES
+)
 # `one` has the leads that do not stand in the sums as they count: less than they gave (`w` -1), more (+1).
 _ONE = f"""
     off AS MATERIALIZED (
@@ -40,8 +47,7 @@ _ONE = f"""
     one AS (
         SELECT -1 AS w, {_RAW} FROM stray
         UNION ALL SELECT 1, {_STEPS} FROM stray WHERE created_at <= %(at)s AND NOT moved
-        UNION ALL SELECT 1, {_STEPS} FROM feedback_leadjourney j
-            WHERE NOT gone AND created_at <= %(at)s AND {_EDGE} AND {_NOT_MOVED}
+        {_AT_EDGES}
         UNION ALL SELECT 1, {_STEPS.replace("persona", "%(fresh_persona)s")} FROM live
             WHERE NOT gone AND created_at <= %(at)s)"""  # noqa: S608
 # One row per day or week and kind of lead, and one or two per lead of `one`.
