@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 
-from feedback.reports import replies, sla
+from feedback.reports import replies, sla, summed
 from feedback.reports.base import Figure, Filters, Report, Table, percent, share
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure
 from feedback.reports.frame import chart_of, population
@@ -147,6 +147,7 @@ def _reply(cell: str) -> tuple[str, str]:
 
 def by_week(filters: Filters) -> tuple[dict[date, Week], Week]:
     """How each promise was kept in each week of the period, and in the whole of it; three statements."""
+    filters = summed.known(filters)
     handed, due, owed = CUBE.count(filters, "week"), sla.by_week(filters), replies.count(filters)
     weeks: dict[date, Week] = {}
     monday = filters.start - timedelta(days=filters.start.weekday())

@@ -5,10 +5,11 @@ Each counts once, in the week in which it fell due; one that nobody has answered
 
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
-from feedback.reports import said
-from feedback.reports.base import NO_SOURCE, Filters
+from feedback.reports import said, summed
+from feedback.reports.base import Filters
 from feedback.reports.handovers import PERSONA, VERSION
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Lead
@@ -19,7 +20,7 @@ WORDS = {
 }
 _WHERE = {
     "team": "coalesce(h.team_id, p.team_id) = %(team)s",
-    "source": f"coalesce(nullif(l.first_source, ''), '{NO_SOURCE}') = %(source)s",
+    "source": "coalesce(l.first_source, '') = %(source)s",
     "campaign": "l.first_campaign_id = (SELECT id FROM leads_campaign WHERE code = %(campaign)s)",
     "persona": PERSONA,
     "version": VERSION,
@@ -29,9 +30,13 @@ _COUNTS = """
            count(*) FILTER (WHERE done_at <= due_at)
     FROM base GROUP BY 1, 2
     UNION ALL
-    SELECT 'reason', date_trunc('week', a.at AT TIME ZONE %(zone)s)::date::text, count(*),
-           count(*) FILTER (WHERE a.reason_key <> '')
-    FROM told a WHERE a.kind IN ('rejected', 'returned') GROUP BY 2"""
+    SELECT 'reason', week::text, sum(n)::bigint, coalesce(sum(n) FILTER (WHERE reason_key <> ''), 0)::bigint
+    FROM ({noes}) noes WHERE kind IN ('rejected', 'returned') GROUP BY week HAVING sum(n) <> 0"""
+# Sales' answers, in the weeks of the sums and beside them.
+_NOES = (
+    "SELECT date_trunc('week', at AT TIME ZONE %(zone)s)::date AS week, kind, reason_key, w AS n FROM told"
+)
+_SUMMED = "SELECT week, kind, reason_key, n FROM ({sums}) s"
 _LEADS = """
     SELECT DISTINCT lead_id FROM base
     WHERE promise = %(promise)s AND lead_id IS NOT NULL
@@ -45,7 +50,13 @@ def count(filters: Filters) -> Weeks:
     """What fell due in the period by promise and week, and the noes ("reason") with those that say why; one
     statement."""
     found: Weeks = {promise: {} for promise in (*WORDS, "reason")}
-    for promise, week, due, kept in _rows(_COUNTS, filters):
+    filters = summed.known(filters)
+    sums = summed.sums(filters, "feedback_answerweek", ("week", "kind", "reason_key"), said.ASKED)
+    noes = [_NOES, *([_SUMMED.format(sums=sums.selects)] if sums else [])]
+    statement = _COUNTS.format(noes=" UNION ALL ".join(noes))
+    told = f", {said.told(filters, sums)}"
+    bound = dict(sums.bound) if sums else {}
+    for promise, week, due, kept in _rows(statement, filters, told, **bound):
         found[promise][week] = (due, kept)
     return found
 
@@ -58,12 +69,12 @@ def drill(promise: str, week: str, filters: Filters) -> QuerySet[Lead]:
     return Lead.objects.filter(pk__in=[row[0] for row in rows])
 
 
-def _rows(statement: str, filters: Filters, **more: Any) -> list[tuple[Any, ...]]:
-    """Rows of a statement over `base` (what marketing owed) and `told` (sales' answers)."""
-    where = " AND ".join(["TRUE", *(said for name, said in _WHERE.items() if getattr(filters, name))])
+def _rows(statement: str, filters: Filters, more: str = "", **bound: Any) -> list[tuple[Any, ...]]:
+    """Rows of a statement over `base`, what marketing owed, and `more` named parts."""
+    where = " AND ".join(["TRUE", *(asked for name, asked in _WHERE.items() if getattr(filters, name))])
     due = "due_at >= %(low)s AND due_at < %(high)s AND due_at <= %(at)s"
     owed = f"""
-    , promised AS (
+    WITH promised AS (
         SELECT 'disputes' AS promise, d.due_at, d.settled_at AS done_at, d.handoff_id,
                NULL::bigint AS lead_id, NULL::bigint AS team_id
         FROM feedback_dispute d WHERE {due}
@@ -75,4 +86,6 @@ def _rows(statement: str, filters: Filters, **more: Any) -> list[tuple[Any, ...]
         FROM promised p LEFT JOIN handoff_handoff h ON h.id = p.handoff_id
         LEFT JOIN leads_lead l ON l.id = coalesce(p.lead_id, h.lead_id)
         WHERE {where})"""  # noqa: S608 the pieces are ours, values are bound
-    return said.ask(f"{owed} {statement}", filters, **more)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{owed} {more} {statement}", said.bound(filters) | bound)
+        return list(cursor.fetchall())

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 
 from feedback.reports import dues, journeys, weeks
 from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, percent, share
-from feedback.reports.cube import leads_of
+from feedback.reports.cube import Listed, leads_of
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import PERSONA
 from feedback.reports.weeks import Whole
@@ -156,7 +156,12 @@ _SUMS = """
            sum(met)::int, sum(missed)::int, 0, sum(reached)::int
     FROM feedback_promiseweek WHERE narrow = %(narrow)s AND value = {value} AND by = ANY(%(sums)s)
       AND week >= %(first)s AND week < %(until)s GROUP BY 1, 2, 3"""
-_LEADS = " SELECT DISTINCT lead_id FROM base WHERE of_holder = %(of_holder)s AND promise = %(promise)s"
+# Who came later has the higher number: the newest first.
+_LEADS = """,
+    behind AS MATERIALIZED (
+        SELECT DISTINCT lead_id FROM base WHERE of_holder = %(of_holder)s AND promise = %(promise)s{asked})
+    SELECT ARRAY(SELECT lead_id FROM behind ORDER BY lead_id DESC LIMIT %(size)s OFFSET %(skip)s),
+           (SELECT count(*) FROM behind)"""
 _RESULTS = {
     "all": "",
     "met": " AND met",
@@ -261,8 +266,19 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
 
     Raises BadInput for a cell that is none.
     """
+    ids, _ = _behind(cell, filters, 0, None)
+    return leads_of(ids)
+
+
+def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
+    """A page of the leads behind a cell, and how many there are. Raises BadInput for a cell that is none."""
+    return _behind(cell, filters, start, size)
+
+
+def _behind(cell: str, filters: Filters, start: int, size: int | None) -> Listed:
     if cell.startswith("before."):
-        return drill(cell.removeprefix("before."), replace(filters.before, at=filters.at))
+        before = replace(filters.before, at=filters.at)
+        return _behind(cell.removeprefix("before."), before, start, size)
     parts = cell.split(".", 3)
     by, _, key = (parts[3] if len(parts) == 4 else "all=").partition("=")
     known = (
@@ -272,9 +288,11 @@ def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
     base, bound = _base(filters, Whole(filters.start, filters.start))
     bound |= {"of_holder": parts[0] == "holder", "promise": PROMISES.index(parts[1]), "key": key}
+    bound |= {"skip": start, "size": size}
     with connection.cursor() as cursor:
-        cursor.execute(base + _LEADS + _RESULTS[parts[2]] + _BY[by], bound)
-        return leads_of([row[0] for row in cursor.fetchall()])
+        cursor.execute(base + _LEADS.format(asked=_RESULTS[parts[2]] + _BY[by]), bound)
+        ids, total = cursor.fetchone()
+    return ids, total
 
 
 def _is_day(text: str) -> bool:
