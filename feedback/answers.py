@@ -1,29 +1,18 @@
 """The stream of sales' answers with comments, disputes and tracks; and marketing's word back to the reps."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import (
-    BooleanField,
-    Exists,
-    F,
-    Field,
-    Func,
-    JSONField,
-    OuterRef,
-    Q,
-    QuerySet,
-    Value,
-)
-from django.db.models.functions import Cast
+from django.db.models import Exists, OuterRef, QuerySet
 
 from feedback.models import Dispute, Enrolment, RepAnswer
+from feedback.reports import said
 from feedback.reports.answers import Terms
 from feedback.reports.base import Filters
-from feedback.reports.lines import GAVE
+from feedback.reports.counted import Answers
 from handoff.models import Handoff, State
 from leadflow import clock
 from leadflow.accounts import telling
@@ -31,7 +20,7 @@ from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MARKETING, Role, User
 from leadflow.errors import BadInput, Fault, Forbidden, NotVisible
 from leadflow.leads.models import Answer
-from scoring.models import Agreement
+from leadflow.paging import COUNTED
 
 DISPUTE_DAYS = 30
 SHOW = {
@@ -56,82 +45,49 @@ class Said:
     may_settle: bool
 
 
-def stream(filters: Filters, show: str = "") -> QuerySet[Answer]:
-    """Answers of the period, newest first; `show` is one of SHOW, `filters.reason` a reason."""
-    open_dispute = Dispute.objects.filter(handoff=OuterRef("handoff_id"), settled_at=None)
-    if show == "disputed":
-        # An open dispute is shown whatever the period: somebody has to decide it.
-        found = Answer.objects.filter(Exists(open_dispute), kind="rejected", voided_at=None)
-    else:
-        found = Answer.objects.filter(
-            kind__in=("accepted", "rejected", "returned"),
-            voided_at=None,
-            at__gte=filters.low,
-            at__lt=filters.high,
-            at__lte=filters.at,
-        )
-    if show == "noes":
-        found = found.exclude(kind="accepted")
-    if show == "comments":
-        found = found.exclude(note="")
-    if filters.source:
-        found = found.filter(lead__first_source=filters.source)
-    if filters.reason:
-        found = found.filter(reason_key=filters.reason)
-    if filters.campaign:
-        found = found.filter(lead__first_campaign__code=filters.campaign)
-    if filters.rep:
-        found = found.filter(rep=filters.rep)
-    handoffs = _handoffs(filters)
-    if handoffs is not None:
-        found = found.filter(handoff_id__in=handoffs.values("pk"))
-    return found.select_related("lead__company", "rep").order_by("-at", "-pk")
+# What is shown, asked of an answer. An open objection is shown whatever the period: somebody decides it.
+_SHOWN = {
+    "": "TRUE",
+    "noes": "kind IN ('rejected', 'returned')",
+    "comments": "EXISTS (SELECT 1 FROM leads_answer a WHERE a.id = answer_id AND a.note <> '')",
+    "disputed": "kind = 'rejected' AND handoff_id = ANY(ARRAY("
+    "SELECT d.handoff_id FROM feedback_dispute d WHERE d.settled_at IS NULL))",
+}
+_EVER = date(2000, 1, 1)
 
 
-class _GavePoints(Func):
-    """Whether a rule gave points at the offer."""
+class Stream:
+    """Answers of the period, the newest first, to be shown by page; `show` is one of SHOW, `filters.reason` a
+    reason."""
 
-    function = "jsonb_path_exists"
-    template = "%(function)s(%(expressions)s)"
-    output_field = BooleanField()
+    def __init__(self, filters: Filters, show: str = "") -> None:
+        self.filters = replace(filters, start=_EVER) if show == "disputed" else filters
+        self.where = _SHOWN[show] + (" AND reason_key = %(reason)s" if filters.reason else "")
+        self.show = show
 
-    def __init__(self, criterion: str) -> None:
-        path = Cast(Value(GAVE), _JsonPath())
-        super().__init__(F("frozen"), path, Value({"id": criterion}, JSONField()))
+    def seen(self, known: Answers) -> int:
+        """How many there are, as far as is counted; `known` is what is counted of the period anyway."""
+        reason = self.filters.reason or None
+        if self.show == "":
+            return known.sum(reason=reason)
+        return known.noes(reason) if self.show == "noes" else said.seen(self.filters, self.where, COUNTED)
 
-
-class _JsonPath(Field):  # type: ignore[type-arg]
-    """The type of a path, for the cast."""
-
-    def db_type(self, connection: object) -> str:
-        return "jsonpath"
-
-
-def _handoffs(filters: Filters) -> QuerySet[Handoff] | None:
-    """The handoffs that the filters leave; None where they say nothing about them."""
-    if not (filters.team or filters.persona or filters.criterion or filters.version):
-        return None
-    found = Handoff.objects.all()
-    if filters.team:
-        found = found.filter(team=filters.team)
-    if filters.persona:
-        found = found.filter(frozen__persona__key=filters.persona).exclude(frozen__persona__ideal=False)
-    if filters.criterion:
-        found = found.filter(_GavePoints(filters.criterion))
-    if filters.version:
-        found = found.filter(agreement_id__in=Agreement.objects.filter(number=filters.version).values("pk"))
-    return found
+    def __getitem__(self, part: slice) -> list[Answer]:
+        start, size = part.start or 0, part.stop - (part.start or 0)
+        if size <= 0:
+            return []
+        ids = said.page(self.filters, self.where, start, size)
+        found = Answer.objects.filter(pk__in=ids).select_related("lead__company", "rep")
+        return list(found.order_by("-at", "-pk"))
 
 
 def dress(answers: Iterable[Answer], reader: User, terms: Terms, at: datetime) -> list[Said]:
-    """What the stream shows beside each answer; four queries, whatever the number of answers."""
+    """What the stream shows beside each answer; three queries, whatever the number of answers."""
     rows = list(answers)
     ids = [row.handoff_id for row in rows]
-    handoffs = Handoff.objects.select_related("team").in_bulk(ids)
-    disputes = {
-        found.handoff_id: found
-        for found in Dispute.objects.filter(handoff__in=ids).select_related("by", "settled_by")
-    }
+    read = ("team", "dispute__by", "dispute__settled_by")
+    handoffs = Handoff.objects.select_related(*read).defer("frozen").in_bulk(ids)
+    disputes = {pk: one.dispute for pk, one in handoffs.items() if hasattr(one, "dispute")}
     tracks = dict(Enrolment.objects.filter(handoff__in=ids, ended_at=None).values_list("handoff", "track"))
     replies: dict[int, list[RepAnswer]] = {}
     for reply in RepAnswer.objects.filter(handoff__in=ids).select_related("by", "to").order_by("at"):
@@ -241,4 +197,4 @@ def unseen(reader: User) -> QuerySet[RepAnswer]:
 
 def put_away(reader: User, answer_id: int, at: datetime) -> None:
     """The rep has read it."""
-    RepAnswer.objects.filter(Q(pk=answer_id), to=reader, seen_at=None).update(seen_at=at)
+    RepAnswer.objects.filter(pk=answer_id, to=reader, seen_at=None).update(seen_at=at)

@@ -1,6 +1,6 @@
 """The feedback screen: what sales says about the leads, why, and what marketing says back."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -42,11 +42,12 @@ def feedback(request: PageRequest) -> HttpResponseBase:
     """Sentence, band, reasons by source, points wasted, and the stream of answers."""
     filters = read_filters(request.GET.dict())
     terms = answers.current_terms()
-    report = answers.build(filters, terms)
+    report, counted = answers.screen(filters, terms)
     show = request.GET.get("show", "")
     if show not in said.SHOW:
         show = ""
-    page = page_of(said.stream(filters, show), request.GET.get("page"), PAGE)
+    stream = said.Stream(report.filters, show)
+    page = page_of(cast(Any, stream), request.GET.get("page"), PAGE, stream.seen(counted))
     user: Any = request.user
     context = {
         "report": report,

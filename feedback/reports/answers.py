@@ -107,9 +107,13 @@ def words(cell: str, filters: Filters) -> str:
     return f"Sales’ answers: {done.get(kind, '')}{why}{column}, {period.words}"
 
 
-def build(filters: Filters, terms: Terms | None = None) -> Report:
+def build(filters: Filters) -> Report:
     """The whole screen as a report."""
-    terms = terms or current_terms()
+    return screen(filters, current_terms())[0]
+
+
+def screen(filters: Filters, terms: Terms) -> tuple[Report, Answers]:
+    """The report, and what it counted."""
     texts = terms.reasons
     filters = summed.known(filters)
     given = said.points(filters)
@@ -118,7 +122,7 @@ def build(filters: Filters, terms: Terms | None = None) -> Report:
     report = Report(
         NAME,
         "What sales says",
-        _population(filters, now),
+        _population(filters, now, terms),
         "Accepted of a hundred answered = accepted ÷ (accepted + rejected). Given back later counts among "
         "the noes, not against acceptance. Points wasted: points at the offer of leads rejected for who they "
         "are, timing or person; the other reasons say nothing about the lead.",
@@ -128,21 +132,20 @@ def build(filters: Filters, terms: Terms | None = None) -> Report:
     )
     report.tables = [_matrix(filters, now, texts), _points_table(wasted, now)]
     report.figures = [gauge(now.acceptance, was, terms.band)]
-    return report
+    return report, now
 
 
-def _population(filters: Filters, now: Answers) -> str:
+def _population(filters: Filters, now: Answers, terms: Terms) -> str:
     words = f"{now.acceptance.answered:,} answers of sales from {filters.words}"
     if filters.source:
         words += f", leads whose first source is {filters.source}"
     if filters.team:
         words += f", team {Team.objects.get(pk=filters.team).name}"
-    terms = current_terms() if filters.persona or filters.criterion else None
     if filters.campaign:
         words += f", campaign {filters.campaign}"
-    if filters.persona and terms:
+    if filters.persona:
         words += f", persona {terms.personas.get(filters.persona, filters.persona)}"
-    if filters.criterion and terms:
+    if filters.criterion:
         words += f", with points from “{terms.criteria.get(filters.criterion, filters.criterion)}”"
     if filters.rep:
         words += f", answered by {User.objects.get(pk=filters.rep).name}"

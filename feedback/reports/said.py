@@ -1,10 +1,12 @@
 """Sales' answers of a period under the filters of a page, from what is kept of them and what came since."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 
 from feedback.reports import journeys, summed
 from feedback.reports.base import Filters
@@ -65,7 +67,10 @@ def by_week(filters: Filters) -> bool:
 
 def bound(filters: Filters) -> dict[str, Any]:
     """The values that the statements below bind."""
-    return summed.values(filters, ASKED) | {"unit": "week" if by_week(filters) else "month"}
+    return summed.values(filters, ASKED) | {
+        "unit": "week" if by_week(filters) else "month",
+        "reason": filters.reason,
+    }
 
 
 def told(filters: Filters, sums: summed.Sums | None = None) -> str:
@@ -74,10 +79,15 @@ def told(filters: Filters, sums: summed.Sums | None = None) -> str:
     With sums by week, those in their weeks are left out, but for what is not as the sums have it: such
     answers once with -1 as they are kept, and once as they are.
     """
+    moved, parts = _parts(filters, sums)
+    return f"{moved}told AS ({' UNION ALL '.join(parts)})"
+
+
+def _parts(filters: Filters, sums: summed.Sums | None = None) -> tuple[str, list[str]]:
     asked = summed.holds(filters, ASKED)
     row = f"SELECT 1 AS w, {COLUMNS} FROM"
     if journeys.kept(filters) is None:
-        return f"told AS ({row} ({LIVE.format(which=_PERIOD.format(row='a'))}) k WHERE {asked})"
+        return "", [f"{row} ({LIVE.format(which=_PERIOD.format(row='a'))}) k WHERE {asked}"]
     period = _PERIOD.format(row="k")
     of_kept = sums.beside.format(at="k.at") if sums else period
     live = LIVE.format(which="a.lead_id IN (SELECT id FROM moved)")
@@ -90,7 +100,38 @@ def told(filters: Filters, sums: summed.Sums | None = None) -> str:
             f"SELECT -1, {COLUMNS} FROM feedback_answerkept k WHERE {sums.inside.format(at='k.at')}"  # noqa: S608
             f" AND k.lead_id = ANY(ARRAY(SELECT id FROM moved)) AND {asked}"
         )
-    return f"moved AS MATERIALIZED ({journeys.MOVED}), told AS ({' UNION ALL '.join(parts)})"
+    return f"moved AS MATERIALIZED ({journeys.MOVED}), ", parts
+
+
+def _first(filters: Filters, order: str, size: int, where: str = "TRUE") -> str:
+    """`told`, but only the first `size` answers for which `where` holds; an index finds them in each part."""
+    moved, parts = _parts(filters)
+    first = f"ORDER BY {order} LIMIT {size}"
+    each = (f"(SELECT * FROM ({part}) p WHERE {where} {first})" for part in parts)  # noqa: S608 ours
+    return f"{moved}told AS (SELECT * FROM ({' UNION ALL '.join(each)}) t {first})"  # noqa: S608 ours
+
+
+_NEWEST = "at DESC, answer_id DESC"
+
+
+def page(filters: Filters, where: str, start: int, size: int) -> RawSQL:
+    """The ids of `size` answers for which `where` holds, from the place `start` on; the newest first."""
+    filters = summed.known(filters)
+    text = f"""WITH {_first(filters, _NEWEST, start + size, where)}
+        SELECT answer_id FROM told ORDER BY {_NEWEST} OFFSET {start}"""  # noqa: S608 ours
+    values = bound(filters)
+    # What Django embeds is bound by place.
+    names = _BOUND.findall(text)
+    return RawSQL(_BOUND.sub("%s", text), [values[name] for name in names])  # noqa: S611 the pieces are ours
+
+
+def seen(filters: Filters, where: str, most: int) -> int:
+    """How many answers there are for which `where` holds, at most one more than `most`."""
+    rows = f"SELECT 1 FROM told WHERE {where} LIMIT {most + 1}"  # noqa: S608 ours
+    return int(ask(f"SELECT count(*) FROM ({rows}) r", filters)[0][0])  # noqa: S608
+
+
+_BOUND = re.compile(r"%\((\w+)\)s")
 
 
 def ask(statement: str, filters: Filters, **more: Any) -> list[tuple[Any, ...]]:
@@ -162,12 +203,17 @@ def words(filters: Filters, rules: Collection[str]) -> dict[str, str]:
     """
     if not rules:
         return {}
-    latest = f"SELECT handoff_id FROM told ORDER BY handoff_id DESC LIMIT {_SAMPLE}"  # noqa: S608 ours
-    found = dict(ask(_WORDS.format(ids=latest), filters))
-    rare = {f"rule_{n}": rule for n, rule in enumerate(rule for rule in rules if rule not in found)}
-    if rare:
-        columns = [f"max(g.handoff_id) FILTER (WHERE {gave(name, 'g')}) AS {name}" for name in rare]
-        each = f"SELECT {', '.join(columns)} FROM told g"  # noqa: S608 ours
-        latest = f"SELECT unnest(ARRAY[{', '.join(rare)}]) FROM ({each}) m"  # noqa: S608 ours
-        found = dict(ask(_WORDS.format(ids=latest), filters, **rare)) | found
+    filters = summed.known(filters)
+    values = bound(filters)
+    latest = f"WITH {_first(filters, 'handoff_id DESC', _SAMPLE)} SELECT handoff_id FROM told"  # noqa: S608 ours
+    with connection.cursor() as cursor:
+        cursor.execute(_WORDS.format(ids=latest), values)
+        found = dict(cursor.fetchall())
+        rare = {f"rule_{n}": rule for n, rule in enumerate(rule for rule in rules if rule not in found)}
+        if rare:
+            columns = [f"max(g.handoff_id) FILTER (WHERE {gave(name, 'g')}) AS {name}" for name in rare]
+            each = f"SELECT {', '.join(columns)} FROM told g"  # noqa: S608 ours
+            latest = f"WITH {told(filters)} SELECT unnest(ARRAY[{', '.join(rare)}]) FROM ({each}) m"  # noqa: S608
+            cursor.execute(_WORDS.format(ids=latest), values | rare)
+            found = dict(cursor.fetchall()) | found
     return {rule: found.get(rule) or rule for rule in rules}

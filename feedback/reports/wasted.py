@@ -59,7 +59,7 @@ def points_wasted(
     """Criteria by the points that they gave to leads rejected for fit, timing or person, most first."""
     judged, taken = answers.judged, answers.acceptance.accepted
     rules = sorted({rule for (*_, judged), one in given.items() if judged for rule in one.gave})
-    words = said.words(filters, rules)
+    words = answers.names if answers.shared else said.words(filters, rules)
     found = []
     for rule in rules:
         one = of_rule(given, rule)
