@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 
 from feedback import reports
 from feedback.reports.base import Figure, Report, Table, read_filters
+from feedback.reports.once import asking_once
 from leadflow.web import csv_text
 
 
@@ -75,6 +76,7 @@ class ReportView(APIView):
         ],
         responses={(200, "application/json"): dict, (200, "text/csv"): str},
     )
+    @asking_once()
     def get(self, request: Request, name: str) -> Response:
         """One report with the period before; each table's rows by column, and `total`, its last line."""
         module = reports.named(name)

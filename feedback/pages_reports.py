@@ -15,6 +15,7 @@ from feedback.reports import journeys, weekly
 from feedback.reports.base import Filters, Report, Table, read_filters
 from feedback.reports.cube import page_of_ids
 from feedback.reports.frame import campaign_names, persona_names
+from feedback.reports.once import asking_once
 from feedback.reports.origins import sources
 from handoff.models import OPEN, Handoff
 from leadflow.accounts.models import Organisation, Team
@@ -37,6 +38,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_GET
+@asking_once()
 def headline(request: HttpRequest, name: str) -> HttpResponseBase:
     """The sentence of a report for its usual period, as a fragment for the index."""
     module, filters = reports.named(name), journeys.marked(_filters(request, name))
@@ -47,6 +49,7 @@ def headline(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 @require_GET
+@asking_once()
 def show(request: PageRequest, name: str) -> HttpResponseBase:
     """One report: sentence, figures, charts, tables; `?format=csv&table=` the rows of one table."""
     module, filters = reports.named(name), journeys.marked(_filters(request, name))
@@ -92,6 +95,7 @@ def choices(filters: Filters) -> dict[str, Any]:
 
 
 @require_GET
+@asking_once()
 def leads(request: HttpRequest, name: str) -> HttpResponseBase:
     """The leads behind one figure, a page at a time; `?format=csv` all of them."""
     module, filters = reports.named(name), _filters(request, name)

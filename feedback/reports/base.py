@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from feedback.reports.once import once
 from leadflow import clock
 from leadflow.accounts.models import Organisation, Team, User
 from leadflow.charts import Chart
@@ -91,12 +92,15 @@ def _midnight(day: date, zone: str) -> datetime:
     return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
+organisation = once(Organisation.get)
+
+
 def read_filters(query: Mapping[str, str], *, days: int = DEFAULT_DAYS) -> Filters:
     """The filters of an address (`from`, `to`, `team`, `source`, …); without dates the last `days` days.
 
     Raises BadInput in words for what is no date, a reversed or endless range, an unknown team.
     """
-    zone, now = Organisation.get().tz, clock.now()
+    zone, now = organisation().tz, clock.now()
     today = now.astimezone(ZoneInfo(zone)).date()
     end = _date(query, "to") or today
     start = _date(query, "from") or end - timedelta(days=days - 1)

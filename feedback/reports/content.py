@@ -1,15 +1,12 @@
 """Which content stands behind won deals: given to leads or read by them, and what came of it."""
 
-from typing import Any
-
-from feedback.reports.base import Figure, Filters, Report, Table, part_of
+from feedback.reports.base import Figure, Filters, Report, Table, organisation, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
 from feedback.reports.handovers import narrowed, of_leads
-from leadflow.accounts.models import Organisation
+from feedback.reports.once import once
 from leadflow.charts import Series
 from leadflow.leads.models import Content
-from leadflow.numbers import whole
 
 NAME = "content"
 TITLE = "Content"
@@ -66,9 +63,9 @@ def relation(filters: Filters) -> Relation:
     return Relation(text, handed.bound, whole="each")
 
 
-def _titles(keys: Any) -> dict[str, str]:
-    found = Content.objects.filter(pk__in=[pk for key in keys if (pk := whole(key)) is not None])
-    return {str(pk): title for pk, title in found.values_list("pk", "title")}
+@once
+def _titles() -> dict[str, str]:
+    return {str(pk): title for pk, title in Content.objects.values_list("pk", "title")}
 
 
 CUBE = Cube(
@@ -81,7 +78,7 @@ CUBE = Cube(
         "won": Measure("Customers after it", "won"),
         "revenue": Measure("Customers after it", "won", sums="revenue"),
     },
-    {"content": Dim("Content", "content", _titles)},
+    {"content": Dim("Content", "content", lambda keys: _titles())},
     "got or read from {words}",
 )
 drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
@@ -142,7 +139,7 @@ def _say(now: Counts, was: Counts, unused: int) -> list[tuple[str, str]]:
         (f" won deals, before {was[ALL]['won']:,}.", ""),
     ]
     if rows[best]["won"]:
-        title = _titles([best]).get(best, best)
+        title = _titles().get(best, best)
         pieces += [
             (f" Most often “{title}”: ", ""),
             (f"{rows[best]['won']:,}", f"won@content={best}"),
@@ -172,7 +169,7 @@ def _table(now: Counts, was: Counts) -> Table:
                 Figure(before["won"], cell=f"before.won@content={key}" if before["won"] else ""),
             ]
         )
-    currency = Organisation.get().currency
+    currency = organisation().currency
     heads = (
         "Leads",
         "Given",

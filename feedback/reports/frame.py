@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from feedback.reports.base import Filters, Report
 from feedback.reports.cube import Counts, Cube
+from feedback.reports.once import once
 from leadflow.accounts.models import Team
 from leadflow.charts import Cell, Chart, Kind, Series
 from leadflow.leads.models import Campaign
@@ -31,11 +32,13 @@ def population(words: str, filters: Filters, *, all_of: bool = True) -> str:
     return words + ("; merged and erased leads are not counted" if all_of else "")
 
 
+@once
 def campaign_names() -> dict[str, str]:
     """Names of the campaigns by code."""
     return dict(Campaign.objects.filter(~Q(code="")).order_by("name").values_list("code", "name"))
 
 
+@once
 def persona_names() -> dict[str, str]:
     """Names of the personas of the present agreement by key."""
     agreement = agreements.current()

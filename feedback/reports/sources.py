@@ -5,11 +5,10 @@ from decimal import Decimal
 from django.db.models import Q, Sum
 
 from feedback.reports import journeys
-from feedback.reports.base import FEW, Figure, Filters, Report, Table, part_of
+from feedback.reports.base import FEW, Figure, Filters, Report, Table, organisation, part_of
 from feedback.reports.cube import ALL, Counts, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population, rows_of
 from feedback.reports.tally import Cohort
-from leadflow.accounts.models import Organisation
 from leadflow.charts import Series
 from leadflow.leads.models import Campaign
 
@@ -89,7 +88,7 @@ def build(filters: Filters) -> Report:
         filters,
         empty=not total["leads"],
     )
-    currency = Organisation.get().currency
+    currency = organisation().currency
     report.tables = [
         _table("source", "By source", now, was, costs, currency),
         _table("campaign", "By campaign", now, was, costs, currency),

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table
+from feedback.reports.base import NO_SOURCE, Figure, Filters, Report, Table, organisation
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population
 from feedback.reports.handovers import narrowed, of_leads
 from feedback.reports.sources import NO_CAMPAIGN
-from leadflow.accounts.models import Organisation
 from leadflow.charts import Series, Tone
 
 NAME = "touches"
@@ -80,7 +79,7 @@ def build(filters: Filters) -> Report:
         filters,
         empty=not total["customers"],
     )
-    currency = Organisation.get().currency
+    currency = organisation().currency
     report.tables = [
         _table("campaigns", "By campaign", "first", "last", now, was, currency),
         _table("by_source", "By source", "source", "last_source", now, was, currency),

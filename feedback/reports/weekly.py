@@ -14,6 +14,7 @@ from django.db import transaction
 from feedback import reports
 from feedback.models import WeeklyMail
 from feedback.reports.base import Report, read_filters
+from feedback.reports.once import asking_once
 from leadflow import clock
 from leadflow.accounts.models import User
 from leadflow.accounts.telling import Word, tell
@@ -104,6 +105,7 @@ def _word(row: WeeklyMail, at: datetime) -> Word:
     return Word(key, row.user_id, text[:300], url, more=in_text(report), mail=True)
 
 
+@asking_once()
 def _report(row: WeeklyMail, at: datetime) -> Report:
     """The report up to yesterday, as many days as it was asked for."""
     query = dict(parse_qsl(row.query))

@@ -8,13 +8,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from feedback import answers as said
-from feedback import letters, nurture, verdicts
+from feedback import letters, nurture, reports, verdicts
 from feedback.models import Dispute, Enrolment, RepAnswer, Task
-from feedback.reports import journeys
+from feedback.reports import books, journeys
+from feedback.reports.frame import persona_names
 from handoff.models import OPEN, Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
-from leadflow.leads.models import Activity, Lead
+from leadflow.leads.models import Activity, Campaign, Lead
 from scoring import engine
 from scoring.models import Hold
 from tests.feedback.conftest import GOOD, owner_of
@@ -79,6 +80,28 @@ def test_a_page_asks_as_much_at_thirty_rows_as_at_three(url, at, people, as_user
 def histories(people, at, count=120):
     write_histories(people, at, count)
     write_promises(at)
+
+
+NARROWED = ("", "source=Website", "campaign=c1", "persona=first", "team=first", "version=1", "rep=first")
+
+
+def test_every_report_asks_twenty_times_at_most_under_every_filter(at, people, as_user, agreement_in_force):
+    histories(people, at, 60)
+    Campaign.objects.get_or_create(code="c1", defaults={"name": "First", "source": "Website"})
+    journeys.refresh(at)
+    books.refresh(at)
+    client = as_user(people.rosa)
+    first = {"persona": next(iter(persona_names())), "team": people.sam.team_id, "rep": people.sam.pk}
+    for name in reports.ALL:
+        # What a process loads once is loaded.
+        client.get(f"/reports/{name}/{WIDE}&persona={first['persona']}")
+        for narrowed in NARROWED:
+            key, _, value = narrowed.partition("=")
+            value = first[key] if value == "first" else value
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(f"/reports/{name}/{WIDE}&{key}={value}").status_code == 200
+            asked = [one["sql"][:100] for one in queries]
+            assert len(asked) <= 20, (name, narrowed, "\n".join(asked))
 
 
 @pytest.mark.parametrize("name", ["sla", "conversion"])
