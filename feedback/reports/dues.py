@@ -10,7 +10,7 @@ from django.db import connection
 # The place in here is how a promise is kept.
 PROMISES = ("acceptance", "first_touch", "follow_up")
 NO_GRADE = "none"
-PLACE = f"array_position(ARRAY{list(PROMISES)}::text[], {{promise}}::text) - 1"
+PLACE = f"(array_position(ARRAY{list(PROMISES)}::text[], {{promise}}::text) - 1)::smallint"
 
 _COLUMNS = (
     "result_id, lead_id, of_holder, promise, met, holder_id, team_id, agreement_id, due, offered_at,"
@@ -19,7 +19,7 @@ _COLUMNS = (
 # As the ledgers say; the handoffs of these leads are kept already (`keeping.keep_handoffs`).
 _FRESH = f"""
     SELECT r.id AS result_id, k.lead_id, r.scope = 'holder' AS of_holder,
-           ({PLACE.format(promise="r.promise")})::smallint AS promise, r.result = 'met' AS met,
+           {PLACE.format(promise="r.promise")} AS promise, r.result = 'met' AS met,
            r.holder_id, r.team_id, k.agreement_id, r.due, k.offered_at, k.reached_at, k.grade,
            k.first_source, k.first_campaign_id, k.persona
     FROM feedback_handoverkept k JOIN handoff_slaresult r ON r.handoff_id = k.handoff_id
