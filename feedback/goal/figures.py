@@ -17,8 +17,9 @@ from typing import Any
 
 from django.db import connection
 
-from feedback.reports import chance, journeys
+from feedback.reports import chance, journeys, middles, velocity
 from feedback.reports.base import Filters
+from feedback.reports.cube import ALL
 from leadflow.errors import BadInput, Fault
 
 # The cohort that is measured: leads that came in this span, old enough to have become customers.
@@ -164,10 +165,6 @@ _RATES = """
     SELECT source, count(*), count(offered_at), count(accepted_at) FILTER (WHERE offered_at IS NOT NULL),
            count(customer_at) FILTER (WHERE accepted_at IS NOT NULL), count(customer_at)
     FROM base GROUP BY 1"""
-_LAG = """
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM customer_at - created_at) / 86400),
-           count(*)
-    FROM base WHERE customer_at > created_at AND NOT undated"""
 _DEALS = """
     SELECT count(*), avg(amount)::float, coalesce(stddev_samp(amount), 0)::float FROM leads_outcome
     WHERE kind = 'won' AND voided_at IS NULL AND replaced_by_id IS NULL AND amount > 0
@@ -274,12 +271,14 @@ def _tried(trial: Trial, rows: Mapping[str, tuple[Any, ...]], arrived: int, was:
 
 
 def _cohort(cohort: Filters) -> tuple[dict[str, tuple[Any, ...]], tuple[Any, ...]]:
+    """By source what came of its leads; and how long half of the customers took, and of how many."""
+    cohort = journeys.marked(cohort)
     relation = journeys.cohort(cohort)
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {relation.text} {_RATES}", relation.bound)
         rows = {row[0]: row for row in cursor.fetchall()}
-        cursor.execute(f"WITH {relation.text} {_LAG}", relation.bound)
-        return rows, cursor.fetchone()
+    took = middles.days(cohort).get("", {}).get("whole")
+    return rows, (took[middles.HALF] if took else None, velocity.CUBE.count(cohort)[ALL]["whole"])
 
 
 def _one(statement: str, bound: list[Any]) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from feedback.reports.base import Filters
 from feedback.reports.spans import LABELS
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+HALF = SHARES.index(0.5)
 # (source, "" for all) → span → its days at each of SHARES, None without any lead.
 Days = dict[str, dict[str, list[float] | None]]
 
