@@ -1,7 +1,6 @@
 """The API of questions, content, campaigns, customers, and of outcomes that found no lead."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -600,7 +599,7 @@ class Customers(APIView):
         filters = read_filters(request.query_params.dict(), days=YEAR)
         if month := request.query_params.get("month"):
             filters = months.of_month(filters, month)
-        rows = [asdict(row) for row in months.customers(filters)]
+        rows = [dict(vars(row)) for row in months.customers(filters)]
         for row in rows:
             row["first_amount"] = None if row["first_amount"] is None else float(row["first_amount"])
             row["revenue"] = float(row["revenue"])

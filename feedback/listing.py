@@ -23,8 +23,9 @@ def lead_list(
     rows = found.select_related("company", "score").order_by("-created_at", "-pk")
     if request.GET.get("format") == "csv":
         return csv_response(name, HEADER, (_line(lead) for lead in rows.iterator(chunk_size=2000)))
-    rows = rows.annotate(held_by=Subquery(present.values("owner__name")[:1]))
-    page = page_of(rows, request.GET.get("page"), PAGE)
+    page = page_of(rows, request.GET.get("page"), PAGE, first_ids=True)
+    leads: Any = page.object_list
+    page.object_list = leads.annotate(held_by=Subquery(present.values("owner__name")[:1]))
     context = {"page": page, "title": title, "back": back, "tab": tab}
     return render(request, "feedback/loop/leads.html", context)
 

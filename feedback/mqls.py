@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
@@ -31,8 +32,8 @@ from scoring.models import Hold
 
 QUIET_DAYS = 21
 NEW_DAYS = 7
-# A tab counts so far; the one that is open, and its pages, a little further.
-FEW, PAGED = 1_000, 2_500
+# A tab counts so far, and its pages go as far; who wants all of them takes the CSV.
+FEW = 1_000
 # So many points below the bar still count as close.
 CLOSE = 12
 LOOK_BACK, CROSSED = timedelta(days=180), 2_000
@@ -108,18 +109,18 @@ class Sieve:
     def __bool__(self) -> bool:
         return bool(self.query or self.source or self.letter or self.track)
 
+    @cached_property
+    def _named(self) -> Q:
+        # Each part from an index of its own; companies that many are called like stay a question.
+        words = self.query.strip().casefold()
+        called = Company.objects.filter(name_key__contains=words).values_list("pk", flat=True)
+        few = list(called[: FEW + 1])
+        return Q(name_key__contains=words) | Q(company__in=few if len(few) <= FEW else called)
+
     def of(self, leads: QuerySet[Lead]) -> QuerySet[Lead]:
         """Those of the leads that pass."""
-        words = self.query.strip().casefold()
-        if words:
-            # Each part from an index of its own; a company that many are called like, as a question.
-            companies = list(
-                Company.objects.filter(name_key__contains=words).values_list("pk", flat=True)[: FEW + 1]
-            )
-            named = (
-                Q(company__in=companies) if len(companies) <= FEW else Q(company__name_key__contains=words)
-            )
-            leads = leads.filter(Q(name_key__contains=words) | named)
+        if self.query.strip():
+            leads = leads.filter(self._named)
         if self.source:
             leads = leads.filter(first_source=self.source)
         if self.letter:
@@ -167,16 +168,11 @@ def passing(sieve: Sieve) -> list[int] | None:
 
 
 def counts(
-    at: datetime,
-    points: int | None,
-    sieve: Sieve | None = None,
-    shown: str = "",
-    few: Sequence[int] | None = None,
+    at: datetime, points: int | None, sieve: Sieve | None = None, few: Sequence[int] | None = None
 ) -> dict[str, int]:
-    """How many MQLs each view holds, at most one more than a tab counts, of the view that is `shown` one
-    more than its pages hold; one query. `few`: who passes the sieve, if they are few."""
-    lists = {view: mqls(at, view, points, sieve, few) for view in VIEWS}
-    return counts_of(lists, FEW, {shown: PAGED})
+    """How many MQLs each view holds, at most one more than a tab counts; one query. `few`: who passes the
+    sieve, if they are few."""
+    return counts_of({view: mqls(at, view, points, sieve, few) for view in VIEWS}, FEW)
 
 
 def bar_points(now: Current | None = None) -> int | None:

@@ -71,16 +71,15 @@ def page(request: PageRequest) -> HttpResponseBase:
     found = found.filter(score__isnull=False) if sort.endswith("score") else found
     if request.GET.get("format") == "csv":
         return _csv(found, at)
-    counts = mqls.counts(at, points, sieve, view, few)
-    leads = page_of(found, request.GET.get("page"), PAGE, seen=counts[view], most=mqls.PAGED, first_ids=True)
-    counts_shown = {key: in_words(count, mqls.FEW) for key, count in counts.items()}
-    counts_shown[view] = in_words(counts[view], mqls.PAGED)
+    counts = mqls.counts(at, points, sieve, few)
+    number = request.GET.get("page")
+    leads = page_of(found, number, PAGE, seen=counts[view], most=mqls.FEW, first_ids=True)
     context = {
         "page": leads,
         "rows": mqls.rows(list(leads.object_list), at, now),
         "view": view,
         "views": mqls.VIEWS,
-        "counts": counts_shown,
+        "counts": {key: in_words(count, mqls.FEW) for key, count in counts.items()},
         "sieve": sieve,
         "points": points,
         "grades": asked_grades(now),

@@ -34,11 +34,12 @@ LONGEST_ABSENCE = timedelta(days=366)
 def board(request: PageRequest) -> HttpResponseBase:
     """The whole page; `?format=csv` the table by rep, `?live=1` the parts that change while one looks."""
     user, now = request.user, clock.now()
-    scope = overview.scope_of(user, request.GET.get("team", ""))
-    terms, hours = acting.terms_now(), overview.hours_of(scope)
+    terms = acting.terms_now()
     # First of all: it brings the teams that this manager answers for, which every list below asks for.
     mine = selectors.desk(user, now, terms)
-    weeks = keeping.four_weeks(scope.ids, now)
+    scope = overview.scope_of(user, mine.teams, request.GET.get("team", ""))
+    hours = overview.hours_of(scope)
+    weeks = keeping.four_weeks(scope.ids, now, mine.zone)
     ahead = overview.horizon(hours, now)
     load = overview.load(scope, now, ahead, terms.admission, weeks, hours)
     if request.GET.get("format") == "csv":

@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BigIntegerField, Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Case, Count, F, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Coalesce, JSONObject
 
@@ -16,7 +16,7 @@ from handoff.calendars import WorkCalendar
 from handoff.guards import WORKING_DAY
 from handoff.models import OPEN, Handoff, LateException, Outbox, Pause, Promise, Transition
 from handoff.templatetags.queue import due_words
-from leadflow.accounts.models import Role, Team, User
+from leadflow.accounts.models import Role, User
 from leadflow.numbers import whole
 from scoring.document import Admission, Document, Snooze
 
@@ -80,14 +80,10 @@ class Scope:
         return found if self.chosen is None else found.filter(team=self.chosen)
 
 
-def scope_of(user: User, wanted: str) -> Scope:
-    """The board of this person; `wanted`: the id of one of their teams. One query."""
-    teams = Team.objects.filter(kind=Team.Kind.SALES).order_by("name", "pk")
-    if user.role != Role.ADMIN:
-        teams = teams.filter(Q(manager=user.pk) | Q(pk=user.team_id))
-    found = dict(teams.values_list("pk", "name"))
+def scope_of(user: User, teams: dict[int, str], wanted: str) -> Scope:
+    """The board of this person, who answers for `teams`; `wanted`: the id of one of them."""
     chosen = whole(wanted)
-    return Scope(user, found, chosen if chosen in found else None)
+    return Scope(user, teams, chosen if chosen in teams else None)
 
 
 @dataclass(frozen=True)
@@ -218,9 +214,12 @@ def load(
         "all": Count("pk"),
         "oldest": Min("sla_due_at", filter=late),
     }
-    opened = scope.opened()
-    by_owner = {row["owner"]: row for row in opened.values("owner").order_by().annotate(**counts)}
-    pooled = opened.filter(owner=None).values("team", "team__name").order_by("team__name").annotate(**counts)
+    # By owner; what nobody has, by team.
+    pool = Case(When(owner=None, then=F("team")))
+    found = scope.opened().values("owner", of_team=pool, name=Case(When(owner=None, then=F("team__name"))))
+    sums = list(found.order_by().annotate(**counts))
+    by_owner = {row["owner"]: row for row in sums if row["owner"] is not None}
+    pooled = sorted((row for row in sums if row["owner"] is None), key=lambda row: row["name"] or "")
     seats = presence.seats(
         now,
         capacity=admission.capacity_open,
@@ -233,8 +232,8 @@ def load(
     rows = [_row(seat, scope, by_owner.get(seat.user_id, none), weeks, away) for seat in seats]
     pools = [
         PoolRow(
-            row["team"],
-            row["team__name"] or "",
+            row["of_team"],
+            row["name"] or "",
             row["late"],
             row["soon"],
             row["all"] - row["late"] - row["soon"],
@@ -379,8 +378,8 @@ def _silent(scope: Scope, now: datetime, terms: Document, hours: presence.Hours)
     slept = Handoff.objects.filter(state__in=[s.value for s in OPEN], snooze_count__gt=0)
     told_of = lost.filter(about__isnull=False)
     few = slept.order_by().values("pk").union(told_of.order_by().values("about"), all=True)
-    asleep = Q(snooze_count__gt=0) & (Q(snoozed_until__isnull=False) | Q(last_act="wake"))
-    rows = rows.filter(asleep | Q(pk__in=told_of.order_by().values("about")), pk__in=few)
+    concerning = Q(snooze_count__gt=0) & (Q(snoozed_until__isnull=False) | Q(last_act="wake"))
+    rows = rows.filter(concerning | Q(pk__in=told_of.order_by().values("about")), pk__in=few)
     rows = rows.select_related("lead__company", "owner").defer("frozen").order_by("changed_at", "pk")
     found = []
     for row in rows[: 2 * SHOWN]:

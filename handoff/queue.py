@@ -32,7 +32,7 @@ from handoff.models import OPEN, Absence, DailyOffer, Handoff, Promise, RoomWait
 from handoff.sieve import Sieve
 from handoff.states import TABLE, Action
 from leadflow.accounts.actors import person
-from leadflow.accounts.models import SALES, Role, Team, User
+from leadflow.accounts.models import SALES, Organisation, Role, Team, User
 from leadflow.errors import NotVisible
 from leadflow.leads.models import TAKEN_BACK, Activity, Answer, Company, Content, FactChange, Lead
 from scoring import consequence
@@ -221,6 +221,9 @@ class Desk:
     per_day: int
     away_until: datetime | None
     views: list[SavedView]
+    # The company's zone; the teams of sales that they answer for or belong to, for an admin all, by name.
+    zone: str = "UTC"
+    teams: dict[int, str] = field(default_factory=dict)
 
 
 def desk(user: User, at: datetime, terms: Document | None = None) -> Desk:
@@ -242,20 +245,32 @@ def desk(user: User, at: datetime, terms: Document | None = None) -> Desk:
                 .order_by("-ends_at")
                 .values("ends_at")[:1]
             ),
-            teams=ArraySubquery(Team.objects.filter(manager=user.pk).order_by().values("pk")),
+            teams=ArraySubquery(_teams(user)),
             views=ArraySubquery(views.values(json=JSONObject(pk="pk", name="name", query="query"))),
+            company_zone=Subquery(Organisation.objects.filter(pk=1).values("tz")),
         )
-        .values("waiting", "given", "away", "teams", "views")
+        .values("waiting", "given", "away", "teams", "views", "company_zone")
         .get()
     )
-    user.__dict__["_managed_teams"] = row["teams"]
+    teams = row["teams"]
+    user.__dict__["_managed_teams"] = [team["pk"] for team in teams if team["manager"] == user.pk]
     return Desk(
         waiting=row["waiting"] or 0,
         given=row["given"] or 0,
         per_day=(terms or acting.terms_now()).admission.new_per_rep_per_day,
         away_until=row["away"],
         views=[SavedView(user=user, page=SavedView.QUEUE, **view) for view in row["views"]],
+        zone=row["company_zone"] or "UTC",
+        teams={team["pk"]: team["name"] for team in teams if team["kind"] == Team.Kind.SALES},
     )
+
+
+def _teams(user: User) -> QuerySet[Any]:
+    """The teams that concern the person, by name."""
+    found = Team.objects.order_by("name", "pk")
+    if user.role != Role.ADMIN:
+        found = found.filter(Q(manager=user.pk) | Q(pk=user.team_id))
+    return found.values(json=JSONObject(pk="pk", name="name", kind="kind", manager="manager_id"))
 
 
 def _waits(user: User) -> QuerySet[Any]:

@@ -294,16 +294,17 @@ def ensure_rules() -> int:
     """Write the default sentences, unless there are any. Returns how many were written."""
     if RouteRule.objects.exists():
         return 0
-    return len(RouteRule.objects.bulk_create(_unsaved_rules()))
+    return len(RouteRule.objects.bulk_create(shipped_rules()))
 
 
 def rules_in_use() -> list[RouteRule]:
     """The sentences that are on, in their order; as they ship where nobody wrote any."""
     rules = list(RouteRule.objects.all())
-    return [rule for rule in rules if rule.active] if rules else _unsaved_rules()
+    return [rule for rule in rules if rule.active] if rules else shipped_rules()
 
 
-def _unsaved_rules() -> list[RouteRule]:
+def shipped_rules() -> list[RouteRule]:
+    """The sentences as they ship, unsaved."""
     return [
         RouteRule(position=n, text=text, condition=condition, target=target)
         for n, (text, condition, target) in enumerate(DEFAULT_RULES, start=1)

@@ -87,16 +87,13 @@ def seen_of(page: Page[Any]) -> int:
     return page.paginator.seen
 
 
-def counts_of(
-    lists: Mapping[str, QuerySet[Any]], most: int = COUNTED, far: Mapping[str, int] | None = None
-) -> dict[str, int]:
-    """How many rows each list has, at most one more than `most`, or than `far` says of it; one query."""
+def counts_of(lists: Mapping[str, QuerySet[Any]], most: int = COUNTED) -> dict[str, int]:
+    """How many rows each list has, at most one more than `most`; one query."""
     parts: list[str] = []
     bound: list[Any] = []
-    for name, rows in lists.items():
-        limit = (far or {}).get(name, most)
+    for rows in lists.values():
         try:
-            text, params = rows.order_by().values("pk")[: limit + 1].query.sql_with_params()
+            text, params = rows.order_by().values("pk")[: most + 1].query.sql_with_params()
         except EmptyResultSet:
             text, params = "SELECT 1 WHERE FALSE", ()
         parts.append(f"(SELECT count(*) FROM ({text}) counted)")  # noqa: S608 the ORM's own

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 
 from feedback.reports.base import Filters
 from leadflow import clock
@@ -163,7 +164,9 @@ def chosen(
 
 def leads(rows: Iterable[Customer]) -> QuerySet[Lead]:
     """Their leads."""
-    return Lead.objects.filter(pk__in=[row.lead_id for row in rows])
+    # As one value: thousands of placeholders cost more than the leads.
+    ids = RawSQL("SELECT unnest(%s::bigint[])", [[row.lead_id for row in rows]])
+    return Lead.objects.filter(pk__in=ids)
 
 
 @dataclass(frozen=True)

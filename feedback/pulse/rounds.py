@@ -1,12 +1,13 @@
 """The rounds of the pulse: one a month, three fixed questions and an open one, answered without names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
 from feedback.models import PulseAnswer, PulseRound
@@ -108,9 +109,19 @@ def asked() -> list[User]:
     return list(User.objects.filter(role__in=SALES, is_active=True, team__isnull=False).order_by("pk"))
 
 
+def asks(user: User) -> bool:
+    """Whether this person is asked at all: everybody of sales who belongs to a team."""
+    return user.role in SALES and bool(user.team_id)
+
+
+def running_at(at: datetime) -> QuerySet[PulseRound]:
+    """The rounds that can be answered at an instant, the newest first."""
+    return PulseRound.objects.filter(opens_at__lte=at, closes_at__gt=at).order_by("-month")
+
+
 def running(at: datetime) -> PulseRound | None:
     """The round that can be answered now."""
-    return PulseRound.objects.filter(opens_at__lte=at, closes_at__gt=at).order_by("-month").first()
+    return running_at(at).first()
 
 
 def has_answered(round_: PulseRound, user: User) -> bool:
@@ -120,7 +131,7 @@ def has_answered(round_: PulseRound, user: User) -> bool:
 
 def waits_for(user: User, at: datetime) -> PulseRound | None:
     """The round that waits for this person's answer; None for who is not asked."""
-    if user.role not in SALES or not user.team_id:
+    if not asks(user):
         return None
     found = running(at)
     return None if found is None or has_answered(found, user) else found
@@ -165,8 +176,17 @@ def _opening(round_: PulseRound) -> str:
     return f"{next_month(round_.month):%-d %B}"
 
 
+def is_among(answered: Collection[str], round_id: int, user: User) -> bool:
+    """Whether this person's mark is among those of a round's answers."""
+    return _mark(round_id, user) in answered
+
+
 def _hash(round_: PulseRound, user: User) -> str:
+    return _mark(round_.pk, user)
+
+
+def _mark(round_id: int, user: User) -> str:
     # With the secret key: who reads the table alone cannot try out the few people there are.
     return salted_hmac(
-        "leadflow.pulse", f"{round_.pk}:{user.pk}", secret=settings.SECRET_KEY, algorithm="sha256"
+        "leadflow.pulse", f"{round_id}:{user.pk}", secret=settings.SECRET_KEY, algorithm="sha256"
     ).hexdigest()

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from handoff import acting, desk, presence, routing
+from handoff import desk, presence, routing
 from handoff.models import RouteRule
 from handoff.routes import editing, trying
 from handoff.routes.editing import Typed, World
@@ -61,13 +61,16 @@ def _lines(rules: list[RouteRule], words: Words, world: World) -> list[Line]:
 
 
 def _rules() -> list[RouteRule]:
-    return list(RouteRule.objects.select_related("changed_by")) or routing.rules_in_use()
+    return list(RouteRule.objects.select_related("changed_by")) or routing.shipped_rules()
 
 
 def _context(request: PageRequest) -> dict[str, Any]:
-    document = _document()
+    terms = current.current()
+    document = Document({}) if terms is None else terms.program.document
     words, world = words_for(document), World.now()
-    now, admission = clock.now(), acting.terms_now().admission
+    # A preview is no agreement: until one is in force the house's own limits count.
+    admission = (Document({}) if terms is None or terms.preview else document).admission
+    now = clock.now()
     may = request.user.role in (Role.SALES_MANAGER, Role.ADMIN)
     entries = AuditEntry.objects.filter(verb__startswith="route.").select_related("actor")
     return {

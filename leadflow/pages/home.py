@@ -9,16 +9,16 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Exists, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from feedback import mqls
-from feedback.models import Decision, Dispute, Question, Task
+from feedback.models import Decision, Dispute, PulseAnswer, Question, Task
 from feedback.pulse import rounds
-from feedback.reports import mutual
+from feedback.reports import journeys, mutual
 from feedback.reports.base import Filters
 from handoff import keeping, outbox
 from handoff.models import OPEN, Handoff, Promise, RoomWait, State
@@ -104,8 +104,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "waits": waits[:WAITS_SHOWN],
         "waits_more": max(0, len(waits) - WAITS_SHOWN),
         "customers": customers,
-        # One week is read from the ledgers themselves: to ask for what is kept would be one look more.
-        "promises": _promises(Filters(*week, now, desk.zone, mark=None), agreement["in_force"]),
+        "promises": _promises(journeys.marked(Filters(*week, now, desk.zone)), agreement["in_force"]),
         "week": week,
         "ticked_off": desk.ticked_off,
         "can_import": user.role in (*MARKETING, Role.ADMIN),
@@ -129,6 +128,8 @@ class Desk:
     decisions: list[dict[str, Any]] = field(default_factory=list)
     disputes: list[dict[str, Any]] = field(default_factory=list)
     pieces: list[dict[str, Any]] = field(default_factory=list)
+    # The round of the pulse that runs, of who is asked, with the marks of those who answered.
+    pulse: list[dict[str, Any]] = field(default_factory=list)
     # Who waits for room; tasks done since Monday.
     waiting: int = 0
     ticked_off: int = 0
@@ -148,6 +149,8 @@ def _desk(user: User, now: datetime) -> Desk:
     if user.role == Role.SALES_MANAGER:
         mine = Team.objects.filter(Q(manager=user.pk) | Q(pk=user.team_id))
         asked["teams"] = ArraySubquery(mine.order_by("pk").values("pk"))
+    if rounds.asks(user):
+        asked["pulse"] = _running(now)
     if user.role in MARKETING:
         monday = _day_start(now) - timedelta(days=timezone.localtime(now).weekday())
         done = Task.objects.filter(done_by=user, done_at__gte=monday, done_at__lte=now)
@@ -189,6 +192,12 @@ def _disputed() -> ArraySubquery:
         due="due_at",
     )
     return ArraySubquery(rows.values(json=told))
+
+
+def _running(now: datetime) -> ArraySubquery:
+    answered = ArraySubquery(PulseAnswer.objects.filter(round=OuterRef("pk")).order_by().values("user_hash"))
+    told = JSONObject(pk="pk", month="month", closes="closes_at", answered=answered)
+    return ArraySubquery(rounds.running_at(now)[:1].values(json=told))
 
 
 def _wanted() -> ArraySubquery:
@@ -431,7 +440,7 @@ def _in_time(kept: keeping.Share, days: tuple[date, date], cell: str, who: str) 
 
 def _waits(user: User, now: datetime, agreement: dict[str, Agreement | None], desk: Desk) -> list[Wait]:
     waits = _signatures(user, agreement) + _workshops(user) + _tasks(user) + _decisions(desk)
-    waits += _pulse(user, now)
+    waits += _pulse(user, desk)
     if user.role in (Role.SALES_MANAGER, Role.ADMIN):
         waits += _disputes(desk)
     if user.role in (Role.REP, Role.SALES_MANAGER):
@@ -493,12 +502,13 @@ def _decisions(desk: Desk) -> list[Wait]:
     return waits
 
 
-def _pulse(user: User, now: datetime) -> list[Wait]:
-    waiting = rounds.waits_for(user, now)
-    if waiting is None:
+def _pulse(user: User, desk: Desk) -> list[Wait]:
+    if not desk.pulse or rounds.is_among(desk.pulse[0]["answered"], desk.pulse[0]["pk"], user):
         return []
-    words = f"four questions about the leads of {waiting.month:%B}"
-    return [Wait("Pulse", words, "one minute, without names", waiting.closes_at, rounds.URL, "Answer")]
+    month, closes = (desk.pulse[0][key] for key in ("month", "closes"))
+    words = f"four questions about the leads of {date.fromisoformat(month):%B}"
+    closes_at = datetime.fromisoformat(closes)
+    return [Wait("Pulse", words, "one minute, without names", closes_at, rounds.URL, "Answer")]
 
 
 def _tasks(user: User) -> list[Wait]:
