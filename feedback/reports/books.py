@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from feedback.models import ReportRollup
+from feedback.reports.base import organisation
 from leadflow import audit
 from leadflow.accounts.models import Organisation
 from leadflow.leads.models import Lead
@@ -162,7 +163,7 @@ def count(first: date, last: date, at: datetime, zone: str) -> list[Day]:
 
 def days(first: date, last: date, at: datetime) -> list[Day]:
     """The books of these days, as kept; what is not kept is counted now if there are few leads."""
-    zone = Organisation.get().tz
+    zone = organisation().tz
     last = min(last, at.astimezone(ZoneInfo(zone)).date())
     kept = _kept(first, last)
     if kept or first > last:

@@ -13,7 +13,7 @@ from feedback.models import Dispute, Enrolment, RepAnswer, Task
 from feedback.reports import books, journeys
 from feedback.reports.frame import persona_names
 from handoff.models import OPEN, Handoff
-from leadflow import clock
+from leadflow import audit, clock
 from leadflow.accounts.actors import person
 from leadflow.leads.models import Activity, Campaign, Lead
 from scoring import engine
@@ -27,8 +27,8 @@ BUDGET = {
     "/mqls/?view=all": 20,
     "/reports/sla/": 20,
     "/reports/conversion/": 20,
-    # One statement for each check of the audit, as long as the background has not kept its result.
-    "/reports/cracks/": 45,
+    # And one statement for each check of the audit, as long as the background has not kept its result.
+    "/reports/cracks/": 20 + len(audit.CHECKS),
 }
 REPORTS = ("/reports/", "/reports/sla/", "/reports/conversion/", "/reports/cracks/")
 PAGES = (*REPORTS, "/feedback/", "/mqls/", "/mqls/tasks/")
