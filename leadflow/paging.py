@@ -81,12 +81,6 @@ def page_of(
         return paginator.page(paginator.num_pages)
 
 
-def seen_of(page: Page[Any]) -> int:
-    """How many rows the list of a `page_of` has, at most one more than is counted."""
-    assert isinstance(page.paginator, LongPaginator)
-    return page.paginator.seen
-
-
 def counts_of(lists: Mapping[str, QuerySet[Any]], most: int = COUNTED) -> dict[str, int]:
     """How many rows each list has, at most one more than `most`; one query."""
     parts: list[str] = []
