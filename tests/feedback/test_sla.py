@@ -71,21 +71,20 @@ def test_every_figure_equals_a_plain_count(filters):
 
 def test_kept_rows_and_sums_say_what_the_ledgers_say_whatever_is_written_after(filters, people):
     source = {"source": "Website"}
-    ways = ({}, {"team": people.north.pk}, source, source | {"team": people.north.pk}, {"version": 1})
+    ways = ({"team": people.north.pk}, source, source | {"team": people.north.pk}, {"version": 1})
     long = replace(filters, start=filters.start - timedelta(days=500))
-    periods = [replace(one, **way) for one in (filters, filters.before, long) for way in ways]
+    periods = [filters, filters.before, long, *(replace(long, **way) for way in ways)]
 
     def same(at):
-        for period in (*periods, *(replace(period, at=at) for period in periods)):
+        for period in (filters.before, *(replace(period, at=at) for period in periods)):
             live = replace(period, mark=None)
             assert sla.attainment(period) == sla.attainment(live), period
             assert sla.by_week(period).items() <= sla.attainment(live).items()
-            for cell in ("lead.acceptance.met", "holder.first_touch.missed", "lead.first_touch.reached"):
-                assert set(sla.drill(cell, period)) == set(sla.drill(cell, live))
+            for cell in ("lead.acceptance.met", "lead.first_touch.reached"):
+                assert sla.listed(cell, period, 3, 20) == sla.listed(cell, live, 3, 20)
 
     journeys.refresh(filters.at)
     assert PromiseKept.objects.count() > 200
-    assert PromiseWeek.objects.exists()
     same(filters.at)
     # An hour later: clocks end, a contact is heard of late, an act is taken back, a lead came elsewhere.
     later, rows = filters.at + timedelta(hours=1), SlaResult.objects.order_by("pk")
@@ -108,7 +107,9 @@ def test_kept_rows_and_sums_say_what_the_ledgers_say_whatever_is_written_after(f
     sums = set(PromiseWeek.objects.values_list(*dues.KEYS, "met", "missed", "reached"))
     dues.sum_all(filters.zone)
     assert set(PromiseWeek.objects.values_list(*dues.KEYS, "met", "missed", "reached")) == sums
-    PromiseWeek.objects.filter(pk=PromiseWeek.objects.latest("met").pk).update(missed=5)
+    PromiseWeek.objects.filter(narrow="", by="all").update(missed=F("missed") + 1)
+    now = replace(long, at=later + timedelta(minutes=30))
+    assert sla.attainment(now) != sla.attainment(replace(now, mark=None))
     PromiseKept.objects.filter(pk=PromiseKept.objects.earliest("due").pk).update(due=F("offered_at"))
     named = {stray.subject for stray in audit.strays(later) if "kept" in stray.problem}
     assert named == {"promise", "week"}
