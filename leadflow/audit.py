@@ -254,6 +254,85 @@ CHECKS: dict[str, str] = {
                won.amount)
           AND NOT EXISTS (SELECT 1 FROM leads_outcome o WHERE o.lead_id = h.lead_id
                           AND (o.recorded_at > mark.at OR o.voided_at > mark.at))""",
+    "answer: what is kept of it is not what was said": """
+        WITH mark AS (SELECT (figures ->> 'mark')::timestamptz AS at FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'mark' IS NOT NULL),
+        stands AS (
+            SELECT a.id, a.lead_id, a.handoff_id, a.kind, a.reason_key, a.reason_kind, a.rep_id, a.at,
+                   l.first_source, l.first_campaign_id, h.team_id, h.agreement_id,
+                   concat(h.frozen -> 'persona' ->> 'key',
+                          CASE h.frozen -> 'persona' ->> 'ideal' WHEN 'false' THEN '~' END) AS persona,
+                   coalesce(h.frozen -> 'persona' ->> 'name', '') AS persona_name
+            FROM leads_answer a JOIN leads_lead l ON l.id = a.lead_id
+            LEFT JOIN handoff_handoff h ON h.id = a.handoff_id
+            WHERE a.kind <> 'offered' AND a.voided_at IS NULL)
+        SELECT coalesce(s.id, k.answer_id) FROM stands s
+        FULL JOIN feedback_answerkept k ON k.answer_id = s.id CROSS JOIN mark
+        WHERE (k.lead_id, k.handoff_id, k.kind, k.reason_key, k.reason_kind, k.rep_id, k.at, k.first_source,
+               k.first_campaign_id, k.team_id, k.agreement_id, k.persona, k.persona_name) IS DISTINCT FROM
+              (s.lead_id, s.handoff_id, s.kind, s.reason_key, s.reason_kind, s.rep_id, s.at, s.first_source,
+               s.first_campaign_id, s.team_id, s.agreement_id, s.persona, s.persona_name)
+          AND NOT EXISTS (SELECT 1 FROM leads_lead l WHERE l.id = coalesce(s.lead_id, k.lead_id)
+                          AND l.changed_at > mark.at)
+          AND NOT EXISTS (SELECT 1 FROM handoff_handoff h WHERE h.lead_id = coalesce(s.lead_id, k.lead_id)
+                          AND h.changed_at > mark.at)""",
+    # Each rule has twenty digits of the number: eight for how many lines, twelve for hundredths of points.
+    "handoff: the kept lines are not those of its offer": """
+        WITH line AS (
+            SELECT h.id, one ->> 'criterion' AS rule, (one ->> 'points')::numeric AS points
+            FROM feedback_handoverkept k JOIN handoff_handoff h ON h.id = k.handoff_id
+                 AND jsonb_typeof(h.frozen -> 'explanation') = 'array',
+                 jsonb_path_query(h.frozen, '$.explanation[*]') one),
+        placed AS MATERIALIZED (
+            SELECT *, rpad('1', 1 + 20 * place, '0')::numeric AS unit FROM feedback_lineplace),
+        frozen AS (
+            SELECT line.id, array_agg(p.place ORDER BY p.place) AS places,
+                   sum((10 ^ 12::numeric + round(100 * abs(points))) * p.unit) AS lines
+            FROM line JOIN placed p ON p.criterion = rule AND p.took = (points < 0)
+            WHERE points <> 0 AND rule NOT IN ('', 'limit', 'rounding', 'limit of the total')
+            GROUP BY line.id)
+        SELECT k.handoff_id FROM feedback_handoverkept k LEFT JOIN frozen f ON f.id = k.handoff_id
+        LEFT JOIN feedback_handoverlines v ON v.handoff_id = k.handoff_id
+        WHERE (coalesce(v.lines, 0), (SELECT array_agg(place ORDER BY place) FROM unnest(v.places) AS place))
+              IS DISTINCT FROM (coalesce(f.lines, 0), f.places)""",
+    "week: its sums of answers are not those of the kept ones": """
+        WITH zone AS (SELECT figures ->> 'zone' AS name FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'zone' IS NOT NULL),
+        kept AS (
+            SELECT date_trunc('week', k.at AT TIME ZONE zone.name)::date AS week, k.kind, k.reason_key,
+                   k.kind = 'rejected' AND k.reason_kind = ANY('{fit,timing,person}') AS judged,
+                   v.lines, k.places,
+                   jsonb_build_object('', '', 'source', first_source, 'campaign', first_campaign_id,
+                       'persona', nullif(persona, ''), 'team', team_id, 'version', agreement_id,
+                       'rep', rep_id) AS found
+            FROM feedback_answerkept k CROSS JOIN zone
+            LEFT JOIN feedback_handoverlines v ON v.handoff_id = k.handoff_id),
+        counted AS (
+            SELECT week, by, key, kind, reason_key, judged, count(*) AS n, coalesce(sum(lines), 0) AS lines
+            FROM (
+                SELECT kept.*, f.key AS by, f.value AS key FROM kept, jsonb_each_text(found) f
+                UNION ALL SELECT kept.*, 'criterion', place::text FROM kept, unnest(places) AS place) r
+            WHERE key IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6)
+        SELECT DISTINCT to_char(coalesce(w.week, c.week), 'YYYYMMDD')::bigint FROM feedback_answerweek w
+        FULL JOIN counted c USING (week, by, key, kind, reason_key, judged)
+        WHERE (w.n, w.lines) IS DISTINCT FROM (c.n, c.lines) AND EXISTS (SELECT 1 FROM zone)""",
+    "week: its sums of leads handed over are not those of the kept ones": """
+        WITH zone AS (SELECT figures ->> 'zone' AS name FROM feedback_reportrollup
+                      WHERE report = 'journeys' AND figures ->> 'zone' IS NOT NULL),
+        counted AS (
+            SELECT date_trunc('week', k.offered_at AT TIME ZONE zone.name)::date AS week, f.key AS by,
+                   f.value AS key, num_nonnulls(k.accepted_at) = 1 AS accepted,
+                   num_nonnulls(k.refused_at) = 1 AS refused, num_nonnulls(k.customer_at) = 1 AS customer,
+                   count(*) AS n, coalesce(sum(v.lines), 0) AS lines
+            FROM feedback_handoverkept k CROSS JOIN zone
+            LEFT JOIN feedback_handoverlines v ON v.handoff_id = k.handoff_id
+            CROSS JOIN LATERAL jsonb_each_text(jsonb_build_object(
+                '', '', 'source', first_source, 'campaign', first_campaign_id, 'persona', nullif(persona, ''),
+                'team', team_id, 'version', agreement_id)) f
+            WHERE k.alone AND NOT k.gone AND f.value IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6)
+        SELECT DISTINCT to_char(coalesce(w.week, c.week), 'YYYYMMDD')::bigint FROM feedback_handedweek w
+        FULL JOIN counted c USING (week, by, key, accepted, refused, customer)
+        WHERE (w.n, w.lines) IS DISTINCT FROM (c.n, c.lines) AND EXISTS (SELECT 1 FROM zone)""",
     # A promise names its row in the results.
     "promise: what is kept of it is not what its result says": """
         WITH mark AS (SELECT (figures ->> 'mark')::timestamptz AS at FROM feedback_reportrollup
