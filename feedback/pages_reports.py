@@ -1,6 +1,6 @@
 """The report pages: index, one page for each report, the leads behind a figure, CSV, the weekly mail."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from feedback import reports
 from feedback.reports import journeys, weekly
 from feedback.reports.base import Filters, Report, Table, read_filters
-from feedback.reports.cube import page_of_ids
+from feedback.reports.cube import Known, page_of_ids
 from feedback.reports.frame import campaign_names, persona_names
 from feedback.reports.once import asking_once
 from feedback.reports.origins import sources
@@ -24,6 +24,8 @@ from leadflow.web import PageRequest, csv_response
 from scoring.models import Agreement
 
 PAGE = 50
+# Leads that a download reads at a time.
+PART = 2000
 
 
 def tabs() -> list[tuple[str, str, str, str]]:
@@ -116,11 +118,22 @@ def leads(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def _every(module: ModuleType, cell: str, filters: Filters) -> Iterator[Lead]:
-    """All leads behind a figure; where a report can walk through them, the first of them come at once."""
+    """All leads behind a figure, the first of them at once: sorted by parts, not all before the first."""
     if hasattr(module, "walked"):
-        parts = module.walked(cell, filters)
-        return (lead for ids in parts for lead in _in_order(Lead.objects.filter(pk__in=ids)))
-    return _in_order(module.drill(cell, filters)).iterator(chunk_size=2000)
+        parts: Iterable[Sequence[int]] = module.walked(cell, filters)
+    else:
+        found = module.drill(cell, filters)
+        if not isinstance(found, Known):
+            return _in_order(found).iterator(chunk_size=PART)
+        ids = sorted(found.ids, reverse=True)
+        parts = (ids[start : start + PART] for start in range(0, len(ids), PART))
+    return (lead for ids in parts for lead in _read(ids))
+
+
+def _read(ids: Sequence[int]) -> list[Lead]:
+    """These leads, in this order."""
+    found = {lead.pk: lead for lead in _in_order(Lead.objects.filter(pk__in=ids))}
+    return [found[pk] for pk in ids if pk in found]
 
 
 def _page(module: ModuleType, cell: str, filters: Filters, wanted: str | None) -> Page[Any]:
@@ -134,8 +147,7 @@ def _page(module: ModuleType, cell: str, filters: Filters, wanted: str | None) -
     page: Page[Any] = pages.get_page(number)
     if page.number != number:
         ids, _ = listed(cell, filters, (page.number - 1) * PAGE, PAGE)
-    whole = {lead.pk: lead for lead in _in_order(Lead.objects.filter(pk__in=ids))}
-    page.object_list = [whole[pk] for pk in ids if pk in whole]
+    page.object_list = _read(ids)
     return page
 
 

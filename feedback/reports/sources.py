@@ -65,7 +65,7 @@ CUBE = Cohort(
     "of those who became leads from {words}",
     few=_customers,
 )
-drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
+drill, words, listed, walked = CUBE.drill, CUBE.words, CUBE.listed, CUBE.walked
 
 
 def build(filters: Filters) -> Report:

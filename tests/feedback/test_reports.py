@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from feedback import reports
+from feedback import pages_reports, reports
 from feedback.models import ContentUse, HandoverKept, HandoverLines, JourneyDay, LeadJourney, SpanWeek
 from feedback.reports import (
     behind,
@@ -344,8 +344,12 @@ def test_the_leads_behind_a_figure_come_by_page_and_in_parts_in_one_order(filter
     cells = {
         conversion: ("leads", "mql@source=Website", "before.offered", "place=mql", "place=working"),
         velocity: ("mql", "whole@campaign=c1"),
+        sources: ("customer", "leads@campaign=c1"),
     }
+    monkeypatch.setattr(pages_reports, "PART", 7)
     for _ in kept_or_not(filters):
+        file = [lead.pk for lead in pages_reports._every(reps, "leads", filters)]
+        assert file == sorted(reps.drill("leads", filters).values_list("pk", flat=True), reverse=True)
         # Of one lead something is written since.
         Lead.objects.filter(pk=conversion.drill("mql", filters).latest("pk").pk).update(
             changed_at=at + timedelta(hours=2)
