@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
@@ -81,7 +81,7 @@ CUBE = Cohort(
 # Where a lead of the cohort is as far as stage and open handoff say; nobody in it is merged or erased.
 _STANDS = """CASE WHEN stage = 'excluded' THEN stage WHEN open_state <> '' THEN open_state
     WHEN stage NOT IN ('sql', 'opportunity') THEN stage END"""
-_STANDING = Cohort(relation, {"leads": Measure("Leads", days="leads")}, {"place": Dim("Place", _STANDS)})
+_STANDING = replace(CUBE, dims={**CUBE.dims, "place": Dim("Place", _STANDS)})
 # Whose place may be another, with their place: who waits for room or is to be repaired. They are few.
 _APART = f"""
     apart AS MATERIALIZED (SELECT l.id AS lead_id, ({audit.PLACE}) AS place {audit.PLACES_FROM}
@@ -158,7 +158,8 @@ def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
     place, filters = _place(cell), journeys.marked(filters)
     if place in _OF_FEW:
         return page_of_ids(drill(cell, filters), start, size)
-    total = _places(filters).get(place, 0)
+    leads = replace(_STANDING, measures={"leads": CUBE.measures["leads"]})
+    total = _places(filters, leads.count(filters, "place")).get(place, 0)
     return _part(place, filters).page(start, size, total), total
 
 
@@ -172,7 +173,8 @@ def walked(cell: str, filters: Filters) -> Iterator[list[int]]:
 def build(filters: Filters) -> Report:
     """The whole report, with the cohort before at the same age."""
     filters = journeys.marked(filters)
-    now, was = funnel(filters), funnel(filters.before)
+    counts = _STANDING.count(filters, "source", "place")
+    now, was = Funnel(counts), funnel(filters.before)
     total, before = now.total, was.total
     report = Report(
         NAME,
@@ -190,7 +192,7 @@ def build(filters: Filters) -> Report:
     report.tables = [
         steps,
         _days_table(now.counts[ALL], _days_of(filters), _days_of(filters.before)),
-        _places_table(filters, total["leads"]),
+        _places_table(_places(filters, counts), total["leads"]),
         _sources_table(now),
     ]
     report.charts = [_chart(report, steps, total, before)]
@@ -293,11 +295,11 @@ def _days(value: float | None, small: str, cell: str) -> Figure:
     return Figure(None) if value is None else Figure(round(value, 1), _words(value), cell, small=small)
 
 
-def _places(filters: Filters) -> dict[str, int]:
+def _places(filters: Filters, counts: Counts) -> dict[str, int]:
     """How many of the cohort are in each place now: as they stand, but for those set apart."""
     found: dict[str, int] = defaultdict(int)
-    for (dim, place), row in _STANDING.count(filters, "place").items():
-        if dim and place:
+    for (dim, place), row in counts.items():
+        if dim == "place" and place:
             found[place] += row["leads"]
     apart = f"SELECT {_STANDS}, apart.place, count(*) FROM base JOIN apart USING (lead_id) GROUP BY 1, 2"  # noqa: S608
     for stands, place, n in _rows(apart, filters, _FEW):
@@ -308,8 +310,7 @@ def _places(filters: Filters) -> dict[str, int]:
     return found
 
 
-def _places_table(filters: Filters, count: int) -> Table:
-    found = _places(filters)
+def _places_table(found: dict[str, int], count: int) -> Table:
     rows = [
         [Figure(words), Figure(found[place], cell=f"place={place}")]
         for place, words in PLACE_WORDS.items()
