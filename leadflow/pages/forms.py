@@ -149,7 +149,7 @@ class EndpointForm(forms.Form):
     )
     events = forms.MultipleChoiceField(
         label="What it hears of",
-        choices=[(name, f"{words} ({name})") for name, words in events.NAMES.items()],
+        choices=list(events.NAMES.items()),
         widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
     active = forms.BooleanField(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.apps import apps
 from django.contrib import messages
 from django.contrib.auth.tokens import default_token_generator
 from django.core.mail import send_mail
@@ -25,6 +24,7 @@ from leadflow.leads.folding import fold
 from leadflow.leads.models import WordList
 from leadflow.numbers import whole
 from leadflow.pages import hours, leaving, wordlists
+from leadflow.pages import trail as trails
 from leadflow.pages.forms import (
     CompanyForm,
     KeyForm,
@@ -36,7 +36,6 @@ from leadflow.pages.forms import (
 from leadflow.paging import page_of
 
 admins = roles(Role.ADMIN)
-LONGEST = 48
 managers = roles(Role.SALES_MANAGER, Role.MARKETING_MANAGER)
 marketing = roles(*MARKETING)
 
@@ -292,33 +291,7 @@ def _save_list(user: User, row: WordList, data: dict[str, Any]) -> None:
         audit.record(person(user), "list.saved", row, before=before, after=entries)
 
 
-TRAILED = (
-    *("agreement", "route", "person", "team", "hours", "company", "api_key", "endpoint", "field", "list"),
-    "import",
-)
-
-
 # The trail ------------------------------------------------------------------------------------------
-
-
-def _told(value: Any) -> str:
-    """What an entry holds, as people read it: "role: rep, team: North"; long values are cut."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')}: {_told(part)}" for key, part in value.items())
-    if isinstance(value, list):
-        return ", ".join(_told(part) for part in value)
-    if value is None or isinstance(value, bool):
-        return "nothing" if value is None else "yes" if value else "no"
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
-def _kind(label: str) -> str:
-    """What an entry is about, in words: "advisor finding"; the bare label where the code has it no more."""
-    try:
-        return str(apps.get_model(label)._meta.verbose_name)
-    except LookupError:
-        return label.rpartition(".")[2]
 
 
 @managers
@@ -330,16 +303,12 @@ def trail(request: HttpRequest) -> HttpResponse:
     if (who := whole(request.GET.get("who"))) is not None:
         rows = rows.filter(actor_id=who)
     page = page_of(rows, request.GET.get("page"), 60)
-    for row in page.object_list:
-        row.act = row.verb.replace(".", ": ").replace("_", " ").capitalize()
-        row.thing = f"{_kind(row.object_type)} {row.object_id}"
-        # Nothing before, or nothing after, needs no word: only what is there is told.
-        row.was, row.is_now = (_told(part) if part else "" for part in (row.before, row.after))
     context = {
         "page": page,
+        "told": trails.told(page.object_list),
         "verb": verb,
         "who": who,
-        "verbs": TRAILED,
+        "verbs": trails.FAMILIES,
         "everybody": User.objects.only("pk", "name"),
     }
     return settings_page(request, "trail", context)

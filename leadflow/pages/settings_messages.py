@@ -37,7 +37,7 @@ def messages_out(request: HttpRequest) -> HttpResponse:
     page = page_of(found, request.GET.get("page"), STUCK_PAGE)
     context = {
         "admin": admin,
-        "rows": list(managing.listed()) if admin else [],
+        "rows": [_heard(row) for row in managing.listed()] if admin else [],
         "page": page,
         "given_up": found.filter(next_try_at=None).count(),
         "letters": [_stuck(row) for row in page],
@@ -45,10 +45,15 @@ def messages_out(request: HttpRequest) -> HttpResponse:
     return settings_page(request, "messages", context)
 
 
+def _heard(row: WebhookEndpoint) -> dict[str, Any]:
+    """An endpoint, with what it hears of in words."""
+    return {"row": row, "hears": [events.words(name) for name in row.events]}
+
+
 def _stuck(row: Outbox) -> dict[str, Any]:
     """A letter in words: to whom, about what."""
     if row.endpoint is not None:
-        return {"row": row, "to": row.endpoint.name, "text": events.NAMES.get(row.kind, row.kind)}
+        return {"row": row, "to": row.endpoint.name, "text": events.words(row.kind)}
     if row.user is None:
         return {"row": row, "to": row.recipient, "text": str(row.payload.get("subject", ""))}
     try:
@@ -177,7 +182,8 @@ def _endpoint(
 ) -> HttpResponse:
     page = page_of(managing.log_of(row), request.GET.get("page"), LOG_PAGE)
     waiting = row.messages.filter(next_try_at__isnull=False).count()
-    context = {"row": row, "secret": secret, "page": page, "waiting": waiting, "names": events.NAMES}
+    context = {"row": row, "secret": secret, "page": page, "waiting": waiting}
+    context["sent"] = [{"log": one, "words": events.words(one.message.kind)} for one in page]
     response = settings_page(request, "endpoint", context, form)
     if secret:
         response["Cache-Control"] = "no-store"

@@ -1,19 +1,27 @@
 """Settings: people, teams, hours, keys, lists; each change is on the trail."""
 
+import re
 from datetime import date
+from html import unescape
+from pathlib import Path
 
 import pytest
 from django.core import mail
 
 from handoff import machine
+from handoff.endpoints import managing
 from handoff.models import Calendar, Handoff, TeamCalendar
+from leadflow.accounts import audit
+from leadflow.accounts.actors import person
 from leadflow.accounts.keys import find_key
 from leadflow.accounts.models import ApiKey, AuditEntry, Team, User
 from leadflow.leads.models import WordList
+from leadflow.pages import trail
 from leadflow.pages.forms_hours import read_spans
 from scoring import engine
 
 pytestmark = pytest.mark.django_db
+ROOMS = ("leadflow", "scoring", "handoff", "feedback")
 
 
 def _person(**changes):
@@ -135,6 +143,47 @@ def test_the_trail_tells_who_and_what(people, as_user) -> None:
     assert "Company: changed" in page
     assert "currency: USD" in page
     assert "Admin" in page
+
+
+def test_the_trail_tells_keys_in_words(people, as_user) -> None:
+    admin = person(people.admin)
+    hook, _ = managing.save(admin, None, {
+        "name": "CRM", "shape": "signed", "url": "https://93.184.216.34/in", "team": people.sam.team,
+        "events": ["handoff.offered", "customer.won"], "active": True,
+    })  # fmt: skip
+    audit.record(admin, "person.room", people.sam, before={"capacity_open": None}, after={"capacity_open": 9})
+    audit.record(admin, "hours.day", people.sam.team, after={"date": "2026-12-24", "spans": []})
+    client = as_user(people.admin)
+    page = unescape(client.get("/settings/trail/").content.decode())
+    for words in (
+        "Webhook or chat: added", "webhook or chat “CRM”", f"team: {people.sam.team.name}",
+        "hears of: A lead is offered to sales, A new deal is on record", "kind: Signed",
+        f"user “{people.sam.name}”", "open leads at most: nothing", "open leads at most: 9", "hours: closed",
+    ):  # fmt: skip
+        assert words in page, words
+    for key in ("handoff.offered", "capacity_open", "team_id", "endpoint.created"):
+        assert key not in page
+    assert (
+        f'<option value="{people.sam.pk}" selected>'
+        in client.get(f"/settings/trail/?who={people.sam.pk}").content.decode()
+    )
+    for address in (f"/settings/messages/{hook.pk}/", "/settings/messages/"):
+        page = client.get(address).content.decode()
+        assert "A lead is offered to sales" in page
+        assert ">handoff.offered" not in page
+        assert "(handoff.offered)" not in page
+
+
+def test_every_act_of_the_trail_has_its_words() -> None:
+    families = "|".join({verb.partition(".")[0] for verb in trail.ACTS})
+    said = {
+        verb
+        for path in (path for room in ROOMS for path in Path(room).rglob("*.py"))
+        if "audit.record(" in (source := path.read_text())
+        for verb in re.findall(rf'"((?:{families})\.[a-z_]+)"', source)
+    }
+    assert len(said) > 60
+    assert said - set(trail.ACTS) <= {"clock.tick"}
 
 
 def test_what_somebody_held_goes_to_a_colleague_when_they_leave(
