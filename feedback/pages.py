@@ -42,7 +42,9 @@ def feedback(request: PageRequest) -> HttpResponseBase:
     """Sentence, band, reasons by source, points wasted, and the stream of answers."""
     filters = read_filters(request.GET.dict())
     terms = answers.current_terms()
-    report, counted = answers.screen(filters, terms)
+    teams = list(Team.objects.filter(kind=Team.Kind.SALES))
+    reps = list(User.objects.filter(role__in=SALES, is_active=True).order_by("name"))
+    report, counted = answers.screen(filters, terms, [*teams, *reps])
     show = request.GET.get("show", "")
     if show not in said.SHOW:
         show = ""
@@ -60,10 +62,10 @@ def feedback(request: PageRequest) -> HttpResponseBase:
         "shows": said.SHOW,
         "reasons": terms.reasons,
         "terms": terms,
-        "teams": Team.objects.filter(kind=Team.Kind.SALES),
+        "teams": teams,
         "sources": sources(),
         "campaigns": Campaign.objects.order_by("name"),
-        "reps": User.objects.filter(role__in=SALES, is_active=True).order_by("name"),
+        "reps": reps,
         "narrowed": any(getattr(filters, name) for name in ("campaign", "persona", "rep", "criterion")),
         "wasted": wasted(report, terms),
         "may_draft": user.role in agreements.WRITERS,

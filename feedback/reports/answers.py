@@ -1,6 +1,6 @@
 """What sales says about the leads: accepted or not, why not, by source, campaign and rep; points wasted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from feedback.reports import counted, said, summed
 from feedback.reports.base import Figure, Filters, Report, Table, percent
 from feedback.reports.counted import BY, FEW, NOES, Acceptance, Answers
-from feedback.reports.cube import leads_of
+from feedback.reports.cube import Listed, leads_of
 from feedback.reports.told import JUDGED
 from feedback.reports.wasted import Wasted, points_wasted
 from leadflow.accounts.models import Team, User
@@ -56,37 +56,56 @@ def current_terms() -> Terms:
     )
 
 
+@dataclass(frozen=True)
+class _Cell:
+    """The leads behind a figure: an answer about them is in the column `key` of `by`, and `where` holds."""
+
+    filters: Filters
+    where: str
+    by: str
+    key: str
+    bound: dict[str, Any]
+
+
+KINDS = {
+    "answered": ("accepted", "rejected"),
+    "noes": NOES,
+    "accepted": ("accepted",),
+    "rejected": ("rejected",),
+    "judged": ("rejected",),
+}
+
+
 def drill(cell: str, filters: Filters) -> QuerySet[Lead]:
     """The leads behind `kind.reason.column`; kind answered, accepted, rejected or noes, `*` for any.
 
     `points:criterion.kind` lists leads to whom a criterion gave points; `before.` takes the period before.
     """
+    found = _read(cell, filters)
+    return leads_of(said.leads(found.filters, found.where, found.by, found.key, **found.bound))
+
+
+def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
+    """A page of the leads behind a cell, and how many there are."""
+    found = _read(cell, filters)
+    return said.listed(found.filters, found.where, found.by, found.key, start, size, **found.bound)
+
+
+def _read(cell: str, filters: Filters) -> _Cell:
     if cell.startswith("before."):
-        return drill(cell.removeprefix("before."), replace(filters.before, at=filters.at))
-    if cell.startswith("points:"):
-        return _with_points(cell.removeprefix("points:"), filters)
+        return _read(cell.removeprefix("before."), replace(filters.before, at=filters.at))
+    if cell.startswith("points:") and "\x00" not in cell:
+        criterion, _, kind = cell.removeprefix("points:").partition(".")
+        where = f"g.kind = %(kind)s AND (g.kind = 'accepted' OR ({JUDGED}))"
+        return _Cell(filters, where, "criterion", criterion, {"kind": kind})
     kind, _, rest = cell.partition(".")
     reason, _, key = rest.partition(".")
-    kinds = {
-        "answered": ("accepted", "rejected"),
-        "noes": NOES,
-        "accepted": ("accepted",),
-        "rejected": ("rejected",),
-        "judged": ("rejected",),
-    }
-    if kind not in kinds or "\x00" in cell:
+    if kind not in KINDS or "\x00" in cell:
         raise BadInput("This figure is not in the report.", [Fault("cell", "Open it from the report.")])
-    by = counted.way(filters)
-    where = f"""g.kind = ANY(%(kinds)s) AND (%(reason)s IN ('', '*') OR g.reason_key = %(reason)s)
+    where = f"""g.kind = ANY(%(kinds)s) AND (%(of_reason)s IN ('', '*') OR g.reason_key = %(of_reason)s)
         AND ({JUDGED if kind == "judged" else "true"})"""
-    asked = {"kinds": list(kinds[kind]), "reason": reason}
-    return leads_of(said.leads(filters, where, by if key.startswith("=") else "", key[1:], **asked))
-
-
-def _with_points(cell: str, filters: Filters) -> QuerySet[Lead]:
-    criterion, _, kind = cell.partition(".")
-    where = f"g.kind = %(kind)s AND (g.kind = 'accepted' OR ({JUDGED}))"
-    return leads_of(said.leads(filters, where, "criterion", criterion, kind=kind))
+    by = counted.way(filters) if key.startswith("=") else ""
+    return _Cell(filters, where, by, key[1:], {"kinds": list(KINDS[kind]), "of_reason": reason})
 
 
 def words(cell: str, filters: Filters) -> str:
@@ -95,7 +114,7 @@ def words(cell: str, filters: Filters) -> str:
     if cell.startswith("before."):
         cell, period = cell.removeprefix("before."), filters.before
     texts = current_terms().reasons
-    if cell.startswith("points:"):
+    if cell.startswith("points:") and "\x00" not in cell:
         criterion, _, kind = cell.removeprefix("points:").partition(".")
         return f"{kind.capitalize()} leads with points from {criterion}, {period.words}"
     kind, _, rest = cell.partition(".")
@@ -112,8 +131,8 @@ def build(filters: Filters) -> Report:
     return screen(filters, current_terms())[0]
 
 
-def screen(filters: Filters, terms: Terms) -> tuple[Report, Answers]:
-    """The report, and what it counted."""
+def screen(filters: Filters, terms: Terms, people: Iterable[Team | User] = ()) -> tuple[Report, Answers]:
+    """The report, and what it counted. `people`: teams and reps whose names need not be asked for."""
     texts = terms.reasons
     filters = summed.known(filters)
     given = said.points(filters)
@@ -122,7 +141,7 @@ def screen(filters: Filters, terms: Terms) -> tuple[Report, Answers]:
     report = Report(
         NAME,
         "What sales says",
-        _population(filters, now, terms),
+        _population(filters, now, terms, people),
         "Accepted of a hundred answered = accepted ÷ (accepted + rejected). Given back later counts among "
         "the noes, not against acceptance. Points wasted: points at the offer of leads rejected for who they "
         "are, timing or person; the other reasons say nothing about the lead.",
@@ -135,12 +154,13 @@ def screen(filters: Filters, terms: Terms) -> tuple[Report, Answers]:
     return report, now
 
 
-def _population(filters: Filters, now: Answers, terms: Terms) -> str:
+def _population(filters: Filters, now: Answers, terms: Terms, people: Iterable[Team | User]) -> str:
+    names = {(type(one), one.pk): one.name for one in people}
     words = f"{now.acceptance.answered:,} answers of sales from {filters.words}"
     if filters.source:
         words += f", leads whose first source is {filters.source}"
     if filters.team:
-        words += f", team {Team.objects.get(pk=filters.team).name}"
+        words += f", team {names.get((Team, filters.team)) or Team.objects.get(pk=filters.team).name}"
     if filters.campaign:
         words += f", campaign {filters.campaign}"
     if filters.persona:
@@ -148,7 +168,7 @@ def _population(filters: Filters, now: Answers, terms: Terms) -> str:
     if filters.criterion:
         words += f", with points from “{terms.criteria.get(filters.criterion, filters.criterion)}”"
     if filters.rep:
-        words += f", answered by {User.objects.get(pk=filters.rep).name}"
+        words += f", answered by {names.get((User, filters.rep)) or User.objects.get(pk=filters.rep).name}"
     return words
 
 

@@ -4,9 +4,11 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
+
 from feedback.reports import summed
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, part_of, share
-from feedback.reports.cube import Cube, Dim, Measure, Relation
+from feedback.reports.cube import Cube, Dim, Listed, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population
 from feedback.reports.handovers import handed_over
 from feedback.reports.lines import Given, gave, given
@@ -102,14 +104,11 @@ def _given(filters: Filters) -> dict[tuple[bool, bool, bool], Given]:
     return given(f"{every.text}, {strays} {part}", "part", KEYS, bound, sums.selects)
 
 
-def holders(filters: Filters) -> Relation:
-    """One row per lead handed over, with whether the rule bound as `cell_key` gave or took points."""
-    every = handed_over(filters)
-    text = f"""{every.text.replace("base AS (", "handed AS (")},
-        base AS (SELECT p.*, {gave("cell_key", "p")} AS gave, {gave("cell_key", "p", took=True)} AS took
-                 FROM (SELECT h.*, v.places FROM handed h
-                       LEFT JOIN feedback_handoverlines v ON v.handoff_id = h.handoff_id) p)"""  # noqa: S608
-    return Relation(text, every.bound)
+def _held(rows: str) -> str:
+    """Leads handed over, with whether the rule bound as `cell_key` gave or took points."""
+    return f"""SELECT p.*, {gave("cell_key", "p")} AS gave, {gave("cell_key", "p", took=True)} AS took
+        FROM (SELECT h.*, v.places FROM {rows} h
+              LEFT JOIN feedback_handoverlines v ON v.handoff_id = h.handoff_id) p"""  # noqa: S608 ours
 
 
 class _Rules(Cube):
@@ -118,9 +117,36 @@ class _Rules(Cube):
     def _where(self, measure: str, dim: str, key: str) -> tuple[str, dict[str, str]]:
         return self.measures[measure].holds, {"cell_key": key}
 
+    def listed(self, cell: str, filters: Filters, start: int, size: int) -> Listed:
+        """A page of them: how many there are is counted from the sums, and read from where it begins."""
+        if cell.startswith("before."):
+            return self.listed(cell.removeprefix("before."), filters.before, start, size)
+        measure, dim, key = self._read(cell)
+        filters = summed.known(filters)
+        total = count(filters)[key]["leads" if measure == "points" else measure]
+        every, (where, bound) = handed_over(filters), self._where(measure, dim, key)
+        parts = (
+            f"(SELECT lead_id FROM ({_held(part)}) r WHERE {where}"  # noqa: S608 ours
+            " ORDER BY lead_id DESC LIMIT %(start)s + %(size)s)"
+            for part in every.parts
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"WITH {every.text} SELECT lead_id FROM ({' UNION ALL '.join(parts)}) r"  # noqa: S608 ours
+                " ORDER BY lead_id DESC LIMIT %(size)s OFFSET %(start)s",
+                {**every.bound, **bound, "start": start, "size": size},
+            )
+            return [row[0] for row in cursor.fetchall()], total
+
+
+def _holders(filters: Filters) -> Relation:
+    every = handed_over(filters)
+    text = every.text.replace("base AS (", "handed AS (")
+    return Relation(f"{text}, base AS ({_held('handed')})", every.bound)
+
 
 CUBE = _Rules(
-    holders,
+    _holders,
     {name: Measure(text, holds) for name, (text, holds) in MEASURES.items()},
     {"criterion": Dim("Criterion", "criterion", _names)},
     "handed over {words}",
@@ -141,6 +167,11 @@ _ALL = Cube(
 def drill(cell: str, filters: Filters) -> Any:
     """The leads behind a cell; those without a criterion in it are of everybody handed over."""
     return (CUBE if "@" in cell else _ALL).drill(cell, filters)
+
+
+def listed(cell: str, filters: Filters, start: int, size: int) -> Listed:
+    """A page of the leads behind a cell, and how many there are."""
+    return (CUBE if "@" in cell else _ALL).listed(cell, filters, start, size)
 
 
 def words(cell: str, filters: Filters) -> str:

@@ -10,6 +10,7 @@ from django.db.models.expressions import RawSQL
 
 from feedback.reports import journeys, summed
 from feedback.reports.base import Filters
+from feedback.reports.cube import Listed
 from feedback.reports.lines import Given, gave, given
 from feedback.reports.summed import Asked
 from feedback.reports.told import COLUMNS, JUDGED, LIVE
@@ -159,8 +160,21 @@ def counts(filters: Filters, by: str, *, before: bool = False) -> list[Row]:
     return ask(statement, period, start=filters.low, unit=bound(filters)["unit"])
 
 
-def leads(filters: Filters, where: str = "true", by: str = "", key: str = "", **more: Any) -> list[int]:
+def leads(filters: Filters, where: str, by: str, key: str, **more: Any) -> list[int]:
     """Leads with an answer `g` for which `where` holds; with `by` those in its column `key`."""
+    return [row[0] for row in ask(_leads(where, by), filters, key=key, **more)]
+
+
+def listed(filters: Filters, where: str, by: str, key: str, start: int, size: int, **more: Any) -> Listed:
+    """A page of these leads, those with the highest numbers first, and how many there are."""
+    statement = f""", found AS MATERIALIZED ({_leads(where, by)})
+        SELECT (SELECT count(*) FROM found), ARRAY(
+            SELECT lead_id FROM found ORDER BY lead_id DESC LIMIT %(size)s OFFSET %(start)s)"""  # noqa: S608
+    ((total, ids),) = ask(statement, filters, key=key, start=start, size=size, **more)
+    return ids, total
+
+
+def _leads(where: str, by: str) -> str:
     found, column = "told g", "true"
     if by == "criterion":
         column = gave("key", "g")
@@ -168,8 +182,7 @@ def leads(filters: Filters, where: str = "true", by: str = "", key: str = "", **
         way = WAYS[by]
         found = f"(SELECT told.*, {way.column} AS place FROM told) g {way.joined}"  # noqa: S608 ours
         column = f"{way.key} = %(key)s"
-    statement = f"SELECT DISTINCT g.lead_id FROM {found} WHERE {column} AND ({where})"  # noqa: S608 ours
-    return [row[0] for row in ask(statement, filters, key=key, **more)]
+    return f"SELECT DISTINCT g.lead_id FROM {found} WHERE {column} AND ({where})"  # noqa: S608 ours
 
 
 KEYS = ("kind", "reason_key", "judged")
