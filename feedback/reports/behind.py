@@ -39,11 +39,15 @@ class Part:
     ctes: str = ""
 
     def page(self, start: int, size: int, total: int) -> list[int]:
-        """Ids of a page, the newest first. `total` says how many there are: the end is read from the end."""
+        """Ids of a page, the newest first. `total` says how many there are: the end is read from the end, and
+        nothing is looked for behind the last one.
+        """
+        size = max(0, min(size, total - start))
+        if not size:
+            return []
         if start <= total / 2:
             return [lead for _, lead in self._read("DESC", start, size)]
-        rest = max(0, total - start)
-        rows = self._read("ASC", max(0, rest - size), min(size, rest))
+        rows = self._read("ASC", total - start - size, size)
         return [lead for _, lead in reversed(rows)]
 
     def chunks(self) -> Iterator[list[int]]:
