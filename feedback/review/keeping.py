@@ -37,6 +37,16 @@ def of(month: date) -> Review | None:
     return Review.objects.select_related("closed_by").filter(month=month).first()
 
 
+def latest(month: date) -> dict[date, Review]:
+    """The reviews of the last two years, and that of a month."""
+    rows = Review.objects.select_related("closed_by").order_by("-month")
+    found = {row.month: row for row in rows[:24]}
+    # Two years back somebody looks one up.
+    if found and month not in found and month < min(found):
+        found |= {row.month: row for row in rows.filter(month=month)}
+    return found
+
+
 def note(month: date, key: str, text: str, version: int, actor: Actor) -> Review:
     """Write the note of one question. Raises Conflict when somebody else wrote since `version`."""
     text = text.replace("\x00", "").strip()
@@ -153,11 +163,10 @@ def reopen(month: date, actor: Actor) -> Review:
 def earlier(month: date, figures: dict[str, float | None], currency: str) -> list[Moved]:
     """Decisions of the review before, and older ones that are still open, with their figure now."""
     found = Decision.objects.select_related("owner", "review").filter(review__month__lt=month)
-    last = found.order_by("-review__month").values_list("review__month", flat=True).first()
-    rows = [
-        one for one in found.order_by("-review__month", "due") if one.review.month == last or not one.done_at
-    ]
-    return [moved(one, figures, currency) for one in rows[:30]]
+    rows = list(found.order_by("-review__month", "due"))
+    last = rows[0].review.month if rows else None
+    shown = [one for one in rows if one.review.month == last or not one.done_at]
+    return [moved(one, figures, currency) for one in shown[:30]]
 
 
 def moved(decision: Decision, figures: dict[str, float | None], currency: str) -> Moved:

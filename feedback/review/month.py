@@ -6,14 +6,14 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from feedback.customers import months
-from feedback.models import ContentUse, Dispute, PulseRound, Question
+from feedback.models import ContentUse, Dispute, Question
 from feedback.pulse import figures as pulse
 from feedback.pulse.rounds import next_month
 from feedback.questions import groups
-from feedback.reports import answers, counted, cracks, mutual
+from feedback.reports import counted, cracks, mutual
 from feedback.reports.base import FEW, Filters, Report
 from feedback.reports.said import points
 from feedback.reports.summed import known
@@ -22,6 +22,8 @@ from leadflow import clock
 from leadflow.accounts.models import Organisation
 from leadflow.accounts.templatetags.lf import money
 from leadflow.errors import NotVisible
+from scoring import agreements
+from scoring.document import Document
 from scoring.models import Agreement
 
 TOP = 3
@@ -94,6 +96,8 @@ class Agenda:
     topics: list[Topic]
     figures: dict[str, float | None]
     promises: list[tuple[mutual.Promise, mutual.Kept, mutual.Goal | None, bool]]
+    # Of the oldest round of the pulse among those that are drawn; None before the first.
+    first_asked: date | None
 
 
 def read(text: str) -> date:
@@ -129,21 +133,26 @@ def agenda(month: date, *, whole_page: bool = False) -> Agenda:
     filters = filters_of(month, org.tz)
     said, customers = counted.count(filters), months.customers(filters)
     weeks, whole = mutual.by_week(filters)
-    felt = next((one for one in pulse.rounds() if one.round.month == month), None)
-    goals = mutual.promised()
+    rounds = pulse.rounds()
+    felt = next((one for one in rounds if one.round.month == month), None)
+    known_ones = _agreements(filters)
+    in_force = next((one for one in known_ones if one.state == Agreement.State.IN_FORCE), None)
+    current = in_force or agreements.current()
+    goals = mutual.promised(current) if current else {}
     return Agenda(
         org.currency,
         [
-            _lousy(filters, said),
+            _lousy(filters, said, current),
             _won(org.currency, customers),
             _cracks(filters, whole_page),
-            _change(filters, felt),
+            _change(filters, felt, known_ones),
         ],
         _figures(said, whole, customers, felt),
         [
             (one, whole[one.key], goals.get(one.key), mutual.short(one, whole[one.key], goals, len(weeks)))
             for one in mutual.PROMISES
         ],
+        rounds[-1].round.month if rounds else None,
     )
 
 
@@ -185,8 +194,15 @@ def words(key: str, value: float | None, currency: str) -> str:
 # The four questions ------------------------------------------------------------------------------------
 
 
-def _lousy(filters: Filters, said: counted.Answers) -> Topic:
-    terms, got = answers.current_terms(), said.acceptance
+def _agreements(filters: Filters) -> list[Agreement]:
+    """The one in force, and those that came into force in the period."""
+    begun = Q(in_force_at__gte=filters.low, in_force_at__lt=filters.high)
+    return list(Agreement.objects.filter(begun | Q(state=Agreement.State.IN_FORCE)).order_by("number"))
+
+
+def _lousy(filters: Filters, said: counted.Answers, current: Agreement | None) -> Topic:
+    texts = {reason.key: reason.text for reason in Document(current.content).reasons} if current else {}
+    got = said.acceptance
     if not got.answered:
         return Topic("lousy", TOPICS["lousy"], "Sales answered no lead in this month.")
     low, high = got.interval
@@ -196,7 +212,7 @@ def _lousy(filters: Filters, said: counted.Answers) -> Topic:
     link = f"/feedback/?{urlencode(filters.query)}"
     reasons = [
         Item(
-            terms.reasons.get(key, key or "no reason"),
+            texts.get(key, key or "no reason"),
             _leads("answers", filters, f"noes.{key}"),
             _times(said.noes(key)),
         )
@@ -213,7 +229,7 @@ def _lousy(filters: Filters, said: counted.Answers) -> Topic:
             f"/feedback/rules/{one.criterion}/?{urlencode(filters.query)}",
             f"{one.points:.0f} points; {one.hint}".rstrip("; "),
         )
-        for one in points_wasted(filters, said, terms.reasons, points(filters))[:TOP]
+        for one in points_wasted(filters, said, texts, points(filters))[:TOP]
     ]
     return Topic(
         "lousy",
@@ -295,33 +311,27 @@ def _cracks(filters: Filters, now: bool) -> Topic:
     )
 
 
-def _change(filters: Filters, felt: pulse.Round | None) -> Topic:
-    heard = [
-        (Question.Kind(kind).label, groups.heard(filters, kind=kind)[:TOP])
-        for kind in ("competitor", "objection", "change")
-    ]
-    known = {one.head.pk: one for one in groups.dressed([row for _, rows in heard for row in rows])}
+def _change(filters: Filters, felt: pulse.Round | None, known_ones: Sequence[Agreement]) -> Topic:
+    kinds = ("competitor", "objection", "change")
+    most = groups.most_heard(filters, kinds, TOP)
+    heard = [(Question.Kind(kind).label, most[kind]) for kind in kinds]
     parts = [
         (
             f"{label}s heard" if label != "Change in the market" else "Changes heard",
             [
-                Item(f"“{known[row[0]].head.text[:140]}”", f"/feedback/questions/{row[0]}/", _times(row[1]))
-                for row in rows
-                if row[0] in known
+                Item(f"“{text[:140]}”", f"/feedback/questions/{head}/", _times(times))
+                for head, text, times in rows
             ],
         )
         for label, rows in heard
     ]
     opinions = pulse.opinions(felt.round) if felt else []
     parts.append(("What sales says without names", [Item(f"“{text}”") for text in opinions[:NAMES_SHOWN]]))
-    begun = Agreement.objects.filter(in_force_at__gte=filters.low, in_force_at__lt=filters.high)
+    begun = [one for one in known_ones if one.in_force_at and filters.low <= one.in_force_at < filters.high]
     parts.append(
         (
             "Agreements that came into force",
-            [
-                Item(f"v{one.number}", "/agreement/history/", one.note)
-                for one in begun.only("number", "note").order_by("number")
-            ],
+            [Item(f"v{one.number}", "/agreement/history/", one.note) for one in begun],
         )
     )
     return Topic(
@@ -344,11 +354,11 @@ def _leads(report: str, filters: Filters, cell: str) -> str:
     return f"/reports/{report}/leads/?{urlencode(filters.query | {'cell': cell})}"
 
 
-def listed(reviews: Mapping[date, Any]) -> list[tuple[date, Any]]:
-    """The last months that can be looked at, the newest first, each with its review if there is one."""
+def listed(reviews: Mapping[date, Any], first: date | None) -> list[tuple[date, Any]]:
+    """The last months that can be looked at, the newest first, each with its review if there is one. `first`:
+    of the pulse's first round, or of one as old as the list."""
     month, found = last_full(), []
     for _ in range(12):
         found.append((month, reviews.get(month)))
         month = (month - timedelta(days=1)).replace(day=1)
-    first = PulseRound.objects.order_by("month").values_list("month", flat=True).first()
     return [row for row in found if row[1] or not first or row[0] >= first or row[0] == last_full()]

@@ -33,7 +33,8 @@ def review(request: PageRequest, text: str) -> HttpResponseBase:
 
 
 def _context(request: PageRequest, of: dt.date) -> dict[str, object]:
-    kept = keeping.of(of)
+    reviews = keeping.latest(of)
+    kept = reviews.get(of)
     agenda = month.agenda(of, whole_page=bool(request.GET.get("print")))
     notes = kept.notes if kept else {}
     decisions = kept.decisions.select_related("owner").order_by("due", "pk") if kept else []
@@ -44,7 +45,7 @@ def _context(request: PageRequest, of: dt.date) -> dict[str, object]:
         "month": of,
         "path": f"{of:%Y-%m}",
         "over": of <= month.last_full(),
-        "months": month.listed({row.month: row for row in Review.objects.order_by("-month")[:24]}),
+        "months": month.listed(reviews, agenda.first_asked),
         "review": kept,
         "version": kept.lock_version if kept else 1,
         "closed": closed,
