@@ -1,9 +1,10 @@
 """The call sheet: whom to call now, in order; and noting how a contact went."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import Case, Count, F, Q, When, Window
 
 from handoff import guards, machine, queue
 from handoff.models import Handoff, State
@@ -16,21 +17,43 @@ SHOWN = 40
 CALL_BACK = "call_back"
 
 
-def due_now(user: User, at: datetime) -> list[Handoff]:
-    """The person's own leads that wait for a call today: first due first, of equals the best; who has no
-    number, or must not be called, comes last. One query.
-    """
+# Who has a number and may be called on it.
+_CALLABLE = ~Q(lead__phone="") & Q(lead__do_not_contact=False)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Those who can be called now, in order: the first of `count`; and how many more wait for a call but have
+    no number, or must not be contacted."""
+
+    rows: list[Handoff]
+    count: int = 0
+    without_number: int = 0
+    banned: int = 0
+
+
+def due_now(user: User, at: datetime) -> Sheet:
+    """The person's own leads that wait for a call today: first due first, of equals the best. One query."""
     day = queue.end_of_day(at, user.zone)
-    found = (
+    banned = Q(lead__do_not_contact=True)
+    found = list(
         queue.opened(user)
         .filter(owner=user.pk, snoozed_until=None)
         .exclude(state=State.OPPORTUNITY)
         .exclude(state=State.WORKING, due_at__gte=day)
         .select_related("lead__company")
-        .order_by("due_at", F("total").desc(nulls_last=True), "pk")[:SHOWN]
+        .annotate(
+            can=Case(When(_CALLABLE, then=True), default=False),
+            count=Window(Count("pk", filter=_CALLABLE)),
+            without=Window(Count("pk", filter=Q(lead__phone="") & ~banned)),
+            banned=Window(Count("pk", filter=banned)),
+        )
+        .order_by("-can", "due_at", F("total").desc(nulls_last=True), "pk")[:SHOWN]
     )
-    rows: list[Handoff] = list(found)
-    return sorted(rows, key=lambda row: not row.lead.phone or row.lead.do_not_contact)
+    if not found:
+        return Sheet([])
+    all_of = found[0]
+    return Sheet([row for row in found if row.can], all_of.count, all_of.without, all_of.banned)
 
 
 def act_of(handoff: Handoff) -> str:

@@ -102,7 +102,7 @@ def called(request: PageRequest, pk: int) -> HttpResponse:
 
 def _sheet(request: PageRequest) -> HttpResponse:
     user, now = reader(request), clock.now()
-    context = {"rows": calls.due_now(user, now), "now": now, **selectors.choices(user, now)}
+    context = {"sheet": calls.due_now(user, now), "now": now, **selectors.choices(user, now)}
     return render(request, "handoff/_calls.html" if request.htmx else "handoff/calls.html", context)
 
 

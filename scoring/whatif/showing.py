@@ -252,9 +252,12 @@ class Shown:
 
     @property
     def ticks(self) -> list[tuple[int, str]]:
-        """Bars with the handoffs a week that they bring more or less."""
+        """Bars with the handoffs a week that they bring more or less; of a sample the bars alone: too few of
+        its leads lie between two bars to tell these apart."""
         if self.bar is None:
             return []
+        if not self.exact:
+            return [(bar, "") for bar in self.bar.ticks]
         return [(bar, _signed(self._week(bar) - (self.week_now or 0))) for bar in self.bar.ticks]
 
     @property
@@ -395,7 +398,7 @@ class Shown:
             ("back", "are leads again"),
         ):
             count = self.whole(self.found[key])
-            said[key] = f"{count:,} {words}" if count else ""
+            said[key] = f"{self.about}{count:,} {words}" if count else ""
         cells = ("becomes", "stops", "out", "back", "sales", "open")
         return said | {f"{cell}_href": self.href(cell) for cell in cells}
 

@@ -22,6 +22,7 @@ from scoring.document import Document
 from scoring.editing import sampling
 from scoring.models import Agreement, Crossing, LeadScore, PreviewPart, PreviewRun
 from scoring.whatif import bars, runs, scan, strata, tally, weekly
+from scoring.whatif.showing import Shown
 
 pytestmark = pytest.mark.django_db
 TITLES = ("VP Operations", "Director of Supply", "Clerk", "Head of IT", "CEO", "")
@@ -256,6 +257,12 @@ def test_the_first_answer_is_of_a_sample_and_says_the_same_of_its_leads(at, peop
     found, exact = runs.answer(run)
     assert not exact
     assert found["looked"] == 25
+    bar = bars.of(Document(draft.content))
+    shown = Shown(run, bar, bar_of(draft))
+    # A sample has too few leads between two bars to say what each would bring; what it counts is "about".
+    assert {words for _, words in shown.ticks} == {""}
+    shown.found["becomes"] = 2
+    assert shown.words["becomes"] == "About 2 more become MQL"
     by_sample: dict[int, int] = {}
     for part in PreviewPart.objects.filter(run=run, n__lt=0):
         by_sample |= dict(zip(part.leads, part.now, strict=True))
@@ -265,6 +272,7 @@ def test_the_first_answer_is_of_a_sample_and_says_the_same_of_its_leads(at, peop
     found, exact = runs.answer(run)
     assert exact
     assert found["looked"] == 60
+    assert all(words for _, words in Shown(run, bar, bar_of(draft)).ticks)
     assert {lead: total for lead, (total, _, _) in packed(run).items() if lead in by_sample} == by_sample
 
 
