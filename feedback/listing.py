@@ -16,14 +16,22 @@ HEADER = ("Lead", "E-mail", "Job title", "Company", "Stage", "Score", "Grade", "
 
 
 def lead_list(
-    request: HttpRequest, found: QuerySet[Lead], *, title: str, back: tuple[str, str], name: str, tab: str
+    request: HttpRequest,
+    found: QuerySet[Lead],
+    *,
+    title: str,
+    back: tuple[str, str],
+    name: str,
+    tab: str,
+    seen: int | None = None,
 ) -> HttpResponseBase:
-    """A page of leads, newest first, or all of them with `?format=csv`; `back` is (address, words)."""
+    """A page of leads, newest first, or all of them with `?format=csv`; `back` is (address, words). `seen`:
+    how many they are, if that is known."""
     present = Handoff.objects.filter(lead=OuterRef("pk"), state__in=OPEN)
     rows = found.select_related("company", "score").order_by("-created_at", "-pk")
     if request.GET.get("format") == "csv":
         return csv_response(name, HEADER, (_line(lead) for lead in rows.iterator(chunk_size=2000)))
-    page = page_of(rows, request.GET.get("page"), PAGE, first_ids=True)
+    page = page_of(rows, request.GET.get("page"), PAGE, seen=seen, first_ids=True)
     leads: Any = page.object_list
     page.object_list = leads.annotate(held_by=Subquery(present.values("owner__name")[:1]))
     context = {"page": page, "title": title, "back": back, "tab": tab}

@@ -167,12 +167,16 @@ def passing(sieve: Sieve) -> list[int] | None:
     return ids if len(ids) <= FEW else None
 
 
-def counts(
+def lists(
     at: datetime, points: int | None, sieve: Sieve | None = None, few: Sequence[int] | None = None
-) -> dict[str, int]:
-    """How many MQLs each view holds, at most one more than a tab counts; one query. `few`: who passes the
-    sieve, if they are few."""
-    return counts_of({view: mqls(at, view, points, sieve, few) for view in VIEWS}, FEW)
+) -> dict[str, QuerySet[Lead]]:
+    """The MQLs of each view. `few`: who passes the sieve, if they are few."""
+    return {view: mqls(at, view, points, sieve, few) for view in VIEWS}
+
+
+def counts(at: datetime, points: int | None) -> dict[str, int]:
+    """How many MQLs each view holds, at most one more than a tab counts; one query."""
+    return counts_of(lists(at, points), FEW)
 
 
 def bar_points(now: Current | None = None) -> int | None:

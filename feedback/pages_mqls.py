@@ -24,7 +24,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
 from leadflow.numbers import whole
-from leadflow.paging import in_words, page_of
+from leadflow.paging import counts_of, in_words, page_of
 from leadflow.web import PageRequest, csv_response, with_toast
 from scoring import current as applied
 from scoring.conditions import nodes
@@ -71,15 +71,18 @@ def page(request: PageRequest) -> HttpResponseBase:
     found = found.filter(score__isnull=False) if sort.endswith("score") else found
     if request.GET.get("format") == "csv":
         return _csv(found, at)
-    counts = mqls.counts(at, points, sieve, few)
+    # What stands on the tabs, counted together.
+    tabs = mqls.lists(at, points, sieve, few) | {"open_tasks": tasks.open_tasks()}
+    counts = counts_of(tabs, mqls.FEW)
     number = request.GET.get("page")
     leads = page_of(found, number, PAGE, seen=counts[view], most=mqls.FEW, first_ids=True)
+    shown = {key: in_words(count, mqls.FEW) for key, count in counts.items()}
     context = {
         "page": leads,
         "rows": mqls.rows(list(leads.object_list), at, now),
         "view": view,
         "views": mqls.VIEWS,
-        "counts": {key: in_words(count, mqls.FEW) for key, count in counts.items()},
+        "counts": shown,
         "sieve": sieve,
         "points": points,
         "grades": asked_grades(now),
@@ -91,7 +94,7 @@ def page(request: PageRequest) -> HttpResponseBase:
         "sort": sort,
         "can_act": request.user.in_marketing or request.user.is_admin,
         "sources": sources(),
-        "open_tasks": tasks.counts()["open_tasks"],
+        "open_tasks": shown["open_tasks"],
     }
     return render(request, "feedback/mqls.html", context)
 

@@ -79,7 +79,8 @@ _CUSTOMERS = """
         FROM told JOIN who ON who.lead_id = told.lead_id GROUP BY 1)
     SELECT who.lead_id, who.at, who.undated, who.amount, coalesce(after.revenue, 0), after.renewed,
            after.expanded, CASE WHEN after.left_at >= after.paid_at THEN after.left_at END, l.first_source,
-           coalesce(c.name, ''), coalesce(h.frozen #>> '{persona,name}', ''), coalesce(u.name, ''),
+           coalesce(c.name, ''), coalesce(h.frozen #>> '{persona,name}', ''),
+           coalesce((SELECT u.name FROM accounts_user u WHERE u.id = h.owner_id), ''),
            coalesce(nullif(l.name, ''), nullif(l.email, ''), 'Lead ' || l.id), coalesce(co.name, ''), l.email
     FROM who JOIN after ON after.lead_id = who.lead_id
     JOIN leads_lead l ON l.id = who.lead_id AND l.erased_at IS NULL AND l.merged_into_id IS NULL
@@ -88,10 +89,9 @@ _CUSTOMERS = """
     LEFT JOIN LATERAL (
         SELECT frozen, owner_id FROM handoff_handoff h WHERE h.lead_id = l.id AND h.first_offered_at <= who.at
         ORDER BY (h.id = who.handoff_id) DESC NULLS LAST, h.first_offered_at DESC LIMIT 1) h ON true
-    LEFT JOIN accounts_user u ON u.id = h.owner_id
     WHERE (%(source)s = '' OR l.first_source = %(source)s)
       AND (%(campaign)s = '' OR c.code = %(campaign)s)
-      AND (%(team)s IS NULL OR u.team_id = %(team)s)
+      AND (%(team)s IS NULL OR h.owner_id IN (SELECT id FROM accounts_user WHERE team_id = %(team)s))
       AND (%(persona)s = '' OR (h.frozen #>> '{persona,key}' = %(persona)s
            AND h.frozen #>> '{persona,ideal}' IS DISTINCT FROM 'false'))
     ORDER BY who.at DESC, who.lead_id DESC"""

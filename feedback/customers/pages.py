@@ -99,6 +99,7 @@ def leads(request: PageRequest) -> HttpResponseBase:
         back=(f"{reverse('feedback:customers')}?{urlencode(filters.query)}", "Customers"),
         name="customers",
         tab="customers",
+        seen=len(found),
     )
 
 

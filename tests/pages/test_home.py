@@ -51,7 +51,7 @@ def test_home_costs_the_same_at_any_length(
     for _ in range(rows):
         make_lead()
     client = as_user(getattr(people, name))
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(16):
         client.get("/")
 
 
