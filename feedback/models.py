@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Greatest
 
+from feedback.waits import shown
 from handoff.models import Handoff
 from leadflow.accounts.models import Team
 from leadflow.leads.models import Content, Lead
@@ -417,6 +418,14 @@ class SpanWeek(models.Model):
         ]
 
 
+def _waited(column: str) -> models.GeneratedField:
+    """Seconds from the offer to an instant, as reports show them; the database reckons them once a row."""
+    wait = models.Func(column, "offered_at", template=shown("%(expressions)s"), arg_joiner=" - ")
+    return models.GeneratedField(
+        expression=wait, output_field=models.IntegerField(null=True), db_persist=True
+    )
+
+
 class HandoverKept(models.Model):
     """A handoff and what came of it in one narrow row, so that reports on thousands of them are quick.
 
@@ -448,6 +457,9 @@ class HandoverKept(models.Model):
     customer_at = models.DateTimeField(null=True)
     won_at = models.DateTimeField(null=True)
     revenue = models.DecimalField(max_digits=16, decimal_places=2, null=True)
+    # How long the first contact took, and the answer.
+    called_after = _waited("touched_at")
+    answered_after = _waited("answered_at")
 
     class Meta:
         indexes = [

@@ -69,7 +69,7 @@ class Measure:
     """Rows of `base` for which `holds` is true are counted; `words` say which leads that are.
 
     With `sums` the expression is summed over them instead (money). With `middle`, a wait in seconds, half of
-    them waited no longer than that; waits are rounded to what `base.lasting` shows of them. `custom` is an
+    them waited no longer than that; it is counted by wait, so waits are rounded. `custom` is an
     aggregate of its own. The cell of each leads to the same leads. `days` names the count of `JourneyDay`
     that says the same.
     """
@@ -119,9 +119,6 @@ class Dim:
         return {key: found.get(key, key) for key in keys}
 
 
-# A wait in whole minutes, tenths of an hour or of a day: as much of it as `base.lasting` shows.
-_SHOWN = """CASE WHEN seconds < 5400 THEN round(seconds / 60) * 60
-    WHEN seconds < 172800 THEN round(seconds / 360) * 360 ELSE round(seconds / 8640) * 8640 END"""
 # Half of the leads of each place waited no longer than `middle`; `fine` counts them by wait.
 _MIDDLE = """,
     waits AS (SELECT {place}, wait, sum(n) AS n FROM fine WHERE wait IS NOT NULL {sets}),
@@ -132,15 +129,6 @@ _MIDDLE = """,
         SELECT dim, key, ((min(wait) FILTER (WHERE until > (whole - 1) / 2))::float8
                + min(wait) FILTER (WHERE until > whole / 2)) / 2 AS middle
         FROM ranked GROUP BY dim, key)"""
-
-
-def _timed(part: str, wait: Measure | None, every: bool) -> str:
-    """The rows of a part with the `seconds` waited, reckoned once: `every` row, or only those that waited."""
-    if wait is None:
-        return part
-    seconds = f"CASE WHEN {wait.holds} THEN {wait.middle} END" if every else wait.middle
-    where = "" if every else f"WHERE {wait.holds}"
-    return f"(SELECT *, {seconds} AS seconds FROM {part} {where} OFFSET 0) timed"  # noqa: S608 ours
 
 
 def _sets(columns: Sequence[str], *within: str, all_of: bool = True) -> str:
@@ -246,13 +234,14 @@ class Cube:
     def _fine(self, relation: Relation, dims: Sequence[str], numbers: Sequence[str], middle: str) -> str:
         wait = self.measures[middle] if middle else None
         keys = [f"{self.dims[dim].column} AS d{n}" for n, dim in enumerate(dims)]
-        keys += [f"({_SHOWN})::int AS wait"] if wait else []
+        keys += [f"CASE WHEN {wait.holds} THEN {wait.middle} END AS wait"] if wait else []
+        where = f"WHERE {wait.holds}" if wait and not numbers else ""
         grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}" if keys else ""
         measures = [self.measures[name] for name in numbers]
         counts = [f"{one.column}{'' if one.sums else '::int'} AS m{n}" for n, one in enumerate(measures)]
         picked = ", ".join([*keys, *counts, "count(*)::int AS n"])
         rows = " UNION ALL ".join(
-            f"SELECT {picked} FROM {_timed(part, wait, bool(numbers))} {grouped}"  # noqa: S608 ours
+            f"SELECT {picked} FROM {part} {where} {grouped}"  # noqa: S608 ours
             for part in ([relation.whole] if relation.whole and not dims else relation.parts)
         )
         return f", fine AS MATERIALIZED ({rows})"

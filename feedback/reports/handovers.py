@@ -5,6 +5,7 @@ from typing import Any
 from feedback.reports import journeys, keeping
 from feedback.reports.base import NO_SOURCE, Filters
 from feedback.reports.cube import Dim, Relation
+from feedback.waits import shown
 from leadflow.accounts.models import Team, User
 from leadflow.numbers import whole
 
@@ -29,6 +30,7 @@ _ASKED = {
 }
 _WINS = """(SELECT sum(o.amount) FROM leads_outcome o WHERE o.lead_id = k.lead_id AND o.kind = 'won'
         AND o.voided_at IS NULL AND o.replaced_by_id IS NULL AND o.at >= k.offered_at AND o.at <= %(at)s)"""
+WAITS = {"touched": "called_after", "answered": "answered_after"}
 # A handoff as it was known at %(at)s.
 _THEN = f"""k.handoff_id, k.lead_id, k.owner_id, k.team_id, k.kind, k.known, k.agreement_id, k.alone,
         coalesce(nullif(k.grade, ''), 'none') AS grade,
@@ -41,6 +43,9 @@ _THEN = f"""k.handoff_id, k.lead_id, k.owner_id, k.team_id, k.kind, k.known, k.a
 },
         CASE WHEN k.won_at IS NULL OR k.customer_at > %(at)s THEN 0 WHEN k.won_at <= %(at)s
              THEN coalesce(k.revenue, 0) ELSE coalesce({_WINS}, 0) END AS revenue"""
+# How long the first contact and the answer took: reckoned, or as the row has it.
+_WAITED = ", ".join(f"{shown(f'k.{step}_at - k.offered_at')} AS {name}" for step, name in WAITS.items())
+_WAITED_KEPT = ", ".join(f"k.{name}" for name in WAITS.values())
 _PERIOD = "NOT k.gone AND k.offered_at >= %(low)s AND k.offered_at < %(high)s AND k.offered_at <= %(at)s"
 # Of what was written about since the mark nothing kept counts. The array between makes it a look-up by hash,
 # whatever number the plan expects.
@@ -52,7 +57,8 @@ def handed_over(filters: Filters) -> Relation:
 
     Columns: lead_id, handoff_id, owner_id, team_id, grade, kind, agreement_id, source, known (all that
     sales must know was there), offered_at, answered_at (any answer), accepted_at, refused_at (rejected or
-    returned), touched_at, reached_at, opportunity_at, customer_at and revenue (of deals won since the offer).
+    returned), touched_at, reached_at, opportunity_at, customer_at, revenue (of deals won since the offer);
+    called_after and answered_after: how long that took, in seconds rounded as shown, also what is cut.
     """
     kept = journeys.kept(filters)
     bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at, "zone": filters.zone}
@@ -65,10 +71,11 @@ def handed_over(filters: Filters) -> Relation:
     if filters.source == NO_SOURCE:
         bound["source"] = ""
     asked = " AND ".join(where)
-    rows, parts, single = f"SELECT {_THEN} FROM live k WHERE {asked}", ["several"], ""  # noqa: S608 ours
+    rows, parts, single = f"SELECT {_THEN}, {_WAITED} FROM live k WHERE {asked}", ["several"], ""  # noqa: S608
     if kept:
         # A lead with one handoff in all counts by it: read as the table stands, which is most of the work.
-        of_kept = f"SELECT {_THEN} FROM feedback_handoverkept k WHERE {_STILL} AND {asked} AND"  # noqa: S608
+        every = f"SELECT {_THEN}, {_WAITED_KEPT} FROM feedback_handoverkept k"  # noqa: S608 ours
+        of_kept = f"{every} WHERE {_STILL} AND {asked} AND"
         rows += f" UNION ALL {of_kept} NOT k.alone"
         single = f"single AS NOT MATERIALIZED ({of_kept} k.alone),"
         parts.append("single")
@@ -130,9 +137,6 @@ def reps(keys: Any) -> dict[str, str]:
     }
 
 
-# How long the first contact took, by the clock. Not extract(): it reckons in decimals, which takes longer
-# than all the rest.
-WAITED = "date_part('epoch', touched_at - offered_at)"
 ROUNDED = "Half of them waited no longer than the middle one; waits are rounded to what is shown."
 TEAM = Dim("Team", "team_id", teams, NOBODY)
 REP = Dim("Rep", "owner_id", reps, NOBODY)

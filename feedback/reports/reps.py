@@ -4,7 +4,7 @@ from feedback.reports import journeys
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, lasting, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Measure
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
-from feedback.reports.handovers import GRADE, REP, ROUNDED, TEAM, WAITED, handed_over
+from feedback.reports.handovers import GRADE, REP, ROUNDED, TEAM, handed_over
 from leadflow.charts import Series, Tone
 
 NAME = "reps"
@@ -28,11 +28,11 @@ CUBE = Cube(
         ),
         "opportunity": Measure("Opportunities", "opportunity_at IS NOT NULL"),
         "customer": Measure("Customers", "customer_at IS NOT NULL"),
-        "half_call": Measure("Leads called", "touched_at IS NOT NULL", middle=WAITED),
+        "half_call": Measure("Leads called", "touched_at IS NOT NULL", middle="called_after"),
         "half_answer": Measure(
             "Leads answered",
             _ANSWERED,
-            middle="date_part('epoch', coalesce(answered_at, touched_at) - offered_at)",
+            middle="CASE WHEN answered_at IS NULL THEN called_after ELSE answered_after END",
         ),
     },
     {"rep": REP, "team": TEAM, "grade": GRADE},

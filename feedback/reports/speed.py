@@ -15,7 +15,7 @@ from feedback.reports.base import (
 )
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
-from feedback.reports.handovers import ROUNDED, SOURCE, TEAM, WAITED, handed_over
+from feedback.reports.handovers import ROUNDED, SOURCE, TEAM, handed_over
 from leadflow.charts import Series, Tone
 
 NAME = "speed"
@@ -35,7 +35,11 @@ STEPS = (
 NEVER = "never"
 _STEP = (
     f"CASE WHEN touched_at IS NULL THEN '{NEVER}' "
-    + " ".join(f"WHEN {WAITED} <= {below} THEN '{key}'" for key, _, below in STEPS if below)
+    + " ".join(
+        f"WHEN touched_at - offered_at <= interval '{below} s' THEN '{key}'"
+        for key, _, below in STEPS
+        if below
+    )
     + " ELSE 'late' END"
 )
 WORDS = {key: words for key, words, _ in STEPS} | {NEVER: "not called yet"}
@@ -48,7 +52,7 @@ CUBE = Cube(
         "accepted": Measure("Leads accepted", "accepted_at IS NOT NULL"),
         "opportunity": Measure("Opportunities", "opportunity_at IS NOT NULL"),
         "customer": Measure("Customers", "customer_at IS NOT NULL"),
-        "half": Measure("Leads called", "touched_at IS NOT NULL", middle=WAITED),
+        "half": Measure("Leads called", "touched_at IS NOT NULL", middle="called_after"),
     },
     {
         "wait": Dim("First contact", _STEP, lambda keys: WORDS),
