@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from leadflow import clock
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import intake
 from leadflow.leads.models import CustomField, Lead, LeadChanged, StageChange
-from scoring import engine
+from scoring import current, engine
+from scoring.engine import crossings
+from scoring.engine.deciding import Act
 from scoring.explanation import score_at
 from scoring.models import Agreement, Crossing, Hold, LeadScore, ScoreChange
 from tests.scoring.sample import content, fact, has, score
@@ -55,6 +58,38 @@ def test_a_demo_request_is_a_fast_track(agreement, good, did):
     run()
     crossing = Crossing.objects.get()
     assert (crossing.lead_id, crossing.kind, crossing.fast_track_no) == (lead.pk, "fast_track", 1)
+
+
+@pytest.mark.parametrize("off", ["nestloop", "hashjoin", "sort"])
+def test_crossings_are_numbered_in_the_order_of_their_leads_whatever_the_plan(agreement, good, off):
+    leads = [good(n).pk for n in range(12)]
+    # Found in another order than theirs, and joined in another way.
+    found = [
+        Act(pk, "mql", "mql", "none", "none", ready=n % 3 > 0, excluded=n % 3 == 0, track=n % 2)
+        for n, pk in enumerate(leads)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL enable_{off} = off")
+    now = current.current()
+    assert now is not None
+    counts = crossings.follow([*found[::-2], *found[-2::-2]], clock.now(), {}, set(), now)
+    assert counts.crossings == 12
+    told = dict(Crossing.objects.order_by("pk").values_list("lead_id", "kind"))
+    ready = [act.lead for act in found if act.ready]
+    assert list(told) == ready + [act.lead for act in found if act.excluded]
+
+
+def test_a_pass_numbers_its_crossings_in_the_order_of_the_leads(agreement, good, did):
+    leads = [good(n) for n in range(8)]
+    # Those that came in last lie first.
+    for lead in leads[::-1]:
+        did(lead, "demo_requested")
+        Lead.objects.filter(pk=lead.pk).update(city="Hamburg")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off; SET LOCAL enable_indexscan = off")
+    run()
+    told = list(Crossing.objects.order_by("pk").values_list("lead_id", flat=True))
+    assert told == [lead.pk for lead in leads]
 
 
 def test_a_second_scoring_writes_no_second_crossing(agreement, good, did):
