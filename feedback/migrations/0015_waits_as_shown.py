@@ -1,6 +1,13 @@
 from django.db import migrations, models
 
 
+SECONDS = "date_part('epoch', %(expressions)s)"
+SHOWN = (
+    f"(CASE WHEN {SECONDS} < 5400 THEN round({SECONDS} / 60) * 60 WHEN {SECONDS} < 172800 THEN"
+    f" round({SECONDS} / 360) * 360\n ELSE round({SECONDS} / 8640) * 8640 END)::int"
+)
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("feedback", "0014_kept_answers"),
@@ -16,7 +23,7 @@ class Migration(migrations.Migration):
                     "answered_at",
                     "offered_at",
                     arg_joiner=" - ",
-                    template="(CASE WHEN date_part('epoch', %(expressions)s) < 5400 THEN round(date_part('epoch', %(expressions)s) / 60) * 60 WHEN date_part('epoch', %(expressions)s) < 172800 THEN round(date_part('epoch', %(expressions)s) / 360) * 360\n ELSE round(date_part('epoch', %(expressions)s) / 8640) * 8640 END)::int",
+                    template=SHOWN,
                 ),
                 output_field=models.IntegerField(null=True),
             ),
@@ -30,7 +37,7 @@ class Migration(migrations.Migration):
                     "touched_at",
                     "offered_at",
                     arg_joiner=" - ",
-                    template="(CASE WHEN date_part('epoch', %(expressions)s) < 5400 THEN round(date_part('epoch', %(expressions)s) / 60) * 60 WHEN date_part('epoch', %(expressions)s) < 172800 THEN round(date_part('epoch', %(expressions)s) / 360) * 360\n ELSE round(date_part('epoch', %(expressions)s) / 8640) * 8640 END)::int",
+                    template=SHOWN,
                 ),
                 output_field=models.IntegerField(null=True),
             ),
