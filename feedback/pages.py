@@ -17,6 +17,7 @@ from feedback.reports import answers
 from feedback.reports.base import Report, read_filters
 from feedback.reports.counted import BY
 from feedback.reports.origins import sources
+from handoff.models import Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import SALES, Role, Team, User
@@ -175,6 +176,7 @@ def reply_form(request: PageRequest, pk: int) -> HttpResponse:
 @roles(Role.MARKETER, Role.MARKETING_MANAGER)
 def dispute_form(request: PageRequest, pk: int) -> HttpResponse:
     """The form for an objection."""
+    get_object_or_404(Handoff.objects.only("pk"), pk=pk)
     return render(
         request,
         "feedback/_dispute.html",
