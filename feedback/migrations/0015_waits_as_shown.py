@@ -1,6 +1,5 @@
 from django.db import migrations, models
 
-
 SECONDS = "date_part('epoch', %(expressions)s)"
 SHOWN = (
     f"(CASE WHEN {SECONDS} < 5400 THEN round({SECONDS} / 60) * 60 WHEN {SECONDS} < 172800 THEN"

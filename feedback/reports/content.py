@@ -3,7 +3,7 @@
 from feedback.reports.base import Figure, Filters, Report, Table, organisation, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
-from feedback.reports.handovers import narrowed, of_leads
+from feedback.reports.handovers import came_by, narrowed, of_leads
 from feedback.reports.once import once
 from leadflow.charts import Series
 from leadflow.leads.models import Content
@@ -18,9 +18,15 @@ DAYS = 56
 # Of what is asked of the leads themselves: they are looked up in the order of their index, all at once.
 _KNOWN = """
     known AS MATERIALIZED (
-        SELECT l.id FROM leads_lead l
-        WHERE l.id = ANY(ARRAY(SELECT DISTINCT lead_id FROM met m WHERE {handed} ORDER BY lead_id))
+        SELECT l.id FROM leads_lead l WHERE l.id = ANY(ARRAY(SELECT lead_id FROM met m WHERE {handed}))
           AND {asked}),"""
+# The same from their kept rows, which are narrower.
+_KNOWN_KEPT = """
+    known AS MATERIALIZED (
+        SELECT l.lead_id AS id FROM feedback_leadjourney l
+        WHERE l.lead_id = ANY(ARRAY(SELECT lead_id FROM met m WHERE {handed})) AND NOT l.gone AND {came_by}
+          AND l.lead_id NOT IN (SELECT unnest(ARRAY(SELECT id FROM moved)))
+        UNION ALL SELECT l.id FROM leads_lead l WHERE l.id IN (SELECT id FROM moved) AND {asked}),"""
 _NOT_GONE = """m.lead_id NOT IN (SELECT unnest(ARRAY(
         SELECT id FROM leads_lead WHERE merged_into_id IS NOT NULL OR erased_at IS NOT NULL)))"""
 
@@ -29,9 +35,11 @@ def relation(filters: Filters) -> Relation:
     """One row per piece of content and lead that got or read it in the period; `whole` has one per lead."""
     handed = narrowed(filters, "m.lead_id")
     known, where = "", " AND ".join([_NOT_GONE, *handed.parts])
-    if filters.source or filters.campaign:
-        known = _KNOWN.format(
-            handed=" AND ".join(handed.parts) or "true", asked=" AND ".join(of_leads(filters))
+    if came := came_by(filters):
+        known = (_KNOWN_KEPT if "mark" in handed.bound else _KNOWN).format(
+            handed=" AND ".join(handed.parts) or "true",
+            asked=" AND ".join(of_leads(filters)),
+            came_by=" AND ".join(came),
         )
         where = "m.lead_id IN (SELECT id FROM known)"
     text = f"""{handed.text}

@@ -90,7 +90,12 @@ def handed_over(filters: Filters) -> Relation:
 
 def of_leads(filters: Filters) -> list[str]:
     """What is asked of a lead `l` itself, wherever it stands."""
-    where = ["l.merged_into_id IS NULL", "l.erased_at IS NULL"]
+    return ["l.merged_into_id IS NULL", "l.erased_at IS NULL", *came_by(filters)]
+
+
+def came_by(filters: Filters) -> list[str]:
+    """What is asked of the first source and campaign of `l`, a lead or the kept row of one."""
+    where = []
     if filters.source:
         where.append("l.first_source = %(source)s")
     if filters.campaign:
@@ -99,16 +104,16 @@ def of_leads(filters: Filters) -> list[str]:
 
 
 def narrowed(filters: Filters, lead: str) -> Relation:
-    """The leads `lead` (a column) that had a handover with the team, version and persona asked, whenever:
-    `parts` are the conditions, `text` is what they read. Bound is what `of_leads` needs, too.
+    """The leads `lead` (a column) that had a handover with the team, version and persona asked, whenever.
+
+    `parts` are the conditions, `text` is what they read: with kept rows `moved`, the leads about which
+    something was written since the `mark` that is bound. Bound is what `of_leads` needs, too.
     """
     bound: dict[str, Any] = {"low": filters.low, "high": filters.high, "at": filters.at}
     bound |= {"source": "" if filters.source == NO_SOURCE else filters.source, "campaign": filters.campaign}
     asked = [name for name in ("team", "version", "persona") if getattr(filters, name)]
-    if not asked:
-        return Relation("", bound, [])
     bound |= {name: getattr(filters, name) for name in asked}
-    kept = journeys.kept(filters)
+    kept = journeys.kept(filters) if asked or came_by(filters) else None
     if kept is None:
         of_ledger = "SELECT h.lead_id FROM handoff_handoff h WHERE {}"
         return Relation("", bound, [f"{lead} IN ({of_ledger.format(_LEDGER[name])})" for name in asked])
