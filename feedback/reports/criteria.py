@@ -8,7 +8,7 @@ from django.db import connection
 
 from feedback.reports import summed
 from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, part_of, share
-from feedback.reports.cube import Cube, Dim, Listed, Measure, Relation
+from feedback.reports.cube import Cube, Dim, Listed, Measure, Relation, page_of_ids
 from feedback.reports.frame import SAME_AGE, chart_of, population
 from feedback.reports.handovers import handed_over
 from feedback.reports.lines import Given, gave, given
@@ -35,6 +35,8 @@ def _names(keys: Any) -> dict[str, str]:
 # What came of a lead handed over, as the sums by week part them.
 KEYS = ("accepted", "refused", "customer")
 TABLE = "feedback_handedweek"
+# Up to so many leads behind a figure are read all at once.
+FEW_LEADS = 1000
 # Everybody handed over stands beside the rules.
 EVERYBODY = ""
 _HAD = f"{', '.join(f'{key}_at IS NOT NULL AS {key}' for key in KEYS)}"
@@ -124,19 +126,26 @@ class _Rules(Cube):
         measure, dim, key = self._read(cell)
         filters = summed.known(filters)
         total = count(filters)[key]["leads" if measure == "points" else measure]
+        size = max(0, min(size, total - start))
+        if total <= FEW_LEADS:
+            # They would be looked for among all.
+            return page_of_ids(self.drill(cell, filters), start, size) if size else ([], total)
+        # The end is read from the end.
+        last = start > total / 2
+        way, skipped = ("ASC", total - start - size) if last else ("DESC", start)
         every, (where, bound) = handed_over(filters), self._where(measure, dim, key)
+        order = f"ORDER BY lead_id {way} LIMIT"
         parts = (
-            f"(SELECT lead_id FROM ({_held(part)}) r WHERE {where}"  # noqa: S608 ours
-            " ORDER BY lead_id DESC LIMIT %(start)s + %(size)s)"
+            f"(SELECT lead_id FROM ({_held(part)}) r WHERE {where} {order} %(skipped)s + %(size)s)"  # noqa: S608
             for part in every.parts
         )
         with connection.cursor() as cursor:
             cursor.execute(
                 f"WITH {every.text} SELECT lead_id FROM ({' UNION ALL '.join(parts)}) r"  # noqa: S608 ours
-                " ORDER BY lead_id DESC LIMIT %(size)s OFFSET %(start)s",
-                {**every.bound, **bound, "start": start, "size": size},
+                f" {order} %(size)s OFFSET %(skipped)s",
+                {**every.bound, **bound, "skipped": skipped, "size": size},
             )
-            return [row[0] for row in cursor.fetchall()], total
+            return sorted((row[0] for row in cursor.fetchall()), reverse=True), total
 
 
 def _holders(filters: Filters) -> Relation:
