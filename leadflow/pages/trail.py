@@ -242,8 +242,12 @@ def _names(rows: Iterable[AuditEntry]) -> dict[tuple[str, str], str]:
     parts = [
         query.order_by()
         .filter(pk__in=wanted[label])
-        .annotate(of=Value(label, CharField()), key=Cast("pk", CharField()), word=Cast(F(name), CharField()))
-        .values_list("of", "key", "word")
+        .annotate(
+            trail_of=Value(label, CharField()),
+            trail_key=Cast("pk", CharField()),
+            trail_word=Cast(F(name), CharField()),
+        )
+        .values_list("trail_of", "trail_key", "trail_word")
         for label, (query, name) in _NAMED.items()
         if label in wanted
     ]

@@ -174,6 +174,12 @@ def test_the_trail_tells_keys_in_words(people, as_user) -> None:
         assert "(handoff.offered)" not in page
 
 
+def test_the_trail_names_every_kind_of_thing_by_one_query(people, django_assert_num_queries) -> None:
+    rows = [AuditEntry(verb="team.made", object_type=label, object_id="1") for label in trail._NAMED]
+    with django_assert_num_queries(1):
+        assert len(trail.told(rows)) == len(rows)
+
+
 def test_every_act_of_the_trail_has_its_words() -> None:
     families = "|".join({verb.partition(".")[0] for verb in trail.ACTS})
     said = {
