@@ -43,9 +43,9 @@ _HAD = f"{', '.join(f'{key}_at IS NOT NULL AS {key}' for key in KEYS)}"
 _CUT = _HAD.replace("_at IS NOT NULL", "_at <= %(at)s IS TRUE")
 # Of leads handed over once, those that are not as the sums have them: something was written about them since
 # the mark, or a step came later than the instant of looking.
+_LATE = "greatest(accepted_at, refused_at, customer_at) > %(at)s"
 _STRAYS = """
-    late AS MATERIALIZED (SELECT handoff_id FROM feedback_handoverkept
-        WHERE greatest(accepted_at, refused_at, customer_at) > %(at)s),
+    late AS MATERIALIZED (SELECT handoff_id FROM feedback_handoverkept WHERE {late}),
     stray AS MATERIALIZED (
         SELECT k.handoff_id, k.lead_id, k.accepted_at, k.refused_at, k.customer_at
         FROM feedback_handoverkept k WHERE k.alone AND NOT k.gone AND {inside} AND {asked}
@@ -70,10 +70,14 @@ MEASURES = {
 Counts = dict[str, dict[str, Any]]
 
 
-def count(filters: Filters) -> Counts:
-    """By rule, and under EVERYBODY of all leads handed over: each of MEASURES; one statement."""
+def count(filters: Filters, *, came: bool = True) -> Counts:
+    """By rule, and under EVERYBODY of all leads handed over: each of MEASURES; one statement.
+
+    Without `came` only leads, points and whom the rule took points from are right: what came of them may be
+    known later only.
+    """
     counts: Counts = defaultdict(lambda: dict.fromkeys(MEASURES, 0) | {"points": Decimal(0)})
-    for (accepted, refused, customer), one in _given(filters).items():
+    for (accepted, refused, customer), one in _given(filters, _LATE if came else "false").items():
         parts = {
             "leads": True,
             "accepted": accepted,
@@ -90,14 +94,14 @@ def count(filters: Filters) -> Counts:
     return counts
 
 
-def _given(filters: Filters) -> dict[tuple[bool, bool, bool], Given]:
+def _given(filters: Filters, late: str) -> dict[tuple[bool, bool, bool], Given]:
     filters = summed.known(filters)
     every, sums = handed_over(filters), summed.sums(filters, TABLE, KEYS)
     if sums is None:
         part = f"part AS (SELECT 1 AS w, handoff_id, {_HAD} FROM base)"  # noqa: S608 ours
         return given(f"{every.text}, {part}", "part", KEYS, every.bound)
     inside = sums.inside.format(at="k.offered_at")
-    strays = _STRAYS.format(inside=inside, asked=summed.holds(filters))
+    strays = _STRAYS.format(late=late, inside=inside, asked=summed.holds(filters))
     part = f"""part AS (
         SELECT 1 AS w, handoff_id, {_HAD} FROM several
         UNION ALL SELECT 1, handoff_id, {_HAD} FROM single WHERE {sums.beside.format(at="offered_at")}
@@ -196,7 +200,7 @@ def _document(number: int | None) -> Document | None:
 def build(filters: Filters) -> Report:
     """Each criterion of the version, with what sales answered where it gave points and where not."""
     filters = summed.known(filters)
-    now, was = count(filters), count(filters.before)
+    now, was = count(filters), count(filters.before, came=False)
     every = now[EVERYBODY]
     document = _document(filters.version)
     texts = {c.id: (c.text, c.group) for c in document.active_criteria} if document else {}
