@@ -20,6 +20,8 @@ from leadflow.accounts.models import ApiKey, AuditEntry, Role, Team, User
 from leadflow.accounts.templatetags.lf import day_text, full_text, stage_name
 from leadflow.leads.models import ActivityKind, Campaign, Content, CustomField, WordList
 from leadflow.numbers import whole
+from scoring import agreements
+from scoring.document import Document
 from scoring.models import Agreement
 
 LONGEST = 48
@@ -185,6 +187,22 @@ NAMES = {
     "weight": "share of the round",
     "went_well": "went well this time",
 }
+# These say themselves, without a word in front.
+BARE = ("what",)
+# What a thing is called where its name in the code is none for people.
+THINGS = {
+    "accounts.apikey": "API key",
+    "accounts.user": "",
+    "feedback.unmatchedoutcome": "outcome without a lead",
+    "handoff.calendar": "",
+    "handoff.routerule": "sentence",
+    "handoff.webhookendpoint": "",
+    "leads.activitykind": "",
+    "leads.customfield": "",
+    "leads.wordlist": "",
+    "scoring.advisorfinding": "advice",
+    "scoring.workshop": "meeting",
+}
 # Which parts of an agreement a change touched is for the margin of its page; its words are told already.
 UNTOLD = ("slot", "slots")
 EMPTY = "nothing"
@@ -202,9 +220,10 @@ class Told:
 
 
 def told(rows: Iterable[AuditEntry]) -> list[Told]:
-    """Entries in words. One query for the names of what they are about."""
+    """Entries in words. One query for the names of what they are about, one for the agreement and one for the
+    library where an entry names something by its key."""
     rows = list(rows)
-    named = _names(rows)
+    named = _names(rows) | _keyed(rows)
     return [
         Told(row, act_words(row.verb), _thing(row, named), _part(row.before, named), _part(row.after, named))
         for row in rows
@@ -257,6 +276,23 @@ def _names(rows: Iterable[AuditEntry]) -> dict[tuple[str, str], str]:
     return {(of, key): word for of, key, word in found}
 
 
+def _keyed(rows: Iterable[AuditEntry]) -> dict[tuple[str, str], str]:
+    """The words of today for personas, rules, tracks and pieces that entries name by key."""
+    parts = [part for row in rows for part in (row.before, row.after) if isinstance(part, dict)]
+    found: dict[tuple[str, str], str] = {}
+    if any(name in part for part in parts for name in ("persona_key", "criterion", "track")):
+        now = agreements.current()
+        document = Document(now.content if now else {})
+        found |= {("persona_key", one.key): one.name for one in document.personas}
+        found |= {("criterion", one.id): one.text for one in document.criteria if one.text}
+        found |= {("track", one.key): one.name for one in document.tracks}
+    pieces = [str(part["content"]) for part in parts if part.get("content")]
+    if pieces:
+        titles = Content.objects.filter(key__in=pieces).values_list("key", "title")
+        found |= {("content", key): title for key, title in titles}
+    return found
+
+
 def _numbers(part: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Teams and people that a value names by number."""
     found = [("accounts.team", part["team_id"])] if isinstance(part.get("team_id"), int) else []
@@ -272,15 +308,13 @@ def _thing(row: AuditEntry, named: Named) -> str:
         kind = str(apps.get_model(row.object_type)._meta.verbose_name)
     except LookupError:
         kind = row.object_type.rpartition(".")[2]
-    kind = {"api key": "API key", "webhook endpoint": "webhook or chat", "calendar": "working hours"}.get(
-        kind, kind
-    )
+    kind = THINGS.get(row.object_type, kind)
     name = named.get((row.object_type, row.object_id))
     if row.object_type == "scoring.agreement" and name:
         return f"{kind} v{name}"
     if row.object_type == "accounts.organisation":
         return ""
-    return f"{kind} “{_cut(name)}”" if name else f"{kind} {row.object_id}"
+    return f"{kind} “{_cut(name)}”".strip() if name else f"{kind} {row.object_id}".strip()
 
 
 def _part(part: Any, named: Named) -> str:
@@ -297,13 +331,15 @@ def _value(name: str, value: Any, named: Named) -> str:
         return _week(value)
     if isinstance(value, dict):
         return ", ".join(
-            f"{NAMES.get(key, key.replace('_', ' '))}: {_value(key, part, named)}"
-            for key, part in value.items()
-            if key not in UNTOLD
+            f"{_label(key)}{_value(key, part, named)}" for key, part in value.items() if key not in UNTOLD
         ) or (EMPTY if not value else "")
     if isinstance(value, list):
         return _many(name, value, named)
     return _one(name, value, named)
+
+
+def _label(name: str) -> str:
+    return "" if name in BARE else f"{NAMES.get(name, name.replace('_', ' '))}: "
 
 
 def _many(name: str, values: list[Any], named: Named) -> str:
@@ -325,6 +361,8 @@ def _one(name: str, value: Any, named: Named) -> str:
         return text[:FINGERPRINT]
     if name == "number":
         return f"v{text}"
+    if (name, text) in named:
+        return _cut(named[name, text])
     words: Mapping[str, str] = _CHOSEN.get(name, {})
     if text in words:
         return words[text]

@@ -145,7 +145,7 @@ def test_the_trail_tells_who_and_what(people, as_user) -> None:
     assert "Admin" in page
 
 
-def test_the_trail_tells_keys_in_words(people, as_user) -> None:
+def test_the_trail_tells_keys_in_words(people, as_user, agreement_in_force) -> None:
     admin = person(people.admin)
     hook, _ = managing.save(admin, None, {
         "name": "CRM", "shape": "signed", "url": "https://93.184.216.34/in", "team": people.sam.team,
@@ -153,12 +153,14 @@ def test_the_trail_tells_keys_in_words(people, as_user) -> None:
     })  # fmt: skip
     audit.record(admin, "person.room", people.sam, before={"capacity_open": None}, after={"capacity_open": 9})
     audit.record(admin, "hours.day", people.sam.team, after={"date": "2026-12-24", "spans": []})
+    audit.record(admin, "track.started", people.sam, after={"track": "educate"})
     client = as_user(people.admin)
     page = unescape(client.get("/settings/trail/").content.decode())
     for words in (
-        "Webhook or chat: added", "webhook or chat “CRM”", f"team: {people.sam.team.name}",
+        "Webhook or chat: added", "“CRM”", f"team: {people.sam.team.name}",
         "hears of: A lead is offered to sales, A new deal is on record", "kind: Signed",
-        f"user “{people.sam.name}”", "open leads at most: nothing", "open leads at most: 9", "hours: closed",
+        f"“{people.sam.name}”", "open leads at most: nothing", "open leads at most: 9", "hours: closed",
+        "track: Educate",
     ):  # fmt: skip
         assert words in page, words
     for key in ("handoff.offered", "capacity_open", "team_id", "endpoint.created"):
