@@ -82,7 +82,13 @@ def _asked(shown: Iterable[Any], today: date) -> Iterator[tuple[str, str, int]]:
     """(name, address, budget in ms) of every report, of long periods, of lists and of the pages beside."""
     for module in shown:
         yield f"report “{module.TITLE}”", f"/reports/{module.NAME}/", MILLISECONDS
-    for name, days in (("conversion", YEARS), ("velocity", YEARS), ("sla", YEAR)):
+    for name, days in (
+        ("conversion", YEARS),
+        ("velocity", YEARS),
+        ("criteria", YEARS),
+        ("answers", YEARS),
+        ("sla", YEAR),
+    ):
         period = f"from={today - timedelta(days=days - 1)}&to={today}"
         yield f"report “{name}” of {days} days", f"/reports/{name}/?{period}", MILLISECONDS
     behind = "/reports/conversion/leads/?cell=leads"
