@@ -188,7 +188,9 @@ def words(key: str, value: float | None, currency: str) -> str:
     unit = FIGURES[key].unit
     if unit == "money":
         return str(money(value, currency))
-    return f"{value:.0f}%" if unit == "%" else f"{value:+.0f} points" if unit == "points" else f"{value:,.0f}"
+    if unit == "points":
+        return f"{value:+.0f} points".replace("-", "−")
+    return f"{value:.0f}%" if unit == "%" else f"{value:,.0f}"
 
 
 # The four questions ------------------------------------------------------------------------------------

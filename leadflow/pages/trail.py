@@ -193,7 +193,7 @@ BARE = ("what",)
 THINGS = {
     "accounts.apikey": "API key",
     "accounts.user": "",
-    "feedback.unmatchedoutcome": "outcome without a lead",
+    "leads.unmatchedoutcome": "outcome without a lead",
     "handoff.calendar": "",
     "handoff.routerule": "sentence",
     "handoff.webhookendpoint": "",

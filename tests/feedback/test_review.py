@@ -226,3 +226,8 @@ def test_thin_data_stands_in_the_headline_and_typed_rates_are_taken(people, agre
     assert client.post("/review/goal/keep/", kept).status_code == 302
     assert Goal.objects.get().rates == {"offered": 10.0}
     assert "Goal: Half" in client.get("/review/goal/").content.decode().replace("The goal: ", "Goal: ")
+
+
+def test_a_gap_below_zero_has_a_true_minus() -> None:
+    assert month.words("gap", -75.0, "EUR") == "−75 points"
+    assert month.words("gap", 4.0, "EUR") == "+4 points"
