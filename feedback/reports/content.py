@@ -141,10 +141,12 @@ def _say(now: Counts, was: Counts, unused: int) -> list[tuple[str, str]]:
         return [("No lead got or read any content in this period.", "")]
     rows = {key: row for (dim, key), row in now.items() if dim}
     best = max(rows, key=lambda key: (rows[key]["won"], rows[key]["leads"], key))
+    found = f"{total['won']:,}" if total["won"] else "no"
+    before = f"{was[ALL]['won']:,}" if was[ALL]["won"] else "in none"
     pieces = [
         ("Content was present in ", ""),
-        (f"{total['won']:,}", "won" if total["won"] else ""),
-        (f" won deals, before {was[ALL]['won']:,}.", ""),
+        (found, "won" if total["won"] else ""),
+        (f" won deal{'' if total['won'] < 2 else 's'}, before {before}.", ""),
     ]
     if rows[best]["won"]:
         title = _titles().get(best, best)

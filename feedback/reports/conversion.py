@@ -210,14 +210,23 @@ def _say(total: dict[str, int], before: dict[str, int]) -> list[tuple[str, str]]
         (f"{total['offered']:,}", "offered"),
         (" were offered to sales and ", ""),
         (f"{total['customer']:,}", "customer"),
-        (" became customers; the cohort before, at the same age: ", ""),
+        (" became customers", ""),
+        *_earlier(before),
+        (f". Sales accepted {in_hundred(total['accepted'], total['offered'])}", ""),
+        (f", before {in_hundred(before['accepted'], before['offered'])}." if before["offered"] else ".", ""),
+    ]
+
+
+def _earlier(before: dict[str, int]) -> list[tuple[str, str]]:
+    if not before["leads"]:
+        return [("; nobody came in the period before", "")]
+    return [
+        ("; the cohort before, at the same age: ", ""),
         (f"{before['leads']:,}", "before.leads"),
         (", ", ""),
         (f"{before['offered']:,}", "before.offered"),
         (" and ", ""),
         (f"{before['customer']:,}", "before.customer"),
-        (f". Sales accepted {in_hundred(total['accepted'], total['offered'])}", ""),
-        (f", before {in_hundred(before['accepted'], before['offered'])}." if before["offered"] else ".", ""),
     ]
 
 
