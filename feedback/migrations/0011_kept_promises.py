@@ -65,9 +65,13 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        # Promises that ended before have no rows yet: what is kept is made anew, reports read the ledgers
-        # until then.
+        # What is kept gets more tables from here on: all of it is made anew, reports read the ledgers until
+        # then.
         migrations.RunSQL(
-            "DELETE FROM feedback_reportrollup WHERE report = 'journeys'", migrations.RunSQL.noop
+            """
+            DELETE FROM feedback_reportrollup WHERE report = 'journeys';
+            TRUNCATE feedback_leadjourney, feedback_journeyday, feedback_handoverkept, feedback_handoverlines
+            """,
+            migrations.RunSQL.noop,
         ),
     ]

@@ -1,13 +1,6 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-# Of leads whose handoff is open; and whatever is kept by day or week is made anew at the next look, until
-# then reports read the rows.
-_FILL = """
-    UPDATE feedback_leadjourney j SET open_state = h.state FROM handoff_handoff h
-    WHERE h.lead_id = j.lead_id AND h.state IN ('offered', 'accepted', 'working', 'opportunity');
-    UPDATE feedback_reportrollup SET figures = figures - 'zone' WHERE report = 'journeys'"""
-
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -100,5 +93,4 @@ class Migration(migrations.Migration):
                 name="leadjourney_handed",
             ),
         ),
-        migrations.RunSQL(_FILL, migrations.RunSQL.noop),
     ]

@@ -6,44 +6,6 @@ import feedback.models
 from django.db import migrations, models
 
 
-# What was unpacked already is not unpacked again: the old rows become the new ones.
-_ASIDE = """
-    CREATE TEMPORARY TABLE lines_aside ON COMMIT DROP AS
-        SELECT k.handoff_id, l.criterion, l.points
-        FROM feedback_handoverlines k CROSS JOIN LATERAL unnest(k.criteria, k.points) AS l(criterion, points)
-        WHERE l.points <> 0 AND l.criterion NOT IN ('', 'limit', 'rounding', 'limit of the total');
-    CREATE TEMPORARY TABLE handed_aside ON COMMIT DROP AS SELECT handoff_id FROM feedback_handoverlines;
-    TRUNCATE feedback_handoverlines"""
-# The sums by week are made at the next look; until then reports read the rows.
-_FILL = """
-    INSERT INTO feedback_lineplace (place, criterion, took)
-    SELECT row_number() OVER (ORDER BY criterion, took) - 1, criterion, took
-    FROM (SELECT DISTINCT criterion, points < 0 AS took FROM lines_aside) n;
-
-    INSERT INTO feedback_handoverlines (handoff_id, lines, places)
-    SELECT h.handoff_id, coalesce(sum((1e12 + round(abs(l.points)::numeric, 2) * 100) * p.unit), 0),
-           coalesce(array_agg(p.place) FILTER (WHERE p.place IS NOT NULL), '{}')
-    FROM handed_aside h LEFT JOIN lines_aside l ON l.handoff_id = h.handoff_id
-    LEFT JOIN (SELECT place, criterion, took, ('1' || repeat('0', 20 * place))::numeric AS unit
-               FROM feedback_lineplace) p ON p.criterion = l.criterion AND p.took = (l.points < 0)
-    GROUP BY h.handoff_id;
-
-    INSERT INTO feedback_answerkept (answer_id, lead_id, handoff_id, kind, reason_key, reason_kind, rep_id, at,
-        first_source, first_campaign_id, persona, persona_name, team_id, agreement_id, places)
-    SELECT a.id, a.lead_id, a.handoff_id, a.kind, a.reason_key, a.reason_kind, a.rep_id, a.at,
-           l.first_source, l.first_campaign_id,
-           coalesce(h.frozen #>> '{persona,key}', '')
-           || CASE WHEN h.frozen #>> '{persona,ideal}' = 'false' THEN '~' ELSE '' END,
-           coalesce(h.frozen #>> '{persona,name}', ''), h.team_id, h.agreement_id, v.places
-    FROM leads_answer a JOIN leads_lead l ON l.id = a.lead_id
-    LEFT JOIN handoff_handoff h ON h.id = a.handoff_id
-    LEFT JOIN feedback_handoverlines v ON v.handoff_id = a.handoff_id
-    WHERE a.kind IN ('accepted', 'rejected', 'returned') AND a.voided_at IS NULL
-      AND EXISTS (SELECT 1 FROM feedback_leadjourney);
-
-    UPDATE feedback_reportrollup SET figures = figures - 'zone' WHERE report = 'journeys'"""
-
-
 class Migration(migrations.Migration):
     dependencies = [
         ("feedback", "0013_handed_over_again"),
@@ -51,7 +13,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL(_ASIDE, migrations.RunSQL.noop),
         migrations.CreateModel(
             name="AnswerKept",
             fields=[
@@ -166,5 +127,4 @@ class Migration(migrations.Migration):
             model_name="lineplace",
             constraint=models.UniqueConstraint(fields=("criterion", "took"), name="lineplace_once"),
         ),
-        migrations.RunSQL(_FILL, migrations.RunSQL.noop),
     ]
