@@ -228,7 +228,7 @@ def _lousy(filters: Filters, said: counted.Answers, current: Agreement | None) -
     wasted = [
         Item(
             one.text,
-            f"/feedback/rules/{one.criterion}/?{urlencode(filters.query)}",
+            f"/feedback/?{urlencode(filters.query | {'criterion': one.criterion})}",
             f"{one.points:.0f} points; {one.hint}".rstrip("; "),
         )
         for one in points_wasted(filters, said, texts, points(filters))[:TOP]

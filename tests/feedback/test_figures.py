@@ -290,7 +290,7 @@ def narrowed(f: Filters) -> list[Filters]:
     """The period as it is, by each filter, longer than there are leads, and of the last days alone."""
     team = Handoff.objects.exclude(team=None).earliest("pk").team_id
     ways = [{"source": "Website"}, {"source": "Elsewhere"}, {"team": team}]
-    ways += [{"version": number} for number in Agreement.objects.values_list("number", flat=True)[:2]]
+    ways += [{"version": number} for number in Agreement.objects.values_list("number", flat=True)[:1]]
     ways += [
         {"campaign": code} for code in Campaign.objects.exclude(code="").values_list("code", flat=True)[:1]
     ]

@@ -192,7 +192,7 @@ def test_who_must_not_be_called_has_no_number_to_tap(people, offered, as_user) -
     one = offered(owner=people.sam, phone="+49 40 5550 134")
     Lead.objects.filter(pk=one.lead_id).update(do_not_contact=True)
     page = as_user(people.sam).get("/queue/calls/").content.decode()
-    assert "do not contact" in page
+    assert "must not be contacted" in page
     assert "tel:" not in page
 
 
