@@ -1,5 +1,7 @@
 """Which content stands behind won deals: given to leads or read by them, and what came of it."""
 
+from dataclasses import replace
+
 from feedback.reports.base import Figure, Filters, Report, Table, organisation, part_of
 from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, chart_of, population, rows_of
@@ -31,8 +33,11 @@ _NOT_GONE = """m.lead_id NOT IN (SELECT unnest(ARRAY(
         SELECT id FROM leads_lead WHERE merged_into_id IS NOT NULL OR erased_at IS NOT NULL)))"""
 
 
-def relation(filters: Filters) -> Relation:
-    """One row per piece of content and lead that got or read it in the period; `whole` has one per lead."""
+def relation(filters: Filters, only: str = "true") -> Relation:
+    """One row per piece of content and lead that got or read it in the period; `whole` has one per lead.
+
+    `only` is a condition over `m.lead_id` and the relation `deal`.
+    """
     handed = narrowed(filters, "m.lead_id")
     known, where = "", " AND ".join([_NOT_GONE, *handed.parts])
     if came := came_by(filters):
@@ -43,6 +48,10 @@ def relation(filters: Filters) -> Relation:
         )
         where = "m.lead_id IN (SELECT id FROM known)"
     text = f"""{handed.text}
+    deal AS MATERIALIZED (
+        SELECT lead_id, at, kind = 'won' AS won, amount FROM leads_outcome
+        WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
+          AND at >= %(low)s AND at <= %(at)s),
     met AS MATERIALIZED (
         SELECT content_id, lead_id, min(at) AS met_at, bool_or(given) AS given,
                bool_or(NOT given) AS was_read FROM (
@@ -52,11 +61,7 @@ def relation(filters: Filters) -> Relation:
             SELECT content_id, lead_id, occurred_at, false FROM leads_activity
             WHERE content_id IS NOT NULL AND lead_id IS NOT NULL
               AND occurred_at >= %(low)s AND occurred_at < %(high)s AND occurred_at <= %(at)s) m
-        GROUP BY content_id, lead_id), {known}
-    deal AS MATERIALIZED (
-        SELECT lead_id, at, kind = 'won' AS won, amount FROM leads_outcome
-        WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
-          AND at >= %(low)s AND at <= %(at)s),
+        WHERE {only} GROUP BY content_id, lead_id), {known}
     base AS MATERIALIZED (
         SELECT m.lead_id, m.content_id AS content, m.given, m.was_read, count(d.at) > 0 AS opportunity,
                coalesce(bool_or(d.won), false) AS won,
@@ -90,11 +95,16 @@ CUBE = Cube(
     "got or read from {words}",
 )
 drill, words, listed = CUBE.drill, CUBE.words, CUBE.listed
+# Of the period before only the deals are shown.
+_BEFORE = replace(
+    CUBE.only("won"),
+    relation=lambda filters: relation(filters, "m.lead_id IN (SELECT lead_id FROM deal WHERE won)"),
+)
 
 
 def build(filters: Filters) -> Report:
     """Each piece of content with its leads, won deals and the revenue it touched."""
-    now, was = CUBE.count(filters, "content"), CUBE.count(filters.before, "content")
+    now, was = CUBE.count(filters, "content"), _BEFORE.count(filters.before, "content")
     total = now[ALL]
     unused = Content.objects.filter(active=True).exclude(pk__in=[int(k) for d, k in now if d and k]).count()
     report = Report(

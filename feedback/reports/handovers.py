@@ -1,5 +1,6 @@
 """Leads that were handed to sales in a period, each once by its first handover there, and what came of it."""
 
+from collections.abc import Collection
 from typing import Any
 
 from feedback.reports import journeys, keeping
@@ -31,18 +32,21 @@ _ASKED = {
 _WINS = """(SELECT sum(o.amount) FROM leads_outcome o WHERE o.lead_id = k.lead_id AND o.kind = 'won'
         AND o.voided_at IS NULL AND o.replaced_by_id IS NULL AND o.at >= k.offered_at AND o.at <= %(at)s)"""
 WAITS = {"touched": "called_after", "answered": "answered_after"}
-# A handoff as it was known at %(at)s.
-_THEN = f"""k.handoff_id, k.lead_id, k.owner_id, k.team_id, k.kind, k.known, k.agreement_id, k.alone,
+_ANSWERS = ("answered", "accepted", "refused")
+_STEPS = ("touched", "reached", "opportunity", "customer", *_ANSWERS)
+
+
+def _then(whole: Collection[str] = ()) -> str:
+    """A handoff as it was known at %(at)s; the steps in `whole` are not later than that."""
+    cut = "CASE WHEN k.{0}_at <= %(at)s THEN k.{0}_at END AS {0}_at"
+    steps = [f"k.{step}_at" if step in whole else cut.format(step) for step in _STEPS]
+    return f"""k.handoff_id, k.lead_id, k.owner_id, k.team_id, k.kind, k.known, k.agreement_id, k.alone,
         coalesce(nullif(k.grade, ''), 'none') AS grade,
-        coalesce(nullif(k.first_source, ''), '{NO_SOURCE}') AS source, k.offered_at,
-        {
-    ", ".join(
-        f"CASE WHEN k.{step}_at <= %(at)s THEN k.{step}_at END AS {step}_at"
-        for step in ("touched", "reached", "answered", "accepted", "refused", "opportunity", "customer")
-    )
-},
+        coalesce(nullif(k.first_source, ''), '{NO_SOURCE}') AS source, k.offered_at, {", ".join(steps)},
         CASE WHEN k.won_at IS NULL OR k.customer_at > %(at)s THEN 0 WHEN k.won_at <= %(at)s
              THEN coalesce(k.revenue, 0) ELSE coalesce({_WINS}, 0) END AS revenue"""
+
+
 # How long the first contact and the answer took: reckoned, or as the row has it.
 _WAITED = ", ".join(f"{shown(f'k.{step}_at - k.offered_at')} AS {name}" for step, name in WAITS.items())
 _WAITED_KEPT = ", ".join(f"k.{name}" for name in WAITS.values())
@@ -71,10 +75,13 @@ def handed_over(filters: Filters) -> Relation:
     if filters.source == NO_SOURCE:
         bound["source"] = ""
     asked = " AND ".join(where)
-    rows, parts, single = f"SELECT {_THEN}, {_WAITED} FROM live k WHERE {asked}", ["several"], ""  # noqa: S608
+    rows = f"SELECT {_then()}, {_WAITED} FROM live k WHERE {asked}"  # noqa: S608 our pieces
+    parts, single = ["several"], ""
     if kept:
         # A lead with one handoff in all counts by it: read as the table stands, which is most of the work.
-        every = f"SELECT {_THEN}, {_WAITED_KEPT} FROM feedback_handoverkept k"  # noqa: S608 ours
+        # An answer is never dated ahead as a contact or deal may be: none that is kept is later than the mark.
+        then = _then(_ANSWERS if kept.mark <= filters.at else ())
+        every = f"SELECT {then}, {_WAITED_KEPT} FROM feedback_handoverkept k"  # noqa: S608 ours
         of_kept = f"{every} WHERE {_STILL} AND {asked} AND"
         rows += f" UNION ALL {of_kept} NOT k.alone"
         single = f"single AS NOT MATERIALIZED ({of_kept} k.alone),"
