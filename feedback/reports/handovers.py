@@ -79,7 +79,7 @@ def handed_over(filters: Filters) -> Relation:
     parts, single = ["several"], ""
     if kept:
         # A lead with one handoff in all counts by it: read as the table stands, which is most of the work.
-        # An answer is never dated ahead as a contact or deal may be: none that is kept is later than the mark.
+        # An answer is never dated ahead, as a contact or deal may be: none of those kept is after the mark.
         then = _then(_ANSWERS if kept.mark <= filters.at else ())
         every = f"SELECT {then}, {_WAITED_KEPT} FROM feedback_handoverkept k"  # noqa: S608 ours
         of_kept = f"{every} WHERE {_STILL} AND {asked} AND"
