@@ -31,20 +31,23 @@ CHUNK = 20_000
 PASSES = 5
 _PLACE = {"report": "journeys", "key": "mark", "day": date(2000, 1, 1)}
 
-# What the ledgers say of the leads in `{ids}`: when each step was first reached.
+# What the ledgers say of the leads in `{ids}`: when each step was first reached. Each is laid down once: a
+# plan that expects no rows, because a table was empty a minute ago, would reckon it anew for every lead.
 _LIVE = """
-    mql AS (SELECT lead_id, min(at) AS at FROM leads_stagechange
+    mql AS MATERIALIZED (SELECT lead_id, min(at) AS at FROM leads_stagechange
             WHERE to_stage IN ('mql', 'sql') AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
-    said AS (SELECT lead_id, min(at) FILTER (WHERE kind = 'offered') AS offered_at,
+    said AS MATERIALIZED (SELECT lead_id, min(at) FILTER (WHERE kind = 'offered') AS offered_at,
                     min(at) FILTER (WHERE kind = 'accepted') AS accepted_at FROM leads_answer
             WHERE kind IN ('offered', 'accepted') AND voided_at IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
-    deal AS (SELECT lead_id, min(at) AS opportunity_at, min(at) FILTER (WHERE kind = 'won') AS customer_at,
+    deal AS MATERIALIZED (SELECT lead_id, min(at) AS opportunity_at,
+                    min(at) FILTER (WHERE kind = 'won') AS customer_at,
                     bool_or(undated OR o.at < p.created_at) AS undated
             FROM leads_outcome o JOIN leads_lead p ON p.id = o.lead_id
             WHERE kind IN ('opportunity', 'won') AND voided_at IS NULL AND replaced_by_id IS NULL
               AND lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
-    belongs AS (SELECT lead_id, array_agg(DISTINCT team_id) FILTER (WHERE team_id IS NOT NULL) AS teams,
+    belongs AS MATERIALIZED (SELECT lead_id,
+                       array_agg(DISTINCT team_id) FILTER (WHERE team_id IS NOT NULL) AS teams,
                        max(state) FILTER (
                            WHERE state IN ('offered', 'accepted', 'working', 'opportunity')) AS open_state
             FROM handoff_handoff WHERE lead_id IN (SELECT id FROM {ids}) GROUP BY lead_id),
