@@ -240,10 +240,10 @@ class Play:
             if known in self.seen:
                 continue
             self.seen.add(known)
-            rng = self._rng(handoff, f"answer{handoff.owner_id}")
+            owner = next((r for r in self.cast.reps if r.pk == handoff.owner_id), None)
+            rng = self._rng(handoff, f"answer {owner and self._handle(owner)}")
             team = [r for r in self.cast.reps if r.team_id == handoff.team_id] or self.cast.reps
-            owners = [r for r in self.cast.reps if r.pk == handoff.owner_id]
-            rep = owners[0] if owners else rng.choice(team)
+            rep = owner or rng.choice(team)
             asked = handoff.kind == Handoff.Kind.FAST_TRACK
             when = self.calendar.add(clock.now(), reps.minutes_to_answer(rng, self._handle(rep), asked))
             if handoff.state != State.OFFERED:
@@ -282,7 +282,7 @@ class Play:
         )
         rng = self._rng(handoff, "dispute")
         if done and decision.reason in ("2", "5") and rng.random() < 0.12:
-            self.plan(at + timedelta(hours=rng.uniform(3, 40)), lambda then: self.dispute(then, handoff.pk))
+            self.plan(at + timedelta(hours=rng.uniform(3, 40)), lambda then: self.dispute(then, handoff))
 
     def call(self, at: datetime, pk: int, rep: User, attempt: int) -> None:
         """One contact; reached leads are decided in the talk or some days later."""
@@ -362,9 +362,9 @@ class Play:
                 )
             )
 
-    def dispute(self, at: datetime, pk: int) -> None:
+    def dispute(self, at: datetime, handoff: Held) -> None:
         """Mia objects to a rejection; most are settled within two days."""
-        rng = random.Random(f"{self.seed}:dispute:{pk}")
+        rng, pk = self._rng(handoff, "settle"), handoff.pk
         if not self._try(
             lambda: verdicts.dispute(
                 pk, person(self.cast.mia), comment="Came to the pricing page twice that week.", at=at

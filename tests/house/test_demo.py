@@ -14,12 +14,18 @@ from leadflow.leads.models import Answer, Lead, Outcome
 from scoring import agreements, engine
 
 END = datetime(2026, 11, 24, 8, 12, tzinfo=UTC)
+# Leads and people by their address: the numbers that the database gives them are another time others.
 LEDGERS = {
-    "leads_lead": "email_key, stage, level, stage_since",
-    "leads_stagechange": "lead_id, from_stage, to_stage, at",
-    "scoring_leadscore": "lead_id, fit, behaviour, value, total, grade",
-    "handoff_transition": "handoff_id, action, to_state, actor_id, at",
-    "leads_answer": "lead_id, kind, reason_key, at",
+    "leads": "SELECT email_key, stage, level, stage_since FROM leads_lead",
+    "stages": "SELECT l.email_key, r.from_stage, r.to_stage, r.at"
+    " FROM leads_stagechange r JOIN leads_lead l ON l.id = r.lead_id",
+    "scores": "SELECT l.email_key, r.fit, r.behaviour, r.value, r.total, r.grade"
+    " FROM scoring_leadscore r JOIN leads_lead l ON l.id = r.lead_id",
+    "acts": "SELECT l.email_key, r.action, r.to_state, p.email, r.at"
+    " FROM handoff_transition r JOIN handoff_handoff h ON h.id = r.handoff_id"
+    " JOIN leads_lead l ON l.id = h.lead_id LEFT JOIN accounts_user p ON p.id = r.actor_id",
+    "answers": "SELECT l.email_key, r.kind, r.reason_key, r.at"
+    " FROM leads_answer r JOIN leads_lead l ON l.id = r.lead_id",
 }
 
 
@@ -30,13 +36,13 @@ def simulate() -> None:
 def rows() -> dict[str, list[tuple[object, ...]]]:
     found = {}
     with connection.cursor() as cursor:
-        for table, columns in LEDGERS.items():
-            cursor.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}")
-            found[table] = cursor.fetchall()
+        for name, statement in LEDGERS.items():
+            cursor.execute(statement)
+            found[name] = sorted(cursor.fetchall(), key=repr)
     return found
 
 
-@pytest.mark.django_db(transaction=True, reset_sequences=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_company_lives_its_books_balance_and_the_same_seed_writes_the_same_rows() -> None:
     simulate()
     assert Lead.objects.count() == 200
@@ -49,7 +55,9 @@ def test_a_company_lives_its_books_balance_and_the_same_seed_writes_the_same_row
     with pytest.raises(CommandError, match="already"):
         simulate()
     first = rows()
-    call_command("flush", interactive=False, reset_sequences=True)
+    assert len(first["answers"]) > 10
+    # Emptied, and counted on from where it stood: what happens must not hang on such numbers.
+    call_command("flush", interactive=False, reset_sequences=False)
     simulate()
     assert rows() == first
 
