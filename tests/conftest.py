@@ -36,6 +36,13 @@ def at():
         yield NOW
 
 
+@pytest.fixture(autouse=True)
+def clock_first(request):
+    """A test that lives at an instant has nothing made at another, in whatever order it names its parts."""
+    if "at" in request.fixturenames:
+        request.getfixturevalue("at")
+
+
 @pytest.fixture
 def people(db) -> SimpleNamespace:
     """The three sides of the house."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
-from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
+from leadflow import clock
 from leadflow.accounts import audit
 from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import Organisation, Role, Team, User
@@ -24,7 +24,7 @@ def zones() -> list[str]:
     """The time zones one can choose: region and city, and UTC."""
     named = {
         zone
-        for zone in available_timezones()
+        for zone in clock.zone_names()
         if "/" in zone and not zone.startswith(("Etc/", "SystemV/", "US/"))
     }
     return ["UTC", *sorted(named)]

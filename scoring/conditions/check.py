@@ -5,8 +5,9 @@ A broken rule never saves. Each fault names its path and says what to do.
 
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from leadflow import clock
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.models import Level, Stage
 from scoring import sla
@@ -54,7 +55,7 @@ class _Checker(ConditionChecker):
     def document_faults(self) -> list[Fault]:
         """Every part in the order of the document."""
         document = self.document
-        if document.zone not in available_timezones() or not ZoneInfo(document.zone):
+        if document.zone not in clock.zone_names() or not ZoneInfo(document.zone):
             self.fault("zone", f"“{document.zone}” is no time zone. Write it as Europe/Berlin.")
         for name, limits in (*document.groups.items(), ("total", document.total)):
             self._limits(limits, f"groups.{name}" if name in GROUPS else "total")

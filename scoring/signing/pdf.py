@@ -4,10 +4,11 @@ Type gets a little smaller until each half has its page; a very long agreement t
 become unreadable. The same paper gives the same bytes.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 from xml.sax.saxutils import escape
 
 from django.conf import settings
@@ -39,14 +40,18 @@ SIZES = (9.0, 8.6, 8.2, 7.8, 7.4, 7.0, 6.6)
 # What stays together: a heading with what follows it.
 Block = list[Flowable]
 Story = list[Block]
+Maker: TypeAlias = Callable[[Paper, float], Story]
+# How it is made, in which size of type, into which boxes of each page.
+Half: TypeAlias = tuple[Maker, float, Sequence[Box]]
 
 
 def write(paper: Paper) -> bytes:
     """The paper as a PDF file."""
     _fonts()
-    pages = _draw(paper, 0, BytesIO())
+    halves = [(make, _size(make, paper, boxes), boxes) for make, boxes in ((_meaning, ONE), (_rules, TWO))]
+    pages = _draw(paper, halves, 0, BytesIO())
     made = BytesIO()
-    _draw(paper, pages, made)
+    _draw(paper, halves, pages, made)
     return made.getvalue()
 
 
@@ -57,13 +62,13 @@ def _fonts() -> None:
         pdfmetrics.registerFont(TTFont(name, str(path)))
 
 
-def _draw(paper: Paper, pages: int, stream: BinaryIO) -> int:
+def _draw(paper: Paper, halves: Sequence[Half], pages: int, stream: BinaryIO) -> int:
     canvas = Canvas(stream, pagesize=A4, invariant=1, lang="en")
     canvas.setTitle(f"{TITLE}: agreement v{paper.agreement.number}")
     canvas.setAuthor(paper.organisation)
     n = 0
-    for make, boxes in ((_meaning, ONE), (_rules, TWO)):
-        story = _fitted(make, paper, boxes)
+    for make, size, boxes in halves:
+        story = make(paper, size)
         while story:
             n += 1
             left = len(story)
@@ -76,14 +81,16 @@ def _draw(paper: Paper, pages: int, stream: BinaryIO) -> int:
     return n
 
 
-def _fitted(make: Callable[[Paper, float], Story], paper: Paper, boxes: Sequence[Box]) -> Story:
-    """The story in the largest type in which it fits into the boxes; else in the smallest."""
-    for size in SIZES:
+def _size(make: Maker, paper: Paper, boxes: Sequence[Box]) -> float:
+    """The largest type in which the story fits into the boxes; else the smallest."""
+
+    def fits(size: float) -> bool:
         trial = make(paper, size)
         _fill(Canvas(BytesIO(), pagesize=A4), trial, boxes)
-        if not trial:
-            return make(paper, size)
-    return make(paper, SIZES[-1])
+        return not trial
+
+    # What fits in one size fits in every smaller one.
+    return SIZES[min(bisect_left(SIZES, True, key=fits), len(SIZES) - 1)]
 
 
 def _fill(canvas: Canvas, story: Story, boxes: Sequence[Box]) -> None:

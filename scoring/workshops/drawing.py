@@ -75,13 +75,13 @@ class Pool:
 
     def per_source(self, cards: int) -> list[tuple[str, int, int]]:
         """Per source: its name, how many are drawn and how many there are."""
-        left, counts = self.drawn(cards), {source: 0 for source, _ in self.sources}
+        left, counts = self.drawn(cards), [0] * len(self.sources)
         while left:
-            for source, there in self.sources:
-                if left and counts[source] < there:
-                    counts[source] += 1
+            for n, (_, there) in enumerate(self.sources):
+                if left and counts[n] < there:
+                    counts[n] += 1
                     left -= 1
-        return [(source, counts[source], there) for source, there in self.sources]
+        return [(source, count, there) for (source, there), count in zip(self.sources, counts, strict=True)]
 
 
 def side_of(user: User) -> Side | None:

@@ -126,7 +126,7 @@ PAGES = {
 def test_every_page_is_clean(people, agreement_in_force, open_as, looks, watch, name) -> None:
     made = build(people)
     # Four months of it, so that reports have something to show.
-    write_histories(people, clock.now(), 120, days=100)
+    write_histories(people, clock.now(), 40, days=100)
     write_promises(clock.now())
     user = getattr(people, name)
     parts = {"lead": made.ready[0], "person": people.ben.pk, "team": people.north.pk}

@@ -56,6 +56,14 @@ def test_each_source_gives_as_many_while_it_has_some(make_lead, draw) -> None:
     assert sorted(pool.per_source(12)) == [("Trade show", 2, 2), ("Webinar", 5, 9), ("Website", 5, 12)]
 
 
+def test_two_sources_that_look_alike_are_dealt_from_each_by_itself():
+    """Two keys may carry one name: the round ends all the same."""
+    assert drawing.Pool(90, (("Website", 2), ("Website", 1))).per_source(9) == [
+        ("Website", 2, 2),
+        ("Website", 1, 1),
+    ]
+
+
 def test_a_small_base_gives_what_it_has(make_lead, draw) -> None:
     for _ in range(3):
         make_lead()

@@ -20,8 +20,9 @@ from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from leadflow import clock
 from leadflow.errors import BadInput, Fault
 from leadflow.leads.facts import CUSTOM, Fact
 from leadflow.leads.folding import fold, words
@@ -325,7 +326,7 @@ def _settings(raw: dict[str, Any], known: AnyMapping[str, str]) -> list[Fault]:
     faults = []
     if raw.get("identify_by", "external_id") not in IDENTIFY_BY:
         faults.append(Fault("identify_by", f"Write one of: {', '.join(IDENTIFY_BY)}."))
-    if raw.get("zone") and raw["zone"] not in available_timezones():
+    if raw.get("zone") and raw["zone"] not in clock.zone_names():
         faults.append(Fault("zone", "Write a time zone such as Europe/Berlin."))
     if raw.get("date_order", "DMY") not in DATE_ORDERS:
         faults.append(Fault("date_order", "Write DMY, MDY or YMD."))
