@@ -3,7 +3,7 @@ policy, a script error or a failed request of our own fails the test that saw it
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,21 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 WIDE, NARROW = (1440, 900), (390, 844)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-# Colours alone differ in the dark; a narrow page has another order and other parts, in the same colours.
-COLOURS = ["color-contrast"]
+# Colours alone differ in the dark. A narrow page has another order and other parts in the same colours: there
+# they are looked at only in what was not to be seen when it was wide.
+COLOURS = "color-contrast"
+_REMEMBER = """() => {
+    const parts = [...document.querySelectorAll("body *")];
+    window.seenWide = new Set(parts.filter((part) => part.checkVisibility()));
+}"""
+_FINDINGS = """([rules, without, fresh]) => {
+    const parts = [...document.querySelectorAll("body *")];
+    const include = fresh && parts.filter((part) => part.checkVisibility() && !window.seenWide.has(part));
+    if (fresh && !include.length) return [];
+    const off = without ? {[without]: {enabled: false}} : {};
+    const options = {runOnly: rules, resultTypes: ["violations"], rules: off};
+    return axe.run(fresh ? {include} : document, options).then((all) => all.violations);
+}"""
 # What `response` notes itself; and a question that the page took back, because a newer one was asked.
 NO_ERRORS = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
 _ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -128,12 +141,11 @@ def _session(user: User, url: str) -> Any:
     return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
 
 
-def _findings(page: Page, rules: list[str]) -> list[str]:
+def _findings(page: Page, rules: Sequence[str], *, without: str = "", fresh: bool = False) -> list[str]:
+    """What axe finds by these rules; `fresh`: only in what `_REMEMBER` has not seen."""
     if page.evaluate("typeof window.axe === 'undefined'"):
         page.evaluate(AXE_SCRIPT)
-    found = page.evaluate(
-        "only => axe.run({runOnly: only, resultTypes: ['violations']}).then(all => all.violations)", rules
-    )
+    found = page.evaluate(_FINDINGS, [rules, without, fresh])
     return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"][:3]]
 
 
@@ -147,7 +159,7 @@ def axe() -> Callable[[Page], list[str]]:
 def looks() -> Callable[[Page], list[str]]:
     """What is wrong with a page as it stands, in all its looks: wide and narrow, light and dark.
 
-    The findings of axe (of its colours in the dark) and whether it needs sideways scrolling. Afterwards the
+    The findings of axe and whether it needs sideways scrolling. Afterwards the
     page is wide and light.
     """
 
@@ -158,12 +170,16 @@ def looks() -> Callable[[Page], list[str]]:
         # What a page asks for by itself (counts, notices) belongs to it.
         page.locator(".htmx-request").first.wait_for(state="detached")
         wrong = _findings(page, RULES) + _too_wide(page, "wide")
+        page.evaluate(_REMEMBER)
         size(page, NARROW)
-        wrong += [f"narrow: {one}" for one in _findings(page, RULES)] + _too_wide(page, "narrow")
+        wrong += [f"narrow: {one}" for one in _findings(page, RULES, without=COLOURS)]
+        wrong += [f"narrow: {one}" for one in _findings(page, [COLOURS], fresh=True)] + _too_wide(
+            page, "narrow"
+        )
         page.emulate_media(color_scheme="dark")
-        wrong += [f"narrow and dark: {one}" for one in _findings(page, COLOURS)]
+        wrong += [f"narrow and dark: {one}" for one in _findings(page, [COLOURS], fresh=True)]
         size(page, WIDE)
-        wrong += [f"dark: {one}" for one in _findings(page, COLOURS)]
+        wrong += [f"dark: {one}" for one in _findings(page, [COLOURS])]
         page.emulate_media(color_scheme="light")
         return wrong
 
