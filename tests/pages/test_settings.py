@@ -80,7 +80,7 @@ def test_a_key_is_shown_once_and_works_until_it_is_shut(people, as_user) -> None
     assert ApiKey.objects.get().revoked_at
 
 
-def test_a_team_works_by_hours_of_its_own(people, as_user) -> None:
+def test_a_team_works_by_hours_of_its_own(at, people, as_user) -> None:
     client = as_user(people.admin)
     week = {f"day{n}": "09:00-12:30, 13:30-18:00" for n in range(5)}
     client.post("/settings/hours/new/", {"name": "Berlin", "tz": "Europe/Berlin", "country": "DE", **week})

@@ -39,7 +39,7 @@ def test_the_next_four_weeks_show_before_anything_is_saved(people, as_user, at):
     assert "At least one day must be open" in none
 
 
-def test_holidays_of_country_and_region_are_closed_and_named(munich, people, as_user):
+def test_holidays_of_country_and_region_are_closed_and_named(munich, people, as_user, at):
     assert calendars.holiday_names("DE", "BY")[date(2027, 1, 6)] == "Epiphany"
     assert date(2027, 1, 6) not in calendars.holiday_names("DE", "BE")
     assert calendars.calendar_of(munich).spans_of(date(2027, 1, 6)) == []
