@@ -1,8 +1,13 @@
 """Made-up histories of leads, written straight into the ledgers that reports read."""
 
 import random
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.db.models import Model
 
 from feedback.models import ContentUse
 from handoff.models import Handoff, SlaResult
@@ -21,33 +26,64 @@ SOURCES = ("Website", "Webinar", "Paid search", "")
 REASONS = (("1", "fit"), ("2", "timing"), ("4", "person"), ("6", "data"), ("7", "process"))
 
 
+@dataclass
+class Told:
+    """Rows of one writing, in the order in which they came to be; each table is written at once."""
+
+    leads: list[Lead] = field(default_factory=list)
+    merged: list[Lead] = field(default_factory=list)
+    stages: list[StageChange] = field(default_factory=list)
+    handoffs: list[Handoff] = field(default_factory=list)
+    answers: list[tuple[Answer, Handoff]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def write(self) -> None:
+        Lead.objects.bulk_create(self.leads)
+        if self.merged:
+            first = Lead.objects.earliest("pk")
+            Lead.objects.filter(pk__in=[lead.pk for lead in self.merged]).update(merged_into=first)
+        StageChange.objects.bulk_create(self.stages)
+        Handoff.objects.bulk_create(self.handoffs)
+        for answer, handoff in self.answers:
+            answer.handoff_id = handoff.pk
+        Answer.objects.bulk_create([answer for answer, _ in self.answers])
+        for outcome in self.outcomes:
+            outcome.external_id = f"o{outcome.lead.pk}"
+        Outcome.objects.bulk_create(self.outcomes)
+
+
 def write_histories(people: Any, now: datetime, count: int, seed: int = 7, days: int = 120) -> None:
     """`count` leads over the last `days`: some reach MQL, are offered, answered, won; some are taken back."""
-    rng = random.Random(seed)
+    rng, told = random.Random(seed), Told()
     reps = [people.sam, people.ben, people.stranger]
     for n in range(count):
         created = now - timedelta(days=rng.uniform(0, days))
-        lead = Lead.objects.create(
+        lead = Lead(
             name=f"Lead {n}",
             email=f"h{n}@x{seed}.example",
             email_key=f"h{n}@x{seed}.example",
             first_source=rng.choice(SOURCES),
-            stage="conversion",
             stage_since=created,
             created_at=created,
             changed_at=created,
-            merged_into=Lead.objects.order_by("pk").first() if n and rng.random() < 0.03 else None,
         )
-        _live(lead, rng, reps, created, now, n)
+        told.leads.append(lead)
+        if n and rng.random() < 0.03:
+            told.merged.append(lead)
+        _live(told, lead, rng, reps, created, now)
+    told.write()
 
 
-def _live(lead: Lead, rng: random.Random, reps: list[Any], created: datetime, now: datetime, n: int) -> None:
+def _live(
+    told: Told, lead: Lead, rng: random.Random, reps: list[Any], created: datetime, now: datetime
+) -> None:
     def later(at: datetime, days: float) -> datetime:
         return at + timedelta(days=rng.uniform(0, days))
 
     def stage(to: str, at: datetime) -> None:
-        StageChange.objects.create(lead=lead, from_stage="", to_stage=to, at=at, known_at=at, cause="test")
-        Lead.objects.filter(pk=lead.pk).update(stage=to)
+        change = StageChange(lead=lead, from_stage="", to_stage=to, at=at, known_at=at, cause="test")
+        told.stages.append(change)
+        lead.stage = to
 
     stage("conversion", created)
     at = later(created, 20)
@@ -58,37 +94,39 @@ def _live(lead: Lead, rng: random.Random, reps: list[Any], created: datetime, no
     if rng.random() < 0.4 or at > now:
         return
     rep = rng.choice(reps)
-    handoff = _handoff(lead, rep, at, rng, n)
+    handoff = _handoff(lead, rep, at, rng)
+    told.handoffs.append(handoff)
     stage("sql", at)
-    _answer(lead, handoff, "offered", at, rep)
+    _answer(told, handoff, "offered", at, rep)
     answered = later(at, 2)
     if answered > now:
         return
     if rng.random() < 0.3:
         key, kind = rng.choice(REASONS)
-        _answer(lead, handoff, "rejected", answered, rep, key, kind, voided=rng.random() < 0.1)
-        Handoff.objects.filter(pk=handoff.pk).update(state="rejected", closed_at=answered)
+        _answer(told, handoff, "rejected", answered, rep, key, kind, voided=rng.random() < 0.1)
+        handoff.state, handoff.closed_at = "rejected", answered
         stage("nurturing", answered)
         return
-    _answer(lead, handoff, "accepted", answered, rep, voided=rng.random() < 0.05)
-    Handoff.objects.filter(pk=handoff.pk).update(state="accepted", accepted_at=answered)
+    _answer(told, handoff, "accepted", answered, rep, voided=rng.random() < 0.05)
+    handoff.state, handoff.accepted_at = "accepted", answered
     at = later(answered, 15)
     if rng.random() < 0.4 or at > now:
         return
     kind = rng.choice(("opportunity", "won", "won", "lost"))
-    Outcome.objects.create(
-        lead=lead,
-        source="test",
-        external_id=f"o{lead.pk}",
-        kind=kind,
-        at=at,
-        recorded_at=at,
-        undated=rng.random() < 0.1,
-        voided_at=at if rng.random() < 0.1 else None,
+    told.outcomes.append(
+        Outcome(
+            lead=lead,
+            source="test",
+            kind=kind,
+            at=at,
+            recorded_at=at,
+            undated=rng.random() < 0.1,
+            voided_at=at if rng.random() < 0.1 else None,
+        )
     )
 
 
-def _handoff(lead: Lead, rep: Any, at: datetime, rng: random.Random, n: int) -> Handoff:
+def _handoff(lead: Lead, rep: Any, at: datetime, rng: random.Random) -> Handoff:
     lines = [
         {
             "criterion": c,
@@ -99,7 +137,7 @@ def _handoff(lead: Lead, rep: Any, at: datetime, rng: random.Random, n: int) -> 
         }
         for c in rng.sample(("f1", "f2", "b3", "b5", "f10"), 3)
     ]
-    return Handoff.objects.create(
+    return Handoff(
         lead=lead,
         kind="bar",
         state="offered",
@@ -114,7 +152,7 @@ def _handoff(lead: Lead, rep: Any, at: datetime, rng: random.Random, n: int) -> 
 
 
 def _answer(
-    lead: Lead,
+    told: Told,
     handoff: Handoff,
     kind: str,
     at: datetime,
@@ -123,9 +161,8 @@ def _answer(
     of: str = "",
     voided: bool = False,
 ) -> None:
-    Answer.objects.create(
-        lead=lead,
-        handoff_id=handoff.pk,
+    answer = Answer(
+        lead=handoff.lead,
         kind=kind,
         at=at,
         known_at=at,
@@ -134,11 +171,13 @@ def _answer(
         reason_kind=of,
         voided_at=at if voided else None,
     )
+    told.answers.append((answer, handoff))
 
 
 def write_promises(now: datetime, seed: int = 11) -> None:
     """For each handoff some promises, kept, missed, cancelled or taken back; some clocks still run."""
     rng = random.Random(seed)
+    results, runs = [], []
     for handoff in Handoff.objects.filter(sla_results=None).order_by("pk"):
         for promise, hours in (("acceptance", 4), ("first_touch", 8)):
             due = handoff.first_offered_at + timedelta(hours=hours)
@@ -146,61 +185,85 @@ def write_promises(now: datetime, seed: int = 11) -> None:
                 if handoff.state == "offered" and rng.random() < 0.5:
                     # No row yet: only the columns of the handoff tell that it runs.
                     prefix = "lead_" if scope == "lead" else ""
-                    Handoff.objects.filter(pk=handoff.pk).update(**{f"{prefix}{promise}_due_at": due})
+                    setattr(handoff, f"{prefix}{promise}_due_at", due)
+                    runs.append(handoff)
                     continue
                 result = rng.choices(("met", "missed", "cancelled"), (6, 2, 1))[0]
                 running = result == "missed" and rng.random() < 0.3
-                SlaResult.objects.create(
-                    handoff=handoff,
-                    promise=promise,
-                    scope=scope,
-                    holder=handoff.owner if rng.random() < 0.9 else None,
-                    team=handoff.team,
-                    start=handoff.first_offered_at,
-                    due=due,
-                    finished_at=None if running else due,
-                    result=result,
-                    at=min(due, now),
-                    voided_at=due if rng.random() < 0.05 else None,
+                results.append(
+                    SlaResult(
+                        handoff=handoff,
+                        promise=promise,
+                        scope=scope,
+                        holder_id=handoff.owner_id if rng.random() < 0.9 else None,
+                        team_id=handoff.team_id,
+                        start=handoff.first_offered_at,
+                        due=due,
+                        finished_at=None if running else due,
+                        result=result,
+                        at=min(due, now),
+                        voided_at=due if rng.random() < 0.05 else None,
+                    )
                 )
+    SlaResult.objects.bulk_create(results)
+    dues = [
+        f"{prefix}{promise}_due_at" for prefix in ("", "lead_") for promise in ("acceptance", "first_touch")
+    ]
+    Handoff.objects.bulk_update({handoff.pk: handoff for handoff in runs}.values(), dues)
 
 
 def enrich(now: datetime, seed: int = 5) -> None:
     """What else reports read: campaigns and their cost, contacts, amounts, content, last touches."""
     rng = random.Random(seed)
-    campaigns = [
-        Campaign.objects.create(name=f"Campaign {n}", code=f"c{n}", source=SOURCES[n], cost=1000 * n + 500)
-        for n in range(3)
-    ]
-    pieces = [Content.objects.create(key=f"p{n}", title=f"Piece {n}") for n in range(3)]
+    campaigns = Campaign.objects.bulk_create(
+        Campaign(name=f"Campaign {n}", code=f"c{n}", source=SOURCES[n], cost=1000 * n + 500) for n in range(3)
+    )
+    pieces = Content.objects.bulk_create(Content(key=f"p{n}", title=f"Piece {n}") for n in range(3))
     view = ActivityKind.objects.get(key="page_view")
-    for lead in Lead.objects.order_by("pk"):
+    leads, acts = list(Lead.objects.order_by("pk")), []
+    for lead in leads:
         lead.first_campaign = rng.choice([None, *campaigns])
-        lead.save(update_fields=["first_campaign"])
         for n in range(rng.choice((0, 1, 2))):
             at = min(now, lead.created_at + timedelta(days=rng.uniform(0, 40)))
-            Activity.objects.create(
-                source="test",
-                external_id=f"a{lead.pk}.{n}",
-                kind=view,
-                lead=lead,
-                first_lead=lead,
-                occurred_at=at,
-                recorded_at=at,
-                campaign=rng.choice([None, *campaigns]),
-                content=rng.choice([None, *pieces]),
+            acts.append(
+                Activity(
+                    source="test",
+                    external_id=f"a{lead.pk}.{n}",
+                    kind=view,
+                    lead=lead,
+                    first_lead=lead,
+                    occurred_at=at,
+                    recorded_at=at,
+                    campaign=rng.choice([None, *campaigns]),
+                    content=rng.choice([None, *pieces]),
+                )
             )
-    for handoff in Handoff.objects.order_by("pk"):
+    _set(leads, "first_campaign")
+    Activity.objects.bulk_create(acts)
+    handoffs, uses = list(Handoff.objects.order_by("pk")), []
+    for handoff in handoffs:
         if rng.random() < 0.7:
             handoff.first_touch_at = handoff.first_offered_at + timedelta(
                 hours=rng.choice((0.1, 0.5, 3, 20, 60, 200))
             )
             if rng.random() < 0.6:
                 handoff.reached_at = handoff.first_touch_at + timedelta(hours=rng.uniform(0, 30))
-            handoff.save(update_fields=["first_touch_at", "reached_at"])
         if rng.random() < 0.5:
             at = min(now, handoff.first_offered_at + timedelta(days=rng.uniform(0, 5)))
-            ContentUse.objects.create(content=rng.choice(pieces), lead=handoff.lead, handoff=handoff, at=at)
-    for outcome in Outcome.objects.order_by("pk"):
+            piece = rng.choice(pieces)
+            uses.append(ContentUse(content=piece, lead_id=handoff.lead_id, handoff=handoff, at=at))
+    Handoff.objects.bulk_update(handoffs, ["first_touch_at", "reached_at"])
+    ContentUse.objects.bulk_create(uses)
+    outcomes = list(Outcome.objects.order_by("pk"))
+    for outcome in outcomes:
         outcome.amount = rng.choice((None, 1000, 2500))
-        outcome.save(update_fields=["amount"])
+    _set(outcomes, "amount")
+
+
+def _set(rows: Iterable[Any], name: str) -> None:
+    """Write this field, which has few different values: one statement for each of them."""
+    by_value: dict[Any, list[Model]] = defaultdict(list)
+    for row in rows:
+        by_value[getattr(row, name)].append(row)
+    for value, some in by_value.items():
+        type(some[0])._default_manager.filter(pk__in=[row.pk for row in some]).update(**{name: value})
