@@ -1,7 +1,6 @@
 """`manage.py up` for real: one installation for the whole file, in a folder with a space in its name."""
 
 import os
-import shutil
 import signal
 import socket
 import time
@@ -145,25 +144,18 @@ def test_a_part_that_is_killed_comes_back(house, part):
     wait_until(all_queues_ran_since, 240, house.logs)
 
 
-@pytest.fixture
-def short_lived(tmp_path) -> Iterator[Installation]:
-    """An installation that the test itself starts and stops."""
-    found = Installation(tmp_path / "data")
-    yield found
-    found.kill()
-    shutil.rmtree(embedded.socket_folder(found.data), ignore_errors=True)
-
-
-def test_sigterm_stops_every_child_and_a_second_start_resumes(short_lived):
-    short_lived.up().await_ready()
-    pids = list(short_lived.children())
+def test_sigterm_stops_every_child_and_a_second_start_resumes(house):
+    pids = list(house.children())
     assert len(pids) > 6
-    assert short_lived.stop(signal.SIGTERM) == 0, short_lived.logs()
+    assert house.stop(signal.SIGTERM) == 0, house.logs()
     assert [pid for pid in pids if alive(pid)] == []
-    assert not embedded.socket_folder(short_lived.data).exists()
+    assert not embedded.socket_folder(house.data).exists()
 
-    short_lived.up().await_ready()
+    house.up().await_ready()
     # A kill leaves no orphan either: the kernel tells the children.
-    pids = list(short_lived.children())
-    short_lived.kill()
+    pids = list(house.children())
+    house.kill()
     wait_until(lambda: not any(map(alive, pids)), 20)
+
+    # And nothing that a kill leaves behind keeps it from the next start.
+    house.up().await_ready()
