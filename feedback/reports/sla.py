@@ -47,11 +47,11 @@ TONES: tuple[tuple[str, Tone], ...] = (("acceptance", "acc"), ("first_touch", "o
 FEW = 20
 LATE_SHARE = 0.7
 
-# What each filter asks of a promise as it is kept (`k`), and of a live one (`h`: its handoff and lead).
+# What each filter asks of a promise as it is kept (`k`), and of a live one (`h`: its handoff, `l`: its lead).
 _WHERE = {
     "team": ("k.team_id = %(team)s", "due.team_id = %(team)s"),
-    "source": ("k.first_source = %(source)s", "h.first_source = %(source)s"),
-    "campaign": ("k.first_campaign_id = {campaign}", "h.first_campaign_id = {campaign}"),
+    "source": ("k.first_source = %(source)s", "l.first_source = %(source)s"),
+    "campaign": ("k.first_campaign_id = {campaign}", "l.first_campaign_id = {campaign}"),
     "persona": ("k.persona = %(persona)s", PERSONA),
     "version": ("k.agreement_id = {version}", "h.agreement_id = {version}"),
 }
@@ -65,12 +65,13 @@ _ROW = f"""k.lead_id, k.of_holder, k.promise, k.met, k.holder_id, k.team_id,
         (k.due AT TIME ZONE %(zone)s)::date AS day,
         extract(hour FROM k.offered_at AT TIME ZONE %(zone)s)::int AS hour,
         k.reached_at <= %(at)s AS reached"""
-_HELD = """SELECT h.id, h.lead_id, h.grade, h.first_offered_at, h.reached_at, h.frozen, h.agreement_id,
-                   l.first_source, l.first_campaign_id
-            FROM handoff_handoff h JOIN leads_lead l ON l.id = h.lead_id"""
-# What is not kept is little: its handoffs are looked up one by one. Without kept rows all are read together.
-_EACH = f"CROSS JOIN LATERAL ({_HELD} WHERE h.id = due.handoff_id OFFSET 0) h"
-_TOGETHER = f"JOIN ({_HELD}) h ON h.id = due.handoff_id"
+# Each promise looks its handoff up by number, and its lead where a filter asks for it. Joined, a planner that
+# still takes the tables for empty would set every lead against every promise.
+_HELD = """CROSS JOIN LATERAL (
+            SELECT id, lead_id, grade, first_offered_at, reached_at, frozen, agreement_id
+            FROM handoff_handoff WHERE id = due.handoff_id OFFSET 0) h"""
+_LEAD = """ CROSS JOIN LATERAL (
+            SELECT first_source, first_campaign_id FROM leads_lead WHERE id = h.lead_id OFFSET 0) l"""
 _LIVE = f"""due AS MATERIALIZED (
         SELECT * FROM ({{results}}) r WHERE r.result IN ('met', 'missed')
           AND r.due >= %(low)s AND r.due < %(high)s AND r.due <= %(at)s),
@@ -79,7 +80,7 @@ _LIVE = f"""due AS MATERIALIZED (
                {dues.PLACE.format(promise="due.promise")} AS promise, due.result = 'met' AS met,
                due.finished_at IS NULL AS running, due.holder_id, due.team_id, due.due, h.grade,
                h.first_offered_at AS offered_at, h.reached_at
-        FROM due {{held}} WHERE {{asked}})"""  # noqa: S608 ours
+        FROM due {_HELD}{{lead}} WHERE {{asked}})"""  # noqa: S608 ours
 # What of the ledgers is not kept: of leads about which something was written since the mark all that ended,
 # and of everybody what still runs.
 _SINCE = f"""
@@ -105,8 +106,8 @@ def _base(filters: Filters, summed: Whole) -> tuple[str, dict[str, Any]]:
     found, names = journeys.kept(filters), _narrow(filters)
     asked = [" AND ".join(["TRUE", *(_WHERE[name][n].format(**_IDS) for name in names)]) for n in (0, 1)]
     bound = _bound(filters) | {"mark": found and found.mark, "first": summed.first, "until": summed.until}
-    held, results = (_EACH, _SINCE) if found else (_TOGETHER, clocks.RESULTS)
-    live = _LIVE.format(results=results, held=held, asked=asked[1])
+    lead = _LEAD if {"source", "campaign"} & {*names} else ""
+    live = _LIVE.format(results=_SINCE if found else clocks.RESULTS, lead=lead, asked=asked[1])
     first, until = (f"%({name})s::date::timestamp AT TIME ZONE %(zone)s" for name in ("first", "until"))
     moved = f"moved AS MATERIALIZED ({journeys.MOVED})," if found else ""
     kept = _KEPT.format(asked=asked[0], first=first, until=until) if found else ""
