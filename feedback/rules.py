@@ -1,6 +1,5 @@
 """One rule in the light of sales' answers: its numbers, a draft at it, a word to the reps."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,9 +112,10 @@ def open_draft(criterion: str, actor: Actor, *, at: datetime | None = None) -> A
 
 def who_said_no(filters: Filters, criterion: str) -> list[tuple[User, int]]:
     """The reps who rejected leads that had points from a rule, and how many each; the most first."""
-    found = Counter(dict(wasted.rejections_by_rep(filters, criterion)))
+    found = dict(wasted.rejections_by_rep(filters, criterion))
     people = User.objects.filter(is_active=True).in_bulk(list(found))
-    return [(people[pk], n) for pk, n in found.most_common() if pk in people]
+    told = [(people[pk], n) for pk, n in found.items() if pk in people]
+    return sorted(told, key=lambda one: (-one[1], one[0].name, one[0].pk))
 
 
 def tell(

@@ -140,21 +140,27 @@ def _say(now: Counts, was: Counts) -> list[tuple[str, str]]:
     total, before = now[ALL], was[ALL]
     if not total["leads"]:
         return [("Nobody became a lead in this period.", "")]
-    rows = [(key, now["source", key]) for d, key in now if d == "source"]
-    best = max(rows, key=lambda row: (row[1]["customer"], row[1]["revenue"], row[0]))
+    rows = sorted((key, now["source", key]) for d, key in now if d == "source")
+    most = max(row["customer"] for _, row in rows)
+    best = [key for key, row in rows if row["customer"] == most] if most else []
     pieces: list[tuple[str, str]] = []
-    if best[1]["customer"]:
+    if len(best) == 1:
+        key = best[0]
         pieces += [
-            (f"{best[0]} brought most customers: ", ""),
-            (f"{best[1]['customer']:,}", f"customer@source={best[0]}"),
+            (f"{key} brought most customers: ", ""),
+            (f"{most:,}", f"customer@source={key}"),
             (" of ", ""),
-            (f"{total['customer']:,}", "customer"),
-            (f", before {before['customer']:,} in all." if before["leads"] else ".", ""),
         ]
+    elif most:
+        who = " and ".join(best) if len(best) == 2 else f"{len(best)} sources"
+        pieces += [(f"{who} brought most customers, {most:,} each of ", "")]
+    if most:
+        was_said = f", before {before['customer']:,} in all." if before["leads"] else "."
+        pieces += [(f"{total['customer']:,}", "customer"), (was_said, "")]
     else:
-        pieces += [("None of the ", ""), (f"{total['leads']:,}", "leads"), (" leads is a customer yet.", "")]
+        pieces = [("None of the ", ""), (f"{total['leads']:,}", "leads"), (" leads is a customer yet.", "")]
     barren = [(k, row) for k, row in rows if row["leads"] >= 2 * FEW and not row["customer"]]
-    if barren and best[1]["customer"]:
+    if barren and most:
         key, row = max(barren, key=lambda item: item[1]["leads"])
         pieces += [
             (f" {key}: ", ""),

@@ -265,7 +265,7 @@ def _won(currency: str, customers: Sequence[months.Customer]) -> Topic:
             f"/feedback/customers/{row.lead_id}/",
             f"{money(row.revenue, currency)} · {row.source or 'no source'} · {row.rep or 'nobody'}",
         )
-        for row in sorted(customers, key=lambda row: -row.revenue)[:NAMES_SHOWN]
+        for row in sorted(customers, key=lambda row: (-row.revenue, row.lead_id))[:NAMES_SHOWN]
     ]
     by = [
         Item(one.key or "none", "", f"{one.count} of {len(customers)}, {money(one.revenue, currency)}")

@@ -310,6 +310,7 @@ def _answers(now: datetime, agreement: dict[str, Agreement | None]) -> Sentence:
     answers = list(
         Answer.objects.filter(at__gte=since, at__lte=now, voided_at=None)
         .exclude(kind=Answer.Kind.OFFERED)
+        .order_by("at", "pk")
         .values_list("kind", "reason_key", "lead__first_source")
     )
     kinds = Counter(kind for kind, _, _ in answers)
