@@ -277,7 +277,7 @@ class Handoffs(APIView):
         rows = list(_asked(request)[: limit + 1])
         page, at, actor = rows[:limit], clock.now(), actor_of(request)
         may = machine.allowed_many(page, actor, at)
-        results = [HandoffOut(shown(row, may[row.pk], at)).data for row in page]
+        results = HandoffOut([shown(row, may[row.pk], at) for row in page], many=True).data
         last = page[-1].pk if len(rows) > limit else None
         return Response({"results": results, "next": _next(request, last)})
 
