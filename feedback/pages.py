@@ -24,7 +24,7 @@ from leadflow.accounts.models import SALES, Role, Team, User
 from leadflow.accounts.rights import roles
 from leadflow.leads.models import Answer, Campaign
 from leadflow.paging import page_of
-from leadflow.web import PageRequest, changed_query
+from leadflow.web import PageRequest, changed_query, fragment
 from scoring import agreements
 from scoring.document import Document
 from scoring.editing import parts
@@ -169,7 +169,7 @@ def reply_form(request: PageRequest, pk: int) -> HttpResponse:
     answer = get_object_or_404(Answer.objects.select_related("rep", "lead"), pk=pk)
     others = list(said.same_reason(answer, filters)) if answer.reason_key else []
     context = {"answer": answer, "others": others, "query": changed_query(request.GET, {})}
-    return render(request, "feedback/_reply.html", context)
+    return fragment(request, "feedback/_reply.html", context, title=f"Answer {answer.rep.name}")
 
 
 @require_GET
@@ -177,15 +177,12 @@ def reply_form(request: PageRequest, pk: int) -> HttpResponse:
 def dispute_form(request: PageRequest, pk: int) -> HttpResponse:
     """The form for an objection."""
     get_object_or_404(Handoff.objects.only("pk"), pk=pk)
-    return render(
-        request,
-        "feedback/_dispute.html",
-        {
-            "pk": pk,
-            "next": f"/feedback/{changed_query(request.GET, {})}",
-            "days": promised.dispute_days(clock.now()),
-        },
-    )
+    context = {
+        "pk": pk,
+        "next": f"/feedback/{changed_query(request.GET, {})}",
+        "days": promised.dispute_days(clock.now()),
+    }
+    return fragment(request, "feedback/_dispute.html", context, title="Object to an answer")
 
 
 @require_POST
@@ -213,8 +210,9 @@ def rule(request: PageRequest, criterion: str) -> HttpResponse:
     terms = answers.current_terms()
     version = agreements.draft() or agreements.in_force()
     user: Any = request.user
+    found = rules.numbers(filters, criterion, terms)
     context = {
-        "numbers": rules.numbers(filters, criterion, terms),
+        "numbers": found,
         "tried": rules.tried(version, criterion) if version else None,
         "version": version,
         "filters": filters,
@@ -222,7 +220,7 @@ def rule(request: PageRequest, criterion: str) -> HttpResponse:
         "marketing": user.in_marketing or user.is_admin,
         "may_draft": user.role in agreements.WRITERS,
     }
-    return render(request, "feedback/_rule.html", context)
+    return fragment(request, "feedback/_rule.html", context, title=f"The rule “{found.text}”")
 
 
 @require_POST
@@ -248,7 +246,7 @@ def tell(request: PageRequest, criterion: str) -> HttpResponse:
             "people": rules.who_said_no(filters, criterion),
             "query": changed_query(request.GET, {}),
         }
-        return render(request, "feedback/_tell.html", context)
+        return fragment(request, "feedback/_tell.html", context, title="Tell the reps")
     chosen = [int(pk) for pk in request.POST.getlist("to") if pk.isascii() and pk.isdigit() and len(pk) < 18]
     count = rules.tell(
         criterion, person(request.user), text=request.POST.get("text", ""), to=chosen, filters=filters

@@ -25,7 +25,7 @@ from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
 from leadflow.numbers import whole
 from leadflow.paging import counts_of, in_words, page_of
-from leadflow.web import PageRequest, csv_response, with_toast
+from leadflow.web import PageRequest, csv_response, fragment, with_toast
 from scoring import current as applied
 from scoring.conditions import nodes
 from scoring.current import Current
@@ -135,7 +135,9 @@ def form(request: PageRequest, pk: int, act: str) -> HttpResponse:
     lead = get_object_or_404(Lead.objects.select_related("company"), pk=pk)
     # From another page than the list: that page is shown anew afterwards.
     whole = bool(request.GET.get("whole"))
-    return render(request, "feedback/_mql_form.html", {"lead": lead, "whole": whole, **_asked(act)})
+    return fragment(
+        request, "feedback/_mql_form.html", {"lead": lead, "whole": whole, **_asked(act)}, title=str(lead)
+    )
 
 
 @require_GET
@@ -147,7 +149,9 @@ def form_many(request: PageRequest, act: str) -> HttpResponse:
     ids = chosen(request.GET.getlist("lead"))
     found = {lead.pk: lead for lead in Lead.objects.filter(pk__in=ids)}
     leads = [found[pk] for pk in ids if pk in found]
-    return render(request, "feedback/_mql_form.html", {"leads": leads, **_asked(act)})
+    return fragment(
+        request, "feedback/_mql_form.html", {"leads": leads, **_asked(act)}, title="The chosen MQLs"
+    )
 
 
 def _asked(act: str) -> dict[str, Any]:
@@ -294,7 +298,7 @@ def ask(request: PageRequest, pk: int) -> HttpResponse:
     """Ask marketing for a lead: the dialog, and the question itself."""
     lead = get_object_or_404(Lead.objects.select_related("company"), pk=pk, erased_at=None)
     if request.method == "GET":
-        return render(request, "feedback/_ask.html", {"lead": lead})
+        return fragment(request, "feedback/_ask.html", {"lead": lead}, title=f"Ask for {lead}")
     made = asking.ask(pk, person(request.user), why=request.POST.get("why", ""))
     due = date_format(timezone.localtime(made.due_at), "D j M, H:i")
     messages.success(request, f"Asked: marketing answers by {due}.")

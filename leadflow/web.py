@@ -52,6 +52,15 @@ def toast(
     return render_to_string("_toast.html", context)
 
 
+def fragment(
+    request: "PageRequest", template: str, context: Mapping[str, Any], *, title: str
+) -> HttpResponse:
+    """A fragment for a page that asks by htmx; whoever opens its address gets it as a page called `title`."""
+    if request.htmx:
+        return render(request, template, dict(context))
+    return render(request, "part.html", {**context, "part": template, "part_title": title})
+
+
 def signed_out_toast() -> SafeString:
     """What stands on a page whose session ended; it stays where it is, and with it what was typed."""
     context = {

@@ -55,9 +55,7 @@ def pieces(request: PageRequest) -> HttpResponseBase:
         "any_retired": Content.objects.filter(active=False).exists(),
         "filters": filters,
         "marketing": _marketing(request),
-        "open_questions": Question.objects.filter(
-            group=None, answered_at=None, kind__in=("question", "objection")
-        ).count(),
+        "unanswered": len(groups.heard(filters, state="open")),
         "tab": "content",
     }
     return render(request, "feedback/loop/pieces.html", context)

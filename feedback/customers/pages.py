@@ -23,7 +23,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import UnmatchedOutcome
 from leadflow.paging import page_of
-from leadflow.web import PageRequest, csv_response
+from leadflow.web import PageRequest, csv_response, fragment
 
 PAGE = 50
 DAYS = 365
@@ -145,7 +145,9 @@ def match(request: PageRequest, pk: int) -> HttpResponseBase:
         "words": words,
     }
     searching = request.htmx and request.htmx.target == "match-found"
-    return render(request, "feedback/loop/_found.html" if searching else "feedback/loop/_match.html", context)
+    if searching:
+        return render(request, "feedback/loop/_found.html", context)
+    return fragment(request, "feedback/loop/_match.html", context, title="Whose is it?")
 
 
 @require_POST

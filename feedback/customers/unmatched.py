@@ -1,8 +1,10 @@
 """Outcomes that named no lead we know: looked at again, matched by hand, or put aside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -14,6 +16,8 @@ from leadflow.accounts.actors import Actor
 from leadflow.accounts.models import MANAGERS, MARKETING, Role
 from leadflow.errors import BadInput, Fault, Forbidden, NotVisible
 from leadflow.leads import ledgers
+from leadflow.leads.checking import read_instant
+from leadflow.leads.facts import Unreadable, decimal_of
 from leadflow.leads.folding import domain_of, fold
 from leadflow.leads.models import Lead, Outcome, UnmatchedOutcome
 
@@ -22,6 +26,7 @@ WHOSE = ("email", "lead_id", "external_lead_id", "lead_source")
 MAY = (*MARKETING, *MANAGERS, Role.ADMIN)
 AGAIN = 500
 FOUND = 8
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,12 @@ class Stray:
 
     row: UnmatchedOutcome
     kind: str
+    whose: str
+    # As the row said them, and as they are read; None where nothing can be read.
     amount: str
     at: str
-    whose: str
+    worth: Decimal | None
+    on: datetime | None
 
 
 def strays() -> QuerySet[UnmatchedOutcome]:
@@ -50,12 +58,21 @@ def dressed(rows: Sequence[UnmatchedOutcome]) -> list[Stray]:
             Stray(
                 row,
                 kinds.get(raw.get("kind", "").lower(), raw.get("kind", "")),
+                raw.get("email") or raw.get("external_lead_id") or raw.get("lead_id", ""),
                 raw.get("amount", ""),
                 raw.get("at", ""),
-                raw.get("email") or raw.get("external_lead_id") or raw.get("lead_id", ""),
+                _read(raw.get("amount", ""), decimal_of),
+                _read(raw.get("at", ""), lambda text: read_instant(text, clock.now())),
             )
         )
     return made
+
+
+def _read(text: str, reader: Callable[[str], T]) -> T | None:
+    try:
+        return reader(text)
+    except Unreadable:
+        return None
 
 
 def said(row: UnmatchedOutcome) -> dict[str, str]:

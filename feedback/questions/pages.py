@@ -26,7 +26,7 @@ from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Content, Lead
 from leadflow.paging import page_of
-from leadflow.web import PageRequest, changed_query, csv_response, toast
+from leadflow.web import PageRequest, changed_query, csv_response, fragment, toast
 
 PAGE = 30
 DAYS = 91
@@ -139,7 +139,7 @@ def answer(request: PageRequest, pk: int) -> HttpResponseBase:
             "today": today,
             "in_two_weeks": today + dt.timedelta(days=14),
         }
-        return render(request, "feedback/loop/_answer.html", context)
+        return fragment(request, "feedback/loop/_answer.html", context, title="Answer a question")
     piece = request.POST.get("content", "")
     log.answer(
         head.pk,
@@ -211,7 +211,8 @@ def of_lead(request: PageRequest, pk: int) -> HttpResponseBase:
     """Write down what a lead asked or said. GET: the form as a dialog."""
     lead = _lead(pk)
     if request.method == "GET":
-        return render(request, "feedback/loop/_log.html", {"lead": lead, "kinds": Question.Kind.choices})
+        context = {"lead": lead, "kinds": Question.Kind.choices}
+        return fragment(request, "feedback/loop/_log.html", context, title="What they asked or said")
     held = Handoff.objects.filter(lead=lead, state__in=OPEN).values_list("pk", flat=True).first()
     made = log.log(
         log.Said(

@@ -2,16 +2,28 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from feedback.reports import journeys
-from feedback.reports.base import FEW, Figure, Filters, Report, Table, in_hundred, part_of, share
+from feedback.reports.base import (
+    FEW,
+    Figure,
+    Filters,
+    Report,
+    Table,
+    in_hundred,
+    organisation,
+    part_of,
+    share,
+)
 from feedback.reports.chance import counts_differ, difference
 from feedback.reports.cube import ALL, Counts, Cube, Measure, Relation
 from feedback.reports.frame import chart_of, population
 from feedback.reports.handovers import GRADE, SOURCE, handed_over
 from feedback.reports.tally import Cohort
+from leadflow.accounts.templatetags.lf import money
 from leadflow.charts import Series
 from scoring.models import Agreement
 
@@ -205,10 +217,8 @@ def _steps(came: Figure, came_before: Figure, now: dict[str, int], was: dict[str
     rows.append(
         [
             Figure("Revenue"),
-            Figure(float(now["revenue"]), f"{now['revenue']:,.0f}", "revenue" if now["revenue"] else ""),
-            Figure(
-                float(was["revenue"]), f"{was['revenue']:,.0f}", "before.revenue" if was["revenue"] else ""
-            ),
+            _earned(now["revenue"], "revenue"),
+            _earned(was["revenue"], "before.revenue"),
             Figure(None),
             Figure(None),
         ]
@@ -216,6 +226,10 @@ def _steps(came: Figure, came_before: Figure, now: dict[str, int], was: dict[str
     return Table(
         "steps", "What came of it", ("", "After", "Before", "Of handed over", "Before, of handed over"), rows
     )
+
+
+def _earned(revenue: Any, cell: str) -> Figure:
+    return Figure(float(revenue), money(round(revenue), organisation().currency), cell if revenue else "")
 
 
 def _sure(now: dict[str, int], was: dict[str, int]) -> Table:

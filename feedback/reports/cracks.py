@@ -23,6 +23,7 @@ TITLE = "Cracks"
 ASKS = "Did anyone fall through? Every lead has one place, an owner and a next date."
 ICON = "search"
 DAYS = 7
+LATER = f"those of the last {books.DAYS_KEPT} days are counted in the background, within minutes."
 # Places with a page of their own, which says more.
 PAGES = {"excluded": "/agreement/left-out/"}
 WORDS = {**PLACE_WORDS, "merged": "Merged into another", "erased": "Erased", "nowhere": "In no place"}
@@ -35,11 +36,12 @@ def build(filters: Filters) -> Report:
     check = books.checked() or books.check(filters.at)
     lines, before = _over(found), _over(earlier)
     everybody = sum(line.closing for line in lines.values())
+    who = f"{everybody:,} leads" if everybody else "leads"
     zone = ZoneInfo(filters.zone)
     report = Report(
         NAME,
         TITLE,
-        f"All {everybody:,} leads, merged and erased ones included; visitors without a name are counted "
+        f"All {who}, merged and erased ones included; visitors without a name are counted "
         "apart. Filters do not apply: a crack is a crack",
         "A lead stands in the first place that applies. In and out are what the ledgers say moved; closing "
         "is counted by itself, of today from the rows as they stand. If opening + in − out is not closing, "
@@ -47,7 +49,7 @@ def build(filters: Filters) -> Report:
         f"{check.at.astimezone(zone):%d %b %Y, %H:%M}.",
         _say(check, everybody, found),
         filters,
-        empty=not everybody,
+        empty=not everybody and not Lead.objects.exists(),
         narrow=False,
     )
     report.tables = [_strays(check), _books(filters, lines, before), _dateless(check), _days(found)]
@@ -88,7 +90,7 @@ def _over(found: list[Day]) -> dict[str, Line]:
 
 
 def _say(check: books.Check, everybody: int, found: list[Day]) -> list[tuple[str, str]]:
-    if not everybody:
+    if not everybody and not Lead.objects.exists():
         return [("There is no lead yet.", "")]
     wrong = sum(not day.adds_up for day in found)
     pieces: list[tuple[str, str]] = []
@@ -101,9 +103,13 @@ def _say(check: books.Check, everybody: int, found: list[Day]) -> list[tuple[str
                 "",
             )
         )
-    else:
+    elif everybody:
         pieces.append((f"All {everybody:,} leads have one place, and every row agrees with its ledger.", ""))
-    if found:
+    else:
+        pieces.append(("Every row agrees with its ledger.", ""))
+    if not found:
+        pieces.append((f" The books of these days are not there: {LATER}", ""))
+    else:
         days = f"{len(found)} days" if len(found) > 1 else "the day"
         pieces.append(
             (

@@ -303,7 +303,7 @@ def _row(
         part_of(rest["accepted"], _answered(rest)),
     )
     return [
-        Figure(text[0] if text else f"{key} (not in this version)", small=key if text else ""),
+        Figure(text[0] if text else f"{key} (not in this version)"),
         Figure(text[1] if text else ""),
         Figure(said, tone=tone),
         Figure(count["leads"], cell=cells["leads"]),
@@ -342,7 +342,8 @@ def _say(every: dict[str, Any], now: Counts, texts: dict[str, tuple[str, str]]) 
     else:
         pieces.append((f"No rule stands out among {every['leads']:,} leads handed over.", ""))
     if flat:
-        pieces.append((f" {len(flat)} of {len(texts)} rules make no difference, or the wrong one.", ""))
+        make = "makes" if len(flat) == 1 else "make"
+        pieces.append((f" {len(flat)} of {len(texts)} rules {make} no difference, or the wrong one.", ""))
     if nobody:
         pieces.append((f" {nobody} gave points to nobody.", ""))
     return pieces

@@ -7,6 +7,7 @@ from feedback.reports.cube import ALL, Counts, Cube, Dim, Measure, Relation
 from feedback.reports.frame import SAME_AGE, campaign_names, chart_of, population
 from feedback.reports.handovers import narrowed, of_leads
 from feedback.reports.sources import NO_CAMPAIGN
+from leadflow.accounts.templatetags.lf import money
 from leadflow.charts import Series, Tone
 
 NAME = "touches"
@@ -112,9 +113,11 @@ def _say(now: Counts, was: Counts) -> list[tuple[str, str]]:
     total = now[ALL]
     if not total["customers"]:
         return [("Nobody became a customer in this period.", "")]
+    word = "customer" if total["customers"] == 1 else "customers"
+    earned = money(round(total["revenue"]), organisation().currency)
     pieces = [
         (f"{total['customers']:,}", "customers"),
-        (f" customers for {total['revenue']:,.0f}, before {was[ALL]['customers']:,}.", ""),
+        (f" {word} for {earned}, before {was[ALL]['customers']:,}.", ""),
     ]
     gains = {
         key: now["last", key]["customers"] - now["first", key]["customers"]

@@ -18,14 +18,15 @@
     return Number(value).toLocaleString("en", { maximumFractionDigits: 1 }) + (unit || "");
   }
 
-  function option(spec) {
+  /* Names of lying bars get a third of the room, at least what a phone has for them. */
+  function option(spec, box) {
     var ink = token("ink"), ink2 = token("ink-2"), ink3 = token("ink-3"), line = token("line"), line2 = token("line-2");
     var surface = token("surface"), font = getComputedStyle(document.body).fontFamily;
     var lying = spec.kind === "bars", lines = spec.kind === "line", many = spec.series.length > 1;
     var names = {
       type: "category", data: spec.labels, inverse: lying, axisTick: { show: false },
       axisLine: { show: !lying, lineStyle: { color: line2 } },
-      axisLabel: { color: lying ? ink2 : ink3, fontSize: 12, fontFamily: font, hideOverlap: true, width: lying ? 128 : undefined, overflow: lying ? "truncate" : undefined },
+      axisLabel: { color: lying ? ink2 : ink3, fontSize: 12, fontFamily: font, hideOverlap: true, width: lying ? Math.max(128, Math.min(320, Math.round(box.clientWidth / 3))) : undefined, overflow: lying ? "truncate" : undefined },
     };
     var values = {
       type: "value", max: spec.top || null, minInterval: spec.unit ? 0 : 1, splitNumber: 4,
@@ -84,7 +85,7 @@
     box.dataset.drawn = "1";
     var spec = JSON.parse(source.textContent);
     var chart = window.echarts.init(box, null, { renderer: "canvas" });
-    chart.setOption(option(spec));
+    chart.setOption(option(spec, box));
     chart.on("click", function (point) {
       var links = (spec.series[point.seriesIndex] || {}).links || [];
       if (links[point.dataIndex]) location.assign(links[point.dataIndex]);
@@ -104,7 +105,7 @@
   }
 
   document.addEventListener("lf:theme", function () {
-    drawn.forEach(function (one) { one.chart.setOption(option(one.spec), true); });
+    drawn.forEach(function (one) { one.chart.setOption(option(one.spec, one.box), true); });
   });
   document.addEventListener("click", function (event) {
     var toggle = event.target.closest("[data-chart-toggle]");

@@ -16,9 +16,12 @@
     if (form.contains(document.activeElement) || document.activeElement === document.body) back(form);
   }
 
-  /* Who goes back stands where he stood: on the row or the button from which the form was opened. */
+  /* Who goes back stands where he stood: on the row or the button from which the form was opened. One that is
+     not seen takes no focus: the row of buttons and the one at a phone's foot are both in the page. */
   function back(form) {
-    var from = form.lfFrom && form.lfFrom.isConnected ? form.lfFrom : $('[data-act="' + form.id + '"]');
+    var from = [form.lfFrom].concat($$('[data-act="' + form.id + '"]')).find(function (one) {
+      return one && one.isConnected && one.checkVisibility();
+    });
     if (from) from.focus({ preventScroll: true });
   }
 

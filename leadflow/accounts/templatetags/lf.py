@@ -361,6 +361,8 @@ def paginate(context: Context, page: Page[Any], what: str = "") -> dict[str, Any
         )
         if number
     }
+    if page.paginator.count == 1:
+        what = {"people": "person"}.get(what, what.removesuffix("s"))
     return {"page": page, "links": links, "step": step, "what": what}
 
 

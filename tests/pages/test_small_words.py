@@ -1,0 +1,54 @@
+"""What a reader meets besides the figures: units, plurals, a page behind every address, a word where nothing is
+counted yet."""
+
+import pytest
+
+from feedback.reports import books
+from leadflow.accounts.actors import SYSTEM
+from leadflow.leads import ledgers
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/feedback/rules/f1/", "What sales says about leads"),
+        ("/feedback/rules/f1/tell/", "Nobody rejected a lead"),
+        ("/mqls/{lead}/park/", "Until"),
+        ("/mqls/chosen/park/", "No row is chosen"),
+        ("/leads/{lead}/questions/", "In their words"),
+    ],
+)
+def test_a_dialog_opened_by_its_address_is_a_page(address, words, people, make_lead, as_user) -> None:
+    mia, address = as_user(people.mia), address.format(lead=make_lead().pk)
+    whole = mia.get(address).content.decode()
+    assert words in whole and "<!doctype html>" in whole and "Skip to content" in whole
+    asked = mia.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert words in asked and "<html" not in asked
+
+
+def test_an_outcome_without_a_lead_shows_its_amount_in_money_and_its_day(people, as_user) -> None:
+    rows = [
+        {"external_id": "x1", "kind": "won", "email": "a@none.example", "amount": "12600"},
+        {"external_id": "x2", "kind": "won", "email": "b@none.example", "at": "2026-10-02T09:00:00+02:00"},
+    ]
+    ledgers.record_outcomes(rows, actor=SYSTEM, source="billing")
+    page = as_user(people.mia).get("/feedback/outcomes/").content.decode()
+    assert "12,600 €" in page and "2 Oct" in page and "T09:00" not in page
+
+
+def test_a_list_of_one_counts_one(people, make_lead, as_user) -> None:
+    make_lead()
+    page = as_user(people.mia).get("/leads/").content.decode()
+    assert "1 lead<" in page and "1 to 1" not in page
+
+
+def test_cracks_with_leads_but_without_books_does_not_say_that_there_is_no_lead(
+    people, make_lead, as_user, monkeypatch
+) -> None:
+    mia = as_user(people.mia)
+    assert "There is no lead yet" in mia.get("/reports/cracks/").content.decode()
+    make_lead()
+    monkeypatch.setattr(books, "SMALL", 0)
+    page = mia.get("/reports/cracks/").content.decode()
+    assert "There is no lead yet" not in page
+    assert "counted in the background" in page
