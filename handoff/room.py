@@ -2,10 +2,11 @@
 
 from datetime import date, datetime, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from handoff import calendars, presence
 from handoff.acting import COUNTED
+from handoff.calendars import WorkCalendar
 from handoff.models import Handoff, RoomWait
 from leadflow.accounts.models import Team
 from scoring import room
@@ -21,10 +22,11 @@ DAYS_AHEAD = 60
 def of_sales(document: Document, at: datetime) -> Room:
     """The room of all of sales at `at`; a fixed number of queries."""
     admission = document.admission
-    seats = presence.seats(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
+    sales = presence.of_sales(at, capacity=admission.capacity_open, per_day=admission.new_per_rep_per_day)
     teams = dict(Team.objects.values_list("pk", "name"))
     lately = Handoff.objects.filter(kind__in=BY_ITSELF, first_offered_at__gt=at - LATELY)
-    offers = lately.filter(owner__isnull=False).order_by().values_list("owner").annotate(n=Count("pk"))
+    counted = Count("pk", filter=Q(kind__in=COUNTED))
+    offers = list(lately.order_by().values_list("owner").annotate(n=Count("pk"), counted=counted))
     return Room(
         reps=tuple(
             Rep(
@@ -38,12 +40,12 @@ def of_sales(document: Document, at: datetime) -> Room:
                 per_day=seat.per_day,
                 given_today=seat.given,
             )
-            for seat in seats
+            for seat in sales.reps
         ),
         waiting=RoomWait.objects.filter(left_at=None).count(),
-        days=working_days({seat.team_id for seat in seats}, at),
-        offers={owner: n for owner, n in offers if owner is not None},
-        limited=lately.filter(kind__in=COUNTED).count(),
+        days=_working_days(list(sales.hours.values()), at),
+        offers={owner: n for owner, n, _ in offers if owner is not None},
+        limited=sum(counted for *_, counted in offers),
     )
 
 
@@ -55,9 +57,9 @@ def waiting(span: tuple[int, int] | None) -> list[int]:
     return list(found.values_list("lead_id", flat=True))
 
 
-def working_days(teams: set[int | None], at: datetime) -> tuple[date, ...]:
+def _working_days(hours: list[WorkCalendar], at: datetime) -> tuple[date, ...]:
     """The coming days on which any of these teams works, the one that counts at `at` first."""
-    hours = list(calendars.for_teams(teams).values()) if teams else [calendars.for_team(None)]
+    hours = hours or [calendars.for_team(None)]
     first = min(calendar.working_date(at) for calendar in hours)
     ahead = (first + timedelta(days=n) for n in range(DAYS_AHEAD))
     return tuple(day for day in ahead if any(calendar.spans_of(day) for calendar in hours))

@@ -1,6 +1,6 @@
 """The agreement on two pages of paper: what we mean and what changes first, then every rule."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from leadflow.accounts.models import Organisation
 from leadflow.leads.models import Stage
-from scoring.conditions.explain import Words, words_for
+from scoring.conditions.explain import Words
 from scoring.document import Document
-from scoring.editing import changes, parts, sla
+from scoring.editing import parts, sla
+from scoring.editing.changes import Change
 from scoring.models import Agreement, Signature
 from scoring.room import Room
 
@@ -34,6 +35,8 @@ WHEN: dict[str, str] = {
     Stage.DISQUALIFIED: "sales said no, with a reason that closes",
     Stage.EXCLUDED: "a rule “left out” holds: page 2",
 }
+# Only of these it is told what they would hand over.
+COMING = (Agreement.State.DRAFT, Agreement.State.PROPOSED, Agreement.State.SIGNED)
 # Changes that fit on the first page; all of them are on the sign-off page.
 CHANGES_SHOWN = 6
 
@@ -134,12 +137,17 @@ def build(
     in_force: Agreement | None,
     room: Room,
     expected_a_week: float | None,
+    *,
+    words: Words,
+    changed: Sequence[Change],
 ) -> Paper:
-    """Put a version on paper. `expected_a_week`: leads a week that it would hand over, if that is known."""
+    """Put a version on paper. `expected_a_week`: leads a week that it would hand over, if that is known.
+
+    `words`: those of its document; `changed`: what it says otherwise than `base`.
+    """
     content: Mapping[str, Any] = agreement.content
     document = Document(content)
-    words = words_for(document)
-    changed = [change.text for change in changes.between(base.content, content)] if base else []
+    said = [change.text for change in changed]
     return Paper(
         agreement=agreement,
         organisation=Organisation.get().name,
@@ -148,8 +156,8 @@ def build(
         first=in_force is None,
         definitions=tuple(parts.facts(next(parts.parts_of(content, "definitions")), document)),
         week=week(agreement, in_force, room, expected_a_week),
-        changes=tuple(changed[:CHANGES_SHOWN]),
-        more_changes=max(0, len(changed) - CHANGES_SHOWN),
+        changes=tuple(said[:CHANGES_SHOWN]),
+        more_changes=max(0, len(said) - CHANGES_SHOWN),
         stages=tuple(_stages(content, words)),
         promises=tuple(_promises(parts.facts(next(parts.parts_of(content, "promises")), document))),
         signatures=tuple(_signatures(agreement)),
@@ -198,8 +206,7 @@ def week(agreement: Agreement, in_force: Agreement | None, room: Room, expected:
 
     Of a version in force, or one that came to nothing, there is nothing to expect: just what comes now.
     """
-    coming = (Agreement.State.DRAFT, Agreement.State.PROPOSED, Agreement.State.SIGNED)
-    if agreement.state not in coming:
+    if agreement.state not in COMING:
         in_force, expected = (agreement if agreement.state == Agreement.State.IN_FORCE else in_force), None
     names = [rep.name for rep in room.reps]
     total = round(room.offered_a_week)
@@ -214,7 +221,7 @@ def week(agreement: Agreement, in_force: Agreement | None, room: Room, expected:
         room=room.per_week,
         was=f"v{in_force.number}, now" if in_force else "before",
         will=f"v{agreement.number}, expected",
-        says=_says(expected, room, agreement.state in coming),
+        says=_says(expected, room, agreement.state in COMING),
     )
 
 

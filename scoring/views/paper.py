@@ -41,5 +41,9 @@ def _paper(request: HttpRequest) -> Paper:
     desk = desk_of(request)
     at = clock.now()
     sales = room.ask(desk.document, at)
-    expected = expected_a_week(desk.agreement, desk.in_force, sales.offered_a_week, at)
-    return paper.build(desk.agreement, desk.base, desk.in_force, sales, expected)
+    shown, force = desk.agreement, desk.in_force
+    coming = shown.state in paper.COMING
+    expected = expected_a_week(shown, force, sales.offered_a_week, at) if coming else None
+    return paper.build(
+        shown, desk.base, force, sales, expected, words=desk.words, changed=desk.changes if desk.base else ()
+    )

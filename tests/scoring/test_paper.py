@@ -176,6 +176,14 @@ def test_a_higher_bar_expects_fewer_and_a_base_without_leads_says_so(at, people,
     assert "too few leads yet to say" in client.get("/agreement/print/?v=2").content.decode()
 
 
+def test_of_a_version_in_force_nobody_is_scored_anew_to_print_it(
+    at, people, agreement_in_force, client, django_assert_max_num_queries
+):
+    with django_assert_max_num_queries(15) as asked:
+        assert client.get("/agreement/print/").status_code == 200
+    assert not any("EXECUTE lf_" in query["sql"] or "last_own_act_at" in query["sql"] for query in asked)
+
+
 def test_leads_a_week_are_shown_for_each_rep_and_add_up(at, people, agreement_in_force):
     draft = agreements.create_draft(person(people.mia))
     sales = room.Room(
