@@ -194,7 +194,7 @@ def _say(now: Answers, terms: Terms) -> list[tuple[str, str]]:
     pieces = [
         ("Sales answered ", ""),
         (f"{found.answered:,}", "answered.*"),
-        (" leads and accepted " if found.answered != 1 else " lead and accepted ", ""),
+        (" offers and accepted " if found.answered != 1 else " offer and accepted ", ""),
         (f"{found.accepted:,}", "accepted.*"),
         (_judged(found, terms.band), ""),
     ]

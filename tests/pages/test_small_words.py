@@ -1,4 +1,4 @@
-"""What a reader meets besides the figures: units, plurals, a page behind every address, a word in place of none."""
+"""What a reader meets besides figures: units, plurals, a page behind each address, words in place of none."""
 
 import pytest
 
