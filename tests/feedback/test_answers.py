@@ -10,6 +10,7 @@ from feedback.reports import answers, counted, said, told, wasted
 from feedback.reports.base import Filters
 from handoff.models import Handoff
 from leadflow.leads.models import Answer
+from tests.conftest import NOW
 from tests.feedback.histories import write_histories
 
 
@@ -25,9 +26,12 @@ def plain_answers(filters):
     ]
 
 
+def write_company(people):
+    write_histories(people, NOW, 250)
+
+
 @pytest.fixture
-def filters(at, people):
-    write_histories(people, at, 250)
+def filters(company, at):
     return Filters(date(2026, 8, 1), date(2026, 11, 24), at, "Europe/Berlin")
 
 

@@ -8,6 +8,7 @@ import pytest
 from feedback.reports import conversion
 from feedback.reports.base import Filters
 from leadflow.leads.models import Answer, Lead, Outcome, StageChange
+from tests.conftest import NOW
 from tests.feedback.histories import write_histories
 from tests.feedback.plain import shown
 
@@ -40,9 +41,12 @@ def plain_funnel(filters):
     return {step: len(found & reached["leads"]) for step, found in reached.items()}
 
 
+def write_company(people):
+    write_histories(people, NOW, 300)
+
+
 @pytest.fixture
-def filters(at, people):
-    write_histories(people, at, 300)
+def filters(company, at):
     return Filters(*PERIOD, at, "Europe/Berlin")
 
 

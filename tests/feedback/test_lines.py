@@ -15,18 +15,24 @@ from feedback.reports.lines import given
 from handoff.models import Handoff
 from leadflow import audit
 from leadflow.leads.models import Answer, Lead
+from scoring import agreements
+from tests.conftest import NOW
 from tests.feedback.histories import write_histories
 
 
-@pytest.fixture
-def filters(at, people, agreement_in_force):
-    write_histories(people, at, 90)
+def write_company(people):
+    agreements.install_default(person_marketing=people.noah, person_sales=people.rosa)
+    write_histories(people, NOW, 90)
     first = Handoff.objects.exclude(frozen__explanation=[]).earliest("pk")
     first.frozen["explanation"] += [
         {"criterion": "n9", "points": "-3.25", "text": "No phone"},
         {"criterion": "once", "points": "0.05", "text": "Met once"},
     ]
     first.save(update_fields=["frozen"])
+
+
+@pytest.fixture
+def filters(company, at):
     return Filters(date(2026, 8, 3), date(2026, 11, 24), at, "Europe/Berlin")
 
 

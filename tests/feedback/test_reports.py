@@ -35,6 +35,7 @@ from leadflow.errors import BadInput
 from leadflow.leads.models import Activity, Answer, Lead, Outcome, StageChange
 from scoring import personas
 from scoring.models import Agreement
+from tests.conftest import NOW
 from tests.feedback.conftest import GOOD
 from tests.feedback.histories import enrich, write_histories, write_promises
 from tests.feedback.plain import quantile, shown
@@ -42,11 +43,14 @@ from tests.feedback.plain import quantile, shown
 PERIOD = (date(2026, 9, 1), date(2026, 11, 20))
 
 
+def write_company(people):
+    write_histories(people, NOW, 140)
+    write_promises(NOW)
+    enrich(NOW)
+
+
 @pytest.fixture
-def filters(at, people):
-    write_histories(people, at, 140)
-    write_promises(at)
-    enrich(at)
+def filters(company, at):
     return Filters(*PERIOD, at, "Europe/Berlin")
 
 

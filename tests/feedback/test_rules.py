@@ -12,14 +12,19 @@ from handoff import outbox
 from handoff.models import Handoff, Notice
 from leadflow.leads.models import Answer
 from scoring import agreements
+from tests.conftest import NOW
 from tests.feedback.histories import write_histories
 
 WIDE = {"from": "2026-08-01", "to": "2026-11-24"}
 
 
+def write_company(people):
+    agreements.install_default(person_marketing=people.noah, person_sales=people.rosa)
+    write_histories(people, NOW, 110)
+
+
 @pytest.fixture
-def past(people, at, agreement_in_force):
-    write_histories(people, at, 110)
+def past(company):
     return read_filters(WIDE)
 
 

@@ -14,6 +14,7 @@ from feedback.reports.base import Filters
 from handoff.models import Handoff, SlaResult
 from leadflow import audit
 from leadflow.leads.models import Lead
+from tests.conftest import NOW
 from tests.feedback.histories import write_histories, write_promises
 
 RUNS = {"acceptance": ("offered",), "first_touch": ("offered", "accepted"), "follow_up": ("working",)}
@@ -42,10 +43,13 @@ def plain_dues(filters):
     ]
 
 
+def write_company(people):
+    write_histories(people, NOW, 250)
+    write_promises(NOW)
+
+
 @pytest.fixture
-def filters(at, people):
-    write_histories(people, at, 250)
-    write_promises(at)
+def filters(company, at):
     return Filters(date(2026, 9, 20), date(2026, 11, 24), at, "Europe/Berlin")
 
 
