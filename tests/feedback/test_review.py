@@ -156,7 +156,9 @@ def test_marketing_promises_answers_and_decisions_in_working_days(
 def test_a_goal_is_reckoned_back_by_hand_to_the_same_leads(people, agreement_in_force, at):
     write_histories(people, at, 400, days=300)
     Outcome.objects.filter(kind="won").update(amount=9_000)
-    Outcome.objects.filter(kind="won", pk__in=Outcome.objects.values("pk")[:20]).update(amount=11_000)
+    Outcome.objects.filter(kind="won", pk__in=Outcome.objects.order_by("pk").values("pk")[:20]).update(
+        amount=11_000
+    )
     period = Filters(date(2026, 11, 1), date(2027, 6, 30), at, "Europe/Berlin")
     typed = {"offered": 10.0, "accepted": 50.0, "customer": 20.0, "deal": 10_000.0, "lag": 60.0}
     plan = goal.plan(1_000_000, period, typed, at)
