@@ -21,6 +21,7 @@ from leadflow import clock
 from leadflow.accounts.actors import person
 from leadflow.accounts.models import Role, User
 from leadflow.accounts.rights import roles
+from leadflow.accounts.templatetags.lf import day_text
 from leadflow.errors import BadInput, Fault, NotVisible
 from leadflow.leads.models import Lead, Stage
 from leadflow.numbers import whole
@@ -241,7 +242,7 @@ def _contact(request: PageRequest, pk: int) -> str:
         note=request.POST.get("note", ""),
         again=again,
     )
-    return f"Contact written down; on your list again on {again.day} {again:%b}." if again else CONTACT_WORDS
+    return f"Contact written down; on your list again on {day_text(again)}." if again else CONTACT_WORDS
 
 
 def _hand_over(request: PageRequest, pk: int) -> str:
@@ -261,7 +262,7 @@ def _park(request: PageRequest, pk: int) -> str:
     user: Any = request.user
     until = datetime.combine(day, time(7), ZoneInfo(user.zone)).astimezone(UTC)
     held = mqls.park(pk, person(user), until=until, note=request.POST.get("note", ""))
-    return f"{held.lead} is parked until {day.day} {day:%b}."
+    return f"{held.lead} is parked until {day_text(day)}."
 
 
 def _unpark(request: PageRequest, pk: int) -> str:

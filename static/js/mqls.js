@@ -66,12 +66,24 @@
     bar.querySelector("[data-choose-all]").addEventListener("click", function () { tickAll(true); });
     bar.querySelector("[data-choose-none]").addEventListener("click", function () { tickAll(false); });
   }
-  /* A row that was acted on comes back closed: open it, or the next one when it left. */
-  document.addEventListener("htmx:afterSwap", function (event) {
-    var id = event.detail.target && event.detail.target.id;
-    if (!id || id.indexOf("mql-") !== 0) return;
-    open(document.getElementById(id) || rows()[0]);
+  /* A row that was acted on comes back closed: open it, or the next one when it left. Who stood in it stands
+     there again. */
+  var stood = false, next = null;
+  function ours(event) { return event.detail.target && event.detail.target.matches("[data-row]"); }
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    if (!ours(event)) return;
+    var all = rows(), at = all.indexOf(event.detail.target);
+    stood = event.detail.target.contains(document.activeElement);
+    next = all[at + 1] || all[at - 1];
+  });
+  /* Of a row that left no swap is told: the request is. */
+  document.addEventListener("htmx:afterRequest", function (event) {
+    if (!ours(event) || !event.detail.successful) return;
+    var row = document.getElementById(event.detail.target.id) || next, link = row && row.querySelector("a.who");
+    open(row);
     count();
+    if (stood && link) link.focus({ preventScroll: true });
+    stood = false;
   });
   window.LF.keys.on("j", function () { step(1); }, "next");
   window.LF.keys.on("k", function () { step(-1); }, "previous");
