@@ -181,10 +181,10 @@ def _by_case(run: BacktestRun) -> dict[tuple[int, datetime], Case]:
     return {(case.key, case.at): case for case in cases_of(run)}
 
 
-def fresh_decisions(run: BacktestRun, at: datetime) -> int:
-    """How many more leads are decided now than the run looked at; never negative."""
+def fresh_decisions(run: BacktestRun, decided: int) -> int:
+    """How many more leads are decided (for its goal) than the run looked at; never negative."""
     known = run.result.get("all", {}).get("of", 0)
-    return max(0, cases.counts(run.goal, at)[0] - int(known))
+    return max(0, decided - int(known))
 
 
 def as_json(run: BacktestRun) -> dict[str, Any]:

@@ -99,14 +99,17 @@ def _state(one: BacktestRun | None, other: BacktestRun | None, goal: str, compar
     complete = one is not None and one.state == runs.State.DONE
     if comparing:
         complete = complete and other is not None and other.state == runs.State.DONE
+    # Of a base with many decisions the counting costs most of the page: once for both figures, and not at all
+    # while a run, which knows how many it looks at, is watched.
+    decided = job.total if job and job.total else cases.counts(goal, at)[0]
     return {
         "progress": runner.progress(job) if job else None,
         "running": running,
         "complete": complete,
         "failed": one is not None and one.state == runs.State.FAILED,
         "cancelled": one is not None and one.state == runs.State.CANCELLED,
-        "decided": cases.counts(goal, at)[0],
-        "fresh": runs.fresh_decisions(one, at) if one is not None and complete else 0,
+        "decided": decided,
+        "fresh": runs.fresh_decisions(one, decided) if one is not None and complete else 0,
     }
 
 
