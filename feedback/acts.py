@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Organisation, Role
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Conflict, Fault, Forbidden, NotVisible
+from leadflow.numbers import money_typed
 from leadflow.web import PageRequest, toast
 from scoring import consequence
 
@@ -45,17 +46,15 @@ def date_of(text: str, path: str = "date") -> dt.date | None:
 
 def amount_of(text: str, path: str = "amount") -> Decimal | None:
     """An amount of money, not negative; None for nothing. BadInput in words for anything else."""
-    plain = str(text).strip().replace(" ", "").replace(",", "")
-    if not plain:
+    if not text.strip():
         return None
-    try:
-        amount = Decimal(plain)
-    except InvalidOperation:
+    amount = money_typed(text)
+    if amount is None:
         raise BadInput(
-            "This is no amount.", [Fault(path, "Write the amount in figures, as 24000.")]
-        ) from None
-    if not amount.is_finite() or amount < 0 or amount >= 10**12:
-        raise BadInput("This amount cannot be.", [Fault(path, "An amount is zero or more.")])
+            "This is no amount.", [Fault(path, "Write it in figures, zero or more, as 24000 or 24000.50.")]
+        )
+    if amount >= 10**12:
+        raise BadInput("This amount cannot be.", [Fault(path, "An amount is less than a million million.")])
     return amount
 
 

@@ -169,7 +169,7 @@ def reply_form(request: PageRequest, pk: int) -> HttpResponse:
     answer = get_object_or_404(Answer.objects.select_related("rep", "lead"), pk=pk)
     others = list(said.same_reason(answer, filters)) if answer.reason_key else []
     context = {"answer": answer, "others": others, "query": changed_query(request.GET, {})}
-    return fragment(request, "feedback/_reply.html", context, title=f"Answer {answer.rep.name}")
+    return fragment(request, "feedback/_reply.html", context, title="Answer a rep")
 
 
 @require_GET

@@ -16,6 +16,7 @@ from leadflow.accounts.models import MARKETING, Organisation, Role
 from leadflow.errors import BadInput, Fault, Forbidden, NotVisible
 from leadflow.leads.folding import fold
 from leadflow.leads.models import Activity, Campaign, Lead
+from leadflow.numbers import money_typed
 
 FIELDS = ("name", "source", "cost", "starts_on", "ends_on", "message_for_sales")
 LIMITS = {"name": 120, "source": 80, "message_for_sales": 2_000}
@@ -118,10 +119,10 @@ def _cost(raw: Any, faults: list[Fault]) -> Decimal | None:
     if raw in (None, ""):
         return None
     try:
-        cost = Decimal(str(raw).replace(" ", "").replace(",", ""))
+        cost = money_typed(raw) if isinstance(raw, str) else Decimal(str(raw))
     except InvalidOperation:
-        cost = Decimal("NaN")
-    if not cost.is_finite() or not 0 <= cost < HIGHEST:
+        cost = None
+    if cost is None or not cost.is_finite() or not 0 <= cost < HIGHEST:
         faults.append(Fault("cost", "Write the cost as a number that is not negative."))
         return None
     return round(cost, 2)

@@ -21,6 +21,7 @@ from feedback.reports import chance, journeys, middles, velocity
 from feedback.reports.base import Filters
 from feedback.reports.cube import ALL
 from leadflow.errors import BadInput, Fault
+from leadflow.numbers import money_typed
 
 # The cohort that is measured: leads that came in this span, old enough to have become customers.
 COHORT = (timedelta(days=365), timedelta(days=60))
@@ -366,12 +367,12 @@ def trial_of(query: Mapping[str, str]) -> Trial | None:
 def _read(query: Mapping[str, str], names: Iterable[str], prefix: str) -> dict[str, float]:
     found, faults = {}, []
     for name in names:
-        text = query.get(f"{prefix}{name}", "").strip().replace(",", ".")
+        text = query.get(f"{prefix}{name}", "").strip()
         if not text:
             continue
         low, high = LIMITS[name]
         try:
-            value = float(text)
+            value = float(money_typed(text) or "nan") if name == "deal" else float(text.replace(",", "."))
         except ValueError:
             value = math.nan
         if math.isfinite(value) and low <= value <= high:

@@ -1,7 +1,6 @@
 """The page of the revenue goal: a sum and a day, back to leads; each rate may be tried otherwise."""
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,6 +20,7 @@ from leadflow.accounts.actors import person
 from leadflow.accounts.models import Organisation, Role
 from leadflow.accounts.rights import roles
 from leadflow.errors import BadInput, Fault
+from leadflow.numbers import money_typed
 from leadflow.web import PageRequest, csv_response
 from scoring import agreements, room
 from scoring.document import Document
@@ -110,11 +110,8 @@ def _plan(said: Mapping[str, str]) -> figures.Plan | None:
 
 def _goal(said: Mapping[str, str]) -> tuple[float, dt.date, dt.date]:
     faults, today = [], clock.now().date()
-    try:
-        amount = float(said.get("amount", "").replace(" ", "").replace(",", "").strip())
-    except ValueError:
-        amount = math.nan
-    if not (math.isfinite(amount) and 0 < amount < 1e12):
+    amount = float(money_typed(said.get("amount", "")) or 0)
+    if not 0 < amount < 1e12:
         faults.append(Fault("amount", "Write a sum above zero, such as 500000."))
     start, end = _day(said.get("start", "")) or today.replace(day=1), _day(said.get("end", ""))
     if end is None or end <= today:

@@ -1,10 +1,13 @@
 """What a reader meets besides figures: units, plurals, a page behind each address, words in place of none."""
 
+from decimal import Decimal
+
 import pytest
 
 from feedback.reports import books
 from leadflow.accounts.actors import SYSTEM
 from leadflow.leads import ledgers
+from leadflow.numbers import money_typed
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,28 @@ def test_cracks_with_leads_but_without_books_does_not_say_that_there_is_no_lead(
     page = mia.get("/reports/cracks/").content.decode()
     assert "There is no lead yet" not in page
     assert "counted in the background" in page
+
+
+@pytest.mark.parametrize(
+    ("typed", "sum_"),
+    [
+        ("12600", "12600"),
+        ("12,600", "12600"),
+        ("12.600", "12600"),
+        ("1.234.567,5", "1234567.5"),
+        ("12,600.50", "12600.50"),
+        (" 12 600,50 ", "12600.50"),
+        ("12'600", "12600"),
+        ("1,5", "1.5"),
+        ("12600.00", "12600"),
+        ("0.50", "0.50"),
+        ("0", "0"),
+    ],
+)
+def test_a_sum_is_read_as_people_write_it(typed, sum_) -> None:
+    assert money_typed(typed) == Decimal(sum_)
+
+
+@pytest.mark.parametrize("typed", ["", "-5", "1e9", "1,23,456", "1.2345", "12,600,50", "nan", "5 €", "=1+1"])
+def test_what_may_be_another_sum_is_none(typed) -> None:
+    assert money_typed(typed) is None
