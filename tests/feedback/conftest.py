@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from copy import deepcopy
 from datetime import datetime
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,8 @@ from handoff import admission, clocks, machine
 from handoff.models import OPEN, Handoff
 from leadflow import clock
 from leadflow.accounts.actors import person
-from scoring import engine
+from scoring import agreements, engine
+from scoring.models import Agreement
 from tests.conftest import NOW, make_people
 
 GOOD = {
@@ -30,20 +31,25 @@ GOOD = {
 
 
 class Shelf:
-    """The company of a module, written once; each test has it in a savepoint of its own.
+    """A house that several tests of a module begin in, written once; each has it in a savepoint of its own.
 
-    A module says by `write_company(people)` what it wants; tests and fixtures that name `company` stand in
-    it. It is taken back before a test that does not, and with its module: in any order each sees what it
-    asked for.
+    A module says by `write_company(people)` what tests and fixtures that name `company` stand in; whoever
+    names no more than `agreement_in_force` begins with people and their agreement. It is taken back before a
+    test that asks for another house, and with its module: in any order each sees what it asked for.
     """
 
     def __init__(self) -> None:
-        self.people: SimpleNamespace | None = None
+        self.write: Write | None = None
+        self.people, self.made = SimpleNamespace(), None
         self._open = ExitStack()
 
-    def write(self, module: ModuleType, blocker: Any) -> None:
-        """Write the company of this module, if it does not stand yet."""
-        if self.people is not None:
+    def stand(self, write: "Write | None", blocker: Any) -> None:
+        """Have the house that this writes, if it does not stand yet; None: an empty one."""
+        if write is self.write:
+            return
+        self.write = None
+        self._open.close()
+        if write is None:
             return
         with ExitStack() as stack:
             stack.enter_context(blocker.unblock())
@@ -51,47 +57,65 @@ class Shelf:
             stack.callback(transaction.set_rollback, True)
             with clock.use(NOW):
                 people = make_people()
-                module.write_company(people)
+                made = write(people)
             # Else each test would check the keys of all these rows again at its end.
             connection.check_constraints()
-            self.people, self._open = people, stack.pop_all()
+            self.write, self.people, self.made, self._open = write, people, made, stack.pop_all()
 
-    def clear(self) -> None:
-        """Take it back."""
-        self.people = None
-        self._open.close()
+
+Write = Callable[[SimpleNamespace], Any]
+
+
+def install_agreement(people: SimpleNamespace) -> Agreement:
+    return agreements.install_default(person_marketing=people.noah, person_sales=people.rosa)
 
 
 @pytest.fixture(scope="module")
-def shelf() -> Iterator[Shelf]:
+def shelf(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[Shelf | None]:
+    """None in a module of which a test begins its transaction before anything else, by its mark."""
+    tests = [item for item in request.session.items if item.path == request.path]
+    if any(item.get_closest_marker("django_db") for item in tests):
+        yield None
+        return
     shelf = Shelf()
     yield shelf
-    shelf.clear()
+    shelf.stand(None, django_db_blocker)
 
 
 @pytest.fixture(autouse=True)
-def company_first(request: pytest.FixtureRequest, shelf: Shelf) -> None:
+def house_first(request: pytest.FixtureRequest, shelf: Shelf | None) -> None:
     """Before the test begins its own savepoint."""
-    if not hasattr(request.module, "write_company"):
+    if shelf is None:
         return
-    assert not request.node.get_closest_marker("django_db"), "begins a transaction before this"
-    if "company" not in request.fixturenames:
-        shelf.clear()
-        return
-    request.getfixturevalue("django_db_setup")
-    shelf.write(request.module, request.getfixturevalue("django_db_blocker"))
+    names = request.fixturenames
+    write: Write | None = None
+    if "company" in names:
+        write = getattr(request.module, "write_company", None)
+    elif {"agreement_in_force", "at"} <= {*names}:
+        write = install_agreement
+    if write:
+        request.getfixturevalue("django_db_setup")
+    shelf.stand(write, request.getfixturevalue("django_db_blocker"))
 
 
 @pytest.fixture
 def company(shelf: Shelf, at: datetime, db: None) -> SimpleNamespace:
-    """The people of the module's company, and what it made of them besides; a test's own copies."""
+    """The people of the module's company: a test's own copies."""
     return deepcopy(shelf.people)
 
 
 @pytest.fixture
-def people(request: pytest.FixtureRequest, db: None) -> SimpleNamespace:
-    """The people of the company in which the test stands, or of an empty house."""
-    return request.getfixturevalue("company") if "company" in request.fixturenames else make_people()
+def people(shelf: Shelf | None, db: None) -> SimpleNamespace:
+    """The people of the house in which the test begins."""
+    return deepcopy(shelf.people) if shelf and shelf.write else make_people()
+
+
+@pytest.fixture
+def agreement_in_force(shelf: Shelf | None, people: SimpleNamespace) -> Agreement:
+    """The default agreement, signed by both sides and in force."""
+    if shelf and shelf.write is install_agreement:
+        return deepcopy(shelf.made)
+    return install_agreement(people)
 
 
 def run_flow(at: datetime) -> None:

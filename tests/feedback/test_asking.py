@@ -10,7 +10,6 @@ from leadflow.accounts.models import AuditEntry
 from leadflow.errors import BadInput, Conflict, Forbidden
 from leadflow.leads.models import Lead, Stage
 
-pytestmark = pytest.mark.django_db
 WHY = "Met them at the fair"
 
 

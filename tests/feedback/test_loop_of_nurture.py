@@ -437,8 +437,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.django_db
-def test_a_reason_that_would_lose_leads_is_refused():
+def test_a_reason_that_would_lose_leads_is_refused(db):
     for change, words in REFUSED:
         content = copy.deepcopy(default_content())
         content["reasons"][1] = {**content["reasons"][1], **change}
