@@ -243,7 +243,11 @@
   /* A form that filters sends itself when a choice changes; one that destroys asks first. */
   document.addEventListener("change", function (event) {
     var form = event.target.closest("form[data-auto]");
-    if (form && event.target.matches("select,input[type=checkbox],input[type=radio],input[type=date]")) form.requestSubmit();
+    if (!form || !event.target.matches("select,input[type=checkbox],input[type=radio],input[type=date]")) return;
+    /* A period is moved one day at a time: while its last day lies before its first the form waits for it. */
+    var from = form.elements.from, to = form.elements.to;
+    if (from && to && to.type === "date") to.min = from.value;
+    form.requestSubmit();
   });
   document.addEventListener("submit", function (event) {
     var form = event.target;
