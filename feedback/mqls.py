@@ -53,7 +53,7 @@ SORTS: dict[str, tuple[Any, ...]] = {
     "-score": ("-score__total", "score__lead"),
     "days": ("-stage_since", "pk"),
     "-days": ("stage_since", "pk"),
-    "quiet": ("-last_own_act_at", "pk"),
+    "quiet": (F("last_own_act_at").desc(nulls_last=True), "pk"),
     "-quiet": (F("last_own_act_at").asc(nulls_first=True), "pk"),
     "name": ("name_key", "pk"),
     "-name": ("-name_key", "-pk"),

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from feedback import bringing, mqls, nurture, tasks, verdicts
@@ -124,6 +125,16 @@ def test_filters_and_views_narrow_the_list(mql, people, as_user, at):
     assert shown("view=notrack") == set()
     # Far below the bar is not close.
     assert shown("view=close&sort=quiet") <= {"Ben Hall"}
+
+
+def test_who_was_never_seen_counts_as_the_quietest(mql, people, as_user):
+    lately, long_ago, never = (mql(name=name) for name in ("Ada Berg", "Ben Hall", "Cleo Diaz"))
+    Lead.objects.filter(pk=long_ago.pk).update(last_own_act_at=F("last_own_act_at") - timedelta(days=60))
+    Lead.objects.filter(pk=never.pk).update(last_own_act_at=None)
+    client, wanted = as_user(people.mia), [lately.pk, long_ago.pk, never.pk]
+    for sort, order in (("quiet", wanted), ("-quiet", wanted[::-1])):
+        text = client.get(f"/mqls/?view=all&sort={sort}").content.decode()
+        assert sorted(wanted, key=lambda pk: text.index(f'id="mql-{pk}"')) == order
 
 
 def test_several_get_one_act_and_the_others_are_told(mql, people, as_user):
