@@ -103,12 +103,13 @@ def build(filters: Filters) -> Report:
     came, came_before = (_came(replace(one, version=None)) for one in (inside, inside.before))
     total, before = now[ALL], was[ALL]
     number = found.number if found else filters.version
+    under = f" (under v{number})" if number else ""
     report = Report(
         NAME,
         TITLE,
         population(
-            f"Leads handed to sales from {inside.words} (under v{number}) and from {inside.before.words}, "
-            "each once in its period",
+            f"Leads handed to sales from {inside.words}{under} and from {inside.before.words}, each once in "
+            "its period",
             replace(inside, version=None),
         ),
         "The days since the agreement came into force beside as many days before, at most half a year and no "
@@ -118,8 +119,6 @@ def build(filters: Filters) -> Report:
         inside,
         empty=not found or not (total["leads"] or before["leads"]),
     )
-    if report.empty:
-        return report
     report.tables = [
         _steps(came, came_before, total, before),
         _sure(total, before),

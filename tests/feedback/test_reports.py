@@ -461,6 +461,9 @@ def opens(client, name):
     found = client.get(f"/api/v1/reports/{name}/").json()
     assert found["population"]
     assert found["definition"]
+    assert "None" not in found["population"]
+    # Nothing counted is a table of nothing, not a table that is missing.
+    assert client.get(f"/reports/{name}/?format=csv").status_code == 200
     for table in found["tables"]:
         text = client.get(f"/api/v1/reports/{name}/?format=csv&table={table['key']}")
         assert text["Content-Type"].startswith("text/csv")
